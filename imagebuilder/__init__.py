@@ -1,0 +1,3 @@
+"""Self-hosted golden images."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,182 @@
+"""FileLayerStore: layers as folders, named by content, found by key.
+
+layers/trees/<content>       what the layer changed, as an overlay's lower folder
+layers/manifests/<content>   what it should hold; the digest of this file is the content digest
+layers/stamps/<content>      the fingerprint under which it was last found whole, and in which boot
+layers/keys/<key>            which content the key was last built to, and on what
+
+A key is written last and atomically, so a half-written layer has no name. Trees are not synced one
+file at a time: what a crash of the machine may have cost is found by the first look after a boot,
+which reads every byte.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from imagebuilder.adapters.local import manifest
+from imagebuilder.domain.digest import Digest
+from imagebuilder.domain.layer import Entry, Layer, LayerTree, merged
+from imagebuilder.ports.building import LayerDamaged, LayerMissing, Lookup
+
+
+class FileLayerStore:
+    """Keeps layers below a folder."""
+
+    def __init__(self, folder: Path, boot_id: str) -> None:
+        """Use folder, which is made when it is not there; boot_id names this start of the machine."""
+        self._folder = folder
+        self._boot_id = boot_id
+        for part in ("trees", "manifests", "stamps", "keys", "locks"):
+            (folder / part).mkdir(parents=True, exist_ok=True)
+
+    def find(self, key: Digest, on: Layer | None, not_before: datetime | None = None) -> Lookup:
+        """Look for a sound layer of that key, made on that parent, not before a moment."""
+        layer = self._read_key(self._folder / "keys" / key.hex)
+        if layer is None:
+            return Lookup(layer=None, reason="never built")
+        if layer.parent_content != (on.content if on else None):
+            return Lookup(layer=None, reason="built on another build of the layer below")
+        if not_before is not None and layer.created_at < not_before:
+            return Lookup(layer=None, reason=f"built {layer.created_at:%Y-%m-%d %H:%M}, too old")
+        damage = self._damage(layer)
+        if damage is not None:
+            self._forget(layer)
+            return Lookup(layer=None, reason=f"damaged: {damage} differs")
+        return Lookup(layer=layer)
+
+    def get(self, content: Digest) -> Layer:
+        """Give a layer by its content, verified.
+
+        Raises: LayerMissing; LayerDamaged.
+        """
+        layer = self._read_key(self._folder / "manifests" / f"{content.hex}.layer")
+        if layer is None or not self.has(content):
+            raise LayerMissing(layer.name if layer else "?", content)
+        damage = self._damage(layer)
+        if damage is not None:
+            raise LayerDamaged(layer.name, damage)
+        return layer
+
+    def has(self, content: Digest) -> bool:
+        """Whether a layer of that content is there; it is not verified."""
+        return self.tree_path(content).is_dir()
+
+    @contextlib.contextmanager
+    def building(self, key: Digest) -> Iterator[None]:
+        """Hold the right to build a key; waits while another process has it."""
+        with (self._folder / "locks" / key.hex).open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def tree(self, stack: Sequence[Layer]) -> dict[str, Entry]:
+        """Give the file system that layers make together, lowest first."""
+        return merged(self._read_manifest(layer.content) for layer in stack)
+
+    def tree_path(self, content: Digest) -> Path:
+        """Give the folder that an overlay takes as a lower one."""
+        return self._folder / "trees" / content.hex
+
+    def adopt(self, upper: Path, layer: Layer, tree: LayerTree) -> Layer:
+        """Keep a folder as a layer, taking the folder itself away. Durable: see the module."""
+        target = self.tree_path(layer.content)
+        self._write(self._folder / "manifests" / layer.content.hex, manifest.written(tree))
+        if not target.exists():
+            with contextlib.suppress(FileExistsError):
+                upper.rename(target)
+        self._write_stamp(layer.content)
+        text = _layer_text(layer)
+        self._write(self._folder / "manifests" / f"{layer.content.hex}.layer", text)
+        self._write(self._folder / "keys" / layer.key.hex, text)
+        return layer
+
+    def _damage(self, layer: Layer) -> str | None:
+        """Give the first path that is not as recorded, or None when the layer is whole."""
+        folder = self.tree_path(layer.content)
+        try:
+            stamp = json.loads((self._folder / "stamps" / layer.content.hex).read_text())
+        except (FileNotFoundError, ValueError):
+            stamp = None
+        if not folder.is_dir():
+            return "/"
+        if stamp == {"boot": self._boot_id, "stamp": manifest.stamp(folder)}:
+            return None
+        try:
+            recorded = self._read_manifest(layer.content)
+        except (FileNotFoundError, ValueError):
+            return "the manifest"
+        damage = manifest.first_difference(recorded, manifest.scan(folder))
+        if damage is None:
+            self._write_stamp(layer.content)
+        return damage
+
+    def _forget(self, layer: Layer) -> None:
+        """Take a damaged layer away; its name first, so that nobody starts to use it."""
+        (self._folder / "keys" / layer.key.hex).unlink(missing_ok=True)
+        (self._folder / "manifests" / f"{layer.content.hex}.layer").unlink(missing_ok=True)
+        folder = self.tree_path(layer.content)
+        if folder.exists():
+            doomed = folder.with_suffix(".damaged")
+            shutil.rmtree(doomed, ignore_errors=True)
+            folder.rename(doomed)
+            shutil.rmtree(doomed)
+
+    def _read_manifest(self, content: Digest) -> LayerTree:
+        text = (self._folder / "manifests" / content.hex).read_bytes()
+        if Digest.of_bytes(text) != content:
+            raise ValueError(f"the manifest of {content} is damaged")
+        return manifest.read(text)
+
+    def _write_stamp(self, content: Digest) -> None:
+        text = {"boot": self._boot_id, "stamp": manifest.stamp(self.tree_path(content))}
+        self._write(self._folder / "stamps" / content.hex, json.dumps(text).encode())
+
+    def _read_key(self, path: Path) -> Layer | None:
+        try:
+            return _read_layer(json.loads(path.read_text()))
+        except (FileNotFoundError, ValueError, KeyError):
+            return None
+
+    def _write(self, path: Path, content: bytes) -> None:
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        with temporary.open("wb") as opened:
+            opened.write(content)
+            opened.flush()
+            os.fsync(opened.fileno())
+        temporary.replace(path)
+
+
+def _layer_text(layer: Layer) -> bytes:
+    return json.dumps(
+        {
+            "key": layer.key.hex,
+            "content": layer.content.hex,
+            "parent_content": layer.parent_content.hex if layer.parent_content else None,
+            "name": layer.name,
+            "created_at": layer.created_at.isoformat(),
+            "size_bytes": layer.size_bytes,
+            "evidence": {name: digest.hex for name, digest in layer.evidence.items()},
+        },
+        indent=1,
+    ).encode()
+
+
+def _read_layer(fields: dict[str, object]) -> Layer:
+    parent = fields["parent_content"]
+    evidence = fields["evidence"]
+    if not isinstance(evidence, dict):
+        raise ValueError("evidence is no mapping")  # noqa: TRY004 - a damaged file, not a wrong type
+    return Layer(
+        key=Digest(str(fields["key"])),
+        content=Digest(str(fields["content"])),
+        parent_content=Digest(str(parent)) if parent else None,
+        name=str(fields["name"]),
+        created_at=datetime.fromisoformat(str(fields["created_at"])),
+        size_bytes=int(str(fields["size_bytes"])),
+        evidence={str(name): Digest(str(value)) for name, value in evidence.items()},
+    )

@@ -1,0 +1,202 @@
+"""Manifests: what a layer's folder holds, scanned from the disk, written down and read back.
+
+Source: the Linux kernel's overlayfs documentation: a whiteout is a character device 0:0, an opaque
+directory carries trusted.overlay.opaque=y.
+"""
+
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from imagebuilder.domain.digest import Digest
+from imagebuilder.domain.layer import Entry, EntryKind, LayerTree
+
+_OVERLAY_XATTRS = "trusted.overlay."
+_KINDS = {
+    stat.S_IFREG: EntryKind.FILE,
+    stat.S_IFDIR: EntryKind.DIRECTORY,
+    stat.S_IFLNK: EntryKind.SYMLINK,
+    stat.S_IFCHR: EntryKind.CHARACTER_DEVICE,
+    stat.S_IFBLK: EntryKind.BLOCK_DEVICE,
+    stat.S_IFIFO: EntryKind.FIFO,
+    stat.S_IFSOCK: EntryKind.SOCKET,
+}
+
+
+def walk(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
+    """Give every name below folder and the folder itself ("/"), sorted, links not followed."""
+    yield "/", folder.lstat()
+    yield from _below(str(folder), "")
+
+
+def _below(root: str, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
+    with os.scandir(root + prefix) as found:
+        entries = sorted(found, key=lambda entry: entry.name)
+    for entry in entries:
+        path = f"{prefix}/{entry.name}"
+        status = entry.stat(follow_symlinks=False)
+        yield path, status
+        if stat.S_ISDIR(status.st_mode):
+            yield from _below(root, path)
+
+
+def set_latest_time(folder: Path, latest: int) -> None:
+    """Make every time later than a moment that moment, so that when a file was written is no input."""
+    moment = latest * 10**9
+    for path, status in walk(folder):
+        if status.st_mtime_ns > moment:
+            os.utime(str(folder) + path, ns=(moment, moment), follow_symlinks=False)
+
+
+def scan(folder: Path) -> LayerTree:
+    """Give the change that an overlay's upper folder holds, every file's bytes read."""
+    entries: dict[str, Entry] = {}
+    whiteouts, opaque = set(), set()
+    first_names: dict[tuple[int, int], str] = {}
+    for path, status in walk(folder):
+        if stat.S_ISCHR(status.st_mode) and status.st_rdev == 0:
+            whiteouts.add(path)
+            continue
+        full = str(folder) + path
+        xattrs = _xattrs(full)
+        if xattrs.pop(_OVERLAY_XATTRS + "opaque", b"") == b"y":
+            opaque.add(path)
+        first = None
+        if status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode):
+            first = first_names.setdefault((status.st_dev, status.st_ino), path)
+        entries[path] = _entry(full, status, xattrs, None if first == path else first)
+    return LayerTree(entries=entries, whiteouts=frozenset(whiteouts), opaque=frozenset(opaque))
+
+
+def _entry(
+    full: str, status: os.stat_result, xattrs: Mapping[str, bytes], first: str | None
+) -> Entry:
+    kind = _KINDS[stat.S_IFMT(status.st_mode)]
+    is_device = kind in (EntryKind.CHARACTER_DEVICE, EntryKind.BLOCK_DEVICE)
+    return Entry(
+        kind=kind,
+        mode=stat.S_IMODE(status.st_mode),
+        uid=status.st_uid,
+        gid=status.st_gid,
+        mtime=status.st_mtime_ns // 10**9,
+        size_bytes=status.st_size if kind is EntryKind.FILE else 0,
+        content=file_digest(full) if kind is EntryKind.FILE else None,
+        target=os.readlink(full) if kind is EntryKind.SYMLINK else None,
+        device=(os.major(status.st_rdev), os.minor(status.st_rdev)) if is_device else None,
+        xattrs=tuple(
+            (name, value.hex())
+            for name, value in sorted(xattrs.items())
+            if not name.startswith(_OVERLAY_XATTRS)
+        ),
+        hard_link_of=first,
+    )
+
+
+def _xattrs(full: str) -> dict[str, bytes]:
+    return {
+        name: os.getxattr(full, name, follow_symlinks=False)
+        for name in os.listxattr(full, follow_symlinks=False)
+    }
+
+
+def file_digest(path: str) -> Digest:
+    """Give the digest of a file's bytes; a link is not followed."""
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb", buffering=0) as opened:
+        return Digest(hashlib.file_digest(opened, "sha256").hexdigest())
+
+
+def stamp(folder: Path) -> str:
+    """Give a fingerprint of every name's size, times and inode: it changes when anything is touched.
+
+    Reading all bytes of a root takes a second, this a tenth; the change time cannot be set by a
+    program, so nothing but the disk itself can change a byte and keep the fingerprint.
+    """
+    seen = hashlib.sha256()
+    for path, status in walk(folder):
+        facts = (status.st_mode, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        seen.update(f"{path}\0{status.st_ino}{facts}\n".encode(errors="surrogateescape"))
+    return seen.hexdigest()
+
+
+def first_difference(recorded: LayerTree, found: LayerTree) -> str | None:
+    """Give the first path at which two scans of a layer differ, or None."""
+    differing = {
+        path
+        for path in recorded.entries.keys() | found.entries.keys()
+        if recorded.entries.get(path) != found.entries.get(path)
+    }
+    differing |= (recorded.whiteouts ^ found.whiteouts) | (recorded.opaque ^ found.opaque)
+    return min(differing, default=None)
+
+
+def written(tree: LayerTree) -> bytes:
+    """Give the one text of a layer's tree; its digest is the layer's content digest."""
+    lines = {
+        "entries": [_row(path, entry) for path, entry in sorted(tree.entries.items())],
+        "whiteouts": sorted(tree.whiteouts),
+        "opaque": sorted(tree.opaque),
+    }
+    return json.dumps(lines, separators=(",", ":"), ensure_ascii=True).encode()
+
+
+def read(text: bytes) -> LayerTree:
+    """Give the tree that `written` wrote."""
+    lines = json.loads(text)
+    return LayerTree(
+        entries={row[0]: _from_row(row) for row in lines["entries"]},
+        whiteouts=frozenset(lines["whiteouts"]),
+        opaque=frozenset(lines["opaque"]),
+    )
+
+
+_Row = tuple[
+    str,
+    str,
+    int,
+    int,
+    int,
+    int,
+    int,
+    str | None,
+    str | None,
+    tuple[int, int] | None,
+    list[tuple[str, str]],
+    str | None,
+]
+
+
+def _row(path: str, entry: Entry) -> _Row:
+    return (
+        path,
+        entry.kind,
+        entry.mode,
+        entry.uid,
+        entry.gid,
+        entry.mtime,
+        entry.size_bytes,
+        entry.content.hex if entry.content else None,
+        entry.target,
+        entry.device,
+        list(entry.xattrs),
+        entry.hard_link_of,
+    )
+
+
+def _from_row(row: _Row) -> Entry:
+    _, kind, mode, uid, gid, mtime, size_bytes, content, target, device, xattrs, first = row
+    return Entry(
+        kind=EntryKind(kind),
+        mode=mode,
+        uid=uid,
+        gid=gid,
+        mtime=mtime,
+        size_bytes=size_bytes,
+        content=Digest(content) if content else None,
+        target=target,
+        device=(device[0], device[1]) if device else None,
+        xattrs=tuple((name, value) for name, value in xattrs),
+        hard_link_of=first,
+    )

@@ -1,0 +1,325 @@
+"""Reach: what a sandbox can see of the network: one forwarding proxy, and nothing else.
+
+A network namespace is made whose only interface is its own loopback. A listening socket made inside it
+stays inside, while the threads that serve it live outside: so there is no bridge, no address
+translation, no firewall rule, and nothing to clean up: the namespace ends with its last descriptor, also
+when we are killed. The host's loopback and metadata addresses do not exist in there.
+
+The proxy keeps what never changes under its address (.deb files, indexes named by their hash), so that
+the next build downloads nothing twice; apt checks every byte of it again inside.
+"""
+
+import contextlib
+import ctypes
+import fcntl
+import ipaddress
+import os
+import shutil
+import socket
+import socketserver
+import struct
+import threading
+from base64 import b64encode
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from http.client import HTTPConnection, HTTPException, HTTPResponse
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import urlsplit
+
+PROXY_PORT = 3128
+_CLONE_NEWNET = 0x40000000
+_SIOCSIFFLAGS = 0x8914
+_IFF_UP = 1
+_TIMEOUT_SECONDS = 30
+_CHUNK_BYTES = 1 << 18
+_HOP_HEADERS = frozenset(
+    ("connection", "keep-alive", "proxy-authorization", "proxy-connection", "te", "upgrade", "host")
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allowed:
+    """Whom a sandbox may talk to.
+
+    `hosts` are always allowed, wherever they are; with `is_open` every public address is too.
+    Shape: `credentials` maps a host to user:password, added here so that no sandbox ever sees them.
+    """
+
+    hosts: frozenset[str]
+    is_open: bool = False
+    credentials: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True, kw_only=True)
+class Reach:
+    """An open way out: the namespace to enter, and what went wrong on the far side so far."""
+
+    namespace_fd: int
+    failures: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What tells programs inside to use the proxy."""
+        address = f"http://127.0.0.1:{PROXY_PORT}"
+        return {"http_proxy": address, "https_proxy": address}
+
+
+@contextlib.contextmanager
+def opened(allowed: Allowed, cache: Path) -> Iterator[Reach]:
+    """Give a reach with those limits; it is closed when the context ends."""
+    namespace_fd, listener = _listening_inside()
+    reach = Reach(namespace_fd=namespace_fd)
+    server = _Proxy(listener, allowed, cache, reach.failures)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    try:
+        yield reach
+    finally:
+        server.shutdown()
+        server.server_close()
+        os.close(namespace_fd)
+
+
+def _listening_inside() -> tuple[int, socket.socket]:
+    made: list[tuple[int, socket.socket] | OSError] = []
+    # Only the calling thread moves into the new namespace, so a thread of its own is spent on it.
+    thread = threading.Thread(target=lambda: made.append(_in_new_namespace()))
+    thread.start()
+    thread.join()
+    result = made[0]
+    if isinstance(result, OSError):
+        raise result
+    return result
+
+
+def _in_new_namespace() -> tuple[int, socket.socket] | OSError:
+    try:
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.unshare(_CLONE_NEWNET) != 0:
+            return OSError(ctypes.get_errno(), "unshare of the network namespace")
+        listener = socket.socket()
+        request = struct.pack("16sH14x", b"lo", _IFF_UP)
+        fcntl.ioctl(listener, _SIOCSIFFLAGS, request)
+        listener.bind(("127.0.0.1", PROXY_PORT))
+        listener.listen(64)
+        return os.open("/proc/thread-self/ns/net", os.O_RDONLY), listener
+    except OSError as error:
+        return error
+
+
+class _Proxy(socketserver.ThreadingMixIn, socketserver.TCPServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(
+        self, listener: socket.socket, allowed: Allowed, cache: Path, failures: dict[str, str]
+    ) -> None:
+        super().__init__(listener.getsockname(), _Forwarding, bind_and_activate=False)
+        self.socket.close()
+        self.socket = listener
+        self.allowed = allowed
+        self.cache = cache
+        self.failures = failures
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Let go of a client that went away; everything else was answered or noted as a failure."""
+
+
+class _NotAllowedError(Exception):
+    pass
+
+
+class _Forwarding(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    timeout = _TIMEOUT_SECONDS
+    server: _Proxy
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
+        """Stay silent: what the sandbox fetches stands in the step's own output."""
+
+    def do_GET(self) -> None:
+        """Answer from the cache, or fetch."""
+        url = urlsplit(self.path)
+        kept = _Kept(self.server.cache, self.path)
+        if url.scheme != "http" or not url.hostname:
+            self.send_error(400, "Only http:// addresses are forwarded")
+        elif (content := kept.found()) is not None and url.hostname in self.server.allowed.hosts:
+            with content:
+                self._answer(200, {"Content-Length": str(os.fstat(content.fileno()).st_size)})
+                if self.command == "GET":
+                    shutil.copyfileobj(content, self.wfile, _CHUNK_BYTES)
+        else:
+            self._fetch(url.hostname, url.port or 80, kept)
+
+    do_HEAD = do_GET  # noqa: N815 - the library's name
+
+    def do_POST(self) -> None:
+        """Forward what a step sends, such as a registration."""
+        url = urlsplit(self.path)
+        if url.scheme != "http" or not url.hostname:
+            self.send_error(400, "Only http:// addresses are forwarded")
+        else:
+            self._fetch(url.hostname, url.port or 80, None)
+
+    do_PUT = do_POST  # noqa: N815 - the library's name
+
+    def do_CONNECT(self) -> None:
+        """Carry an encrypted connection through, unseen."""
+        host, _, port = self.path.rpartition(":")
+        try:
+            upstream = self._connected(host.strip("[]"), int(port or 443))
+        except (_NotAllowedError, OSError, ValueError) as error:
+            self._refuse(host, error)
+            return
+        self.send_response(200, "Connection established")
+        self.end_headers()
+        with upstream:
+            _carry(self.connection, upstream)
+        self.close_connection = True
+
+    def _fetch(self, host: str, port: int, kept: "_Kept | None") -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        connection = HTTPConnection(host, port, timeout=_TIMEOUT_SECONDS)
+        url = urlsplit(self.path)
+        headers = {k: v for k, v in self.headers.items() if k.lower() not in _HOP_HEADERS}
+        if host in self.server.allowed.credentials:
+            secret = b64encode(self.server.allowed.credentials[host].encode()).decode()
+            headers["Authorization"] = f"Basic {secret}"
+        headers["Host"] = url.netloc.rpartition("@")[2]
+        try:
+            connection.sock = self._connected(host, port)
+            target = f"{url.path or '/'}{'?' + url.query if url.query else ''}"
+            connection.request(self.command, target, body=body or None, headers=headers)
+            response = connection.getresponse()
+        except (_NotAllowedError, OSError, HTTPException) as error:
+            self._refuse(host, error)
+            return
+        with contextlib.closing(connection), response:
+            self._relay(response, kept)
+
+    def _relay(self, response: HTTPResponse, kept: "_Kept | None") -> None:
+        length = response.getheader("Content-Length")
+        headers = {
+            k: v
+            for k, v in response.getheaders()
+            if k.lower() not in (*_HOP_HEADERS, "transfer-encoding")
+        }
+        if length is None and self.command != "HEAD":
+            headers["Connection"] = "close"
+            self.close_connection = True
+        self._answer(response.status, headers)
+        if self.command == "HEAD":
+            return
+        is_kept = kept is not None and kept.is_lasting and response.status == 200 and bool(length)  # noqa: PLR2004 - HTTP OK
+        with (
+            kept.writing(int(length or 0)) if kept and is_kept else contextlib.nullcontext() as copy
+        ):
+            while chunk := response.read(_CHUNK_BYTES):
+                self.wfile.write(chunk)
+                if copy is not None:
+                    copy.write(chunk)
+
+    def _connected(self, host: str, port: int) -> socket.socket:
+        allowed = self.server.allowed
+        if host in allowed.hosts:
+            return socket.create_connection((host, port), timeout=_TIMEOUT_SECONDS)
+        if not allowed.is_open:
+            raise _NotAllowedError("the component may reach package archives only")
+        addresses = {info[4][0] for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
+        if not all(ipaddress.ip_address(str(address)).is_global for address in addresses):
+            raise _NotAllowedError("it is not a public address")
+        # The address that was checked is the one that is used, whatever the name says next time.
+        return socket.create_connection((str(min(addresses)), port), timeout=_TIMEOUT_SECONDS)
+
+    def _refuse(self, host: str, error: Exception) -> None:
+        if isinstance(error, _NotAllowedError):
+            self.send_error(403, f"{host} is not reachable from here: {error}")
+        else:
+            self.server.failures[host] = str(error)
+            self.send_error(502, f"{host} does not answer: {error}")
+
+    def _answer(self, status: int, headers: Mapping[str, str]) -> None:
+        self.send_response_only(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+
+
+class _Kept:
+    """One address's place in the cache. Shape: cache/<digest of address>/<digest of content>."""
+
+    def __init__(self, cache: Path, address: str) -> None:
+        path = urlsplit(address).path
+        self.is_lasting = path.endswith(".deb") or "/by-hash/" in path
+        self._folder = cache / sha256(address.encode()).hexdigest()
+
+    def found(self) -> BinaryIO | None:
+        """Give the kept file, whole, or None."""
+        if not self.is_lasting or not self._folder.is_dir():
+            return None
+        for path in self._folder.iterdir():
+            if path.name.startswith("."):
+                continue
+            opened = path.open("rb")
+            if sha256_of(opened) == path.name:
+                return opened
+            opened.close()
+            path.unlink(missing_ok=True)
+        return None
+
+    @contextlib.contextmanager
+    def writing(self, size_bytes: int) -> Iterator["_Copy"]:
+        """Give a file to copy into, kept only when all of it arrived."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        temporary = self._folder / f".{os.getpid()}-{threading.get_ident()}"
+        try:
+            with temporary.open("wb") as opened:
+                copy = _Copy(opened)
+                yield copy
+            if copy.size_bytes == size_bytes:
+                temporary.replace(self._folder / copy.digest.hexdigest())
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+class _Copy:
+    def __init__(self, opened: BinaryIO) -> None:
+        self._opened = opened
+        self.digest = sha256()
+        self.size_bytes = 0
+
+    def write(self, chunk: bytes) -> None:
+        self._opened.write(chunk)
+        self.digest.update(chunk)
+        self.size_bytes += len(chunk)
+
+
+def sha256_of(opened: BinaryIO) -> str:
+    """Give the digest of an open file and go back to its start."""
+    digest = sha256()
+    while chunk := opened.read(_CHUNK_BYTES):
+        digest.update(chunk)
+    opened.seek(0)
+    return digest.hexdigest()
+
+
+def _carry(one: socket.socket, other: socket.socket) -> None:
+    """Copy both ways until either side ends or nothing moves for the time limit."""
+
+    def back() -> None:
+        with contextlib.suppress(OSError):
+            while chunk := other.recv(_CHUNK_BYTES):
+                one.sendall(chunk)
+        with contextlib.suppress(OSError):
+            one.shutdown(socket.SHUT_WR)
+
+    thread = threading.Thread(target=back, daemon=True)
+    thread.start()
+    with contextlib.suppress(OSError):
+        while chunk := one.recv(_CHUNK_BYTES):
+            other.sendall(chunk)
+        other.shutdown(socket.SHUT_WR)
+    thread.join(_TIMEOUT_SECONDS)

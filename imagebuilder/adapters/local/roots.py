@@ -1,0 +1,330 @@
+"""LocalWorkshop: root file systems as overlays, in a mount namespace of our own.
+
+Every mount is private to this process and its children, so that all of them are gone when it ends, also
+by kill -9. Scratch space is memory when there is plenty, else a folder of the store.
+"""
+
+import contextlib
+import ctypes
+import fcntl
+import os
+import shutil
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from imagebuilder.adapters.local import manifest, network
+from imagebuilder.adapters.local.layers import FileLayerStore
+from imagebuilder.adapters.local.parents import ParentMaker
+from imagebuilder.adapters.local.sandbox import Confinement, SandboxMachine
+from imagebuilder.adapters.local.sources import host_of, sources_list
+from imagebuilder.domain.component import Network
+from imagebuilder.domain.digest import Digest
+from imagebuilder.domain.layer import Layer, stack_content, total_size_bytes
+from imagebuilder.domain.plan import DEFAULT_SOURCE_DATE_EPOCH, PlannedParent
+from imagebuilder.domain.recipe import Repository
+from imagebuilder.domain.units import GIB
+from imagebuilder.ports.building import NotPrivileged
+from imagebuilder.ports.clock import Clock
+from imagebuilder.ports.process import Command, CommandRunner, OnLine
+
+_CLONE_NEWNS = 0x00020000
+_PLENTY_BYTES = 6 * GIB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Where the workshop keeps what it needs below the state folder."""
+
+    work: Path
+    cache: Path
+
+    @property
+    def scratch(self) -> Path:
+        """The folder of this process, swept when it is gone."""
+        return self.work / str(os.getpid())
+
+
+class LocalWorkshop:
+    """Makes roots on this machine."""
+
+    def __init__(
+        self,
+        commands: CommandRunner,
+        clock: Clock,
+        layers: FileLayerStore,
+        places: Places,
+        credentials: Mapping[str, str],
+    ) -> None:
+        """Work with these; credentials (host -> user:password) go to the proxy and nowhere else."""
+        self._commands = commands
+        self._clock = clock
+        self._layers = layers
+        self._places = places
+        self._credentials = credentials
+
+    @contextlib.contextmanager
+    def opened(self, archives: Sequence[Repository]) -> Iterator["LocalRoots"]:
+        """Open it for one build.
+
+        Raises: NotPrivileged: this process may not mount.
+        """
+        _enter_own_mounts(self._commands)
+        self._places.work.mkdir(parents=True, exist_ok=True)
+        sweep(self._places.work)
+        scratch = self._places.scratch
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(_owned(scratch))
+            if _free_memory_bytes() > _PLENTY_BYTES:
+                mount = ["mount", "-t", "tmpfs", "-o", "mode=0700", "tmpfs", str(scratch)]
+                self._commands.check(Command(argv=mount))
+                stack.callback(self._commands.check, Command(argv=["umount", "-l", str(scratch)]))
+            # Lies above the mount's end in the stack, so that it still sees the memory's files.
+            stack.callback(_empty, scratch)
+            yield LocalRoots(
+                self._commands,
+                self._clock,
+                self._layers,
+                _Site(scratch, self._places.cache, tuple(archives), self._credentials, stack),
+            )
+
+
+@contextlib.contextmanager
+def _owned(scratch: Path) -> Iterator[None]:
+    """Have a scratch folder that no sweep takes as long as this process lives."""
+    path = scratch.with_name(f"{scratch.name}.lock")
+    while True:
+        with path.open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not path.exists() or path.stat().st_ino != os.fstat(lock.fileno()).st_ino:
+                continue  # a sweep took the file between its opening and its locking
+            scratch.mkdir(exist_ok=True)
+            yield
+            shutil.rmtree(scratch, ignore_errors=True)
+            path.unlink(missing_ok=True)
+            return
+
+
+def sweep(work: Path) -> None:
+    """Take away the scratch folders of builds whose process is gone."""
+    for lock in work.glob("*.lock"):
+        with lock.open("w") as opened:
+            try:
+                fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
+            lock.unlink(missing_ok=True)
+
+
+class _Site:
+    """One open workshop: its scratch folder, archives and ways out."""
+
+    def __init__(
+        self,
+        scratch: Path,
+        cache: Path,
+        archives: tuple[Repository, ...],
+        credentials: Mapping[str, str],
+        stack: contextlib.ExitStack,
+    ) -> None:
+        self.scratch = scratch
+        self.archives = archives
+        self._cache = cache
+        self._credentials = credentials
+        self._stack = stack
+        self._count = 0
+
+    def folder(self, name: str) -> Path:
+        """Make a new empty folder."""
+        self._count += 1
+        folder = self.scratch / f"{self._count}-{name}"
+        folder.mkdir()
+        return folder
+
+    def reach(self, wanted: Network) -> network.Reach | None:
+        """Give the way out that a component declared."""
+        match wanted:
+            case Network.NONE:
+                return None
+            case Network.PACKAGES:
+                return self._to_archives
+            case Network.FULL:
+                return self._to_everywhere
+
+    @cached_property
+    def _to_archives(self) -> network.Reach:
+        return self._open(is_open=False)
+
+    @cached_property
+    def _to_everywhere(self) -> network.Reach:
+        return self._open(is_open=True)
+
+    def _open(self, *, is_open: bool) -> network.Reach:
+        hosts = frozenset(host_of(archive.url) for archive in self.archives)
+        allowed = network.Allowed(hosts=hosts, is_open=is_open, credentials=self._credentials)
+        return self._stack.enter_context(network.opened(allowed, self._cache / "packages"))
+
+    @cached_property
+    def apt_folders(self) -> dict[str, Path]:
+        """Apt's lists and archives, shared by the build's components and by no layer."""
+        return {"/var/lib/apt/lists": self.folder("lists"), "/var/cache/apt": self.folder("apt")}
+
+    @cached_property
+    def apt_sources(self) -> dict[str, Path]:
+        """The build's sources and their keyrings, over whatever the image says."""
+        text, keyrings = sources_list(self.archives, "/run/imagebuilder/keyrings")
+        path = self.folder("sources") / "sources.list"
+        path.write_text(text)
+        return {"/etc/apt/sources.list": path, **keyrings}
+
+
+class LocalRoots:
+    """Makes roots while the workshop is open."""
+
+    def __init__(
+        self, commands: CommandRunner, clock: Clock, layers: FileLayerStore, site: _Site
+    ) -> None:
+        """Make them at a site."""
+        self._commands = commands
+        self._clock = clock
+        self._layers = layers
+        self._site = site
+
+    @contextlib.contextmanager
+    def scratch(self, stack: Sequence[Layer]) -> Iterator["LocalRoot"]:
+        """Give a writable root on top of layers; what is written is gone unless it was sealed."""
+        session = self._site.folder("root")
+        upper, work, root = session / "upper", session / "work", session / "root"
+        for folder in (upper, work, root):
+            folder.mkdir()
+        # The kernel takes no folder twice; of two equal layers the upper one alone makes the same tree.
+        contents = dict.fromkeys(layer.content for layer in reversed(stack))
+        lowers = [self._layers.tree_path(content) for content in contents]
+        _copy_attributes(lowers[0], upper)
+        options = (
+            f"lowerdir={':'.join(path.name for path in lowers)},upperdir={upper},workdir={work},"
+            "index=off,metacopy=off,redirect_dir=off,volatile"
+        )
+        # Relative names keep the options of many layers within the page that mount(2) takes.
+        mount = ["mount", "-t", "overlay", "overlay", "-o", options, str(root)]
+        self._commands.check(Command(argv=mount, folder=str(lowers[0].parent)))
+        try:
+            yield LocalRoot(self, root, upper, session, tuple(stack))
+        finally:
+            self._commands.check(Command(argv=["umount", "-l", str(root)]))
+            shutil.rmtree(session)
+
+    @contextlib.contextmanager
+    def parent(self, parent: PlannedParent, on_line: OnLine | None) -> Iterator["LocalRoot"]:
+        """Bootstrap a suite or unpack a tar file into a root of its own.
+
+        Raises: MirrorUnreachable; SignatureRefused; ArchiveRefused; CommandFailed.
+        """
+        session = self._site.folder("parent")
+        root = session / "root"
+        root.mkdir(mode=0o755)
+        try:
+            reach = self._site.reach(Network.PACKAGES)
+            maker = ParentMaker(self._commands, reach, self._site.archives)
+            maker.make(parent, root, on_line)
+            yield LocalRoot(self, root, root, session, ())
+        finally:
+            shutil.rmtree(session)
+
+    def confined(self, root: Path, session: Path, wanted: Network) -> SandboxMachine:
+        """Give a sandbox over a root, with folders that live as long as the session."""
+        folders = {"/tmp": session / "tmp", "/run": session / "run"}  # noqa: S108 - inside the image
+        for folder, mode in zip(folders.values(), (0o1777, 0o755), strict=True):
+            folder.mkdir(exist_ok=True)
+            folder.chmod(mode)
+        has_apt = _is_plain_folder(root / "etc", root / "etc/apt")
+        return SandboxMachine(
+            self._commands,
+            Confinement(
+                root=root,
+                folders={**folders, **(self._site.apt_folders if has_apt else {})},
+                read_only=self._site.apt_sources if has_apt and self._site.archives else {},
+                reach=self._site.reach(wanted),
+                environment={"SOURCE_DATE_EPOCH": str(DEFAULT_SOURCE_DATE_EPOCH)},
+            ),
+        )
+
+    def sealed(
+        self, root: "LocalRoot", key: Digest, name: str, evidence: Mapping[str, Digest]
+    ) -> Layer:
+        """Keep what was changed in a root as the layer of a key."""
+        manifest.set_latest_time(root.upper, DEFAULT_SOURCE_DATE_EPOCH)
+        tree = manifest.scan(root.upper)
+        layer = Layer(
+            key=key,
+            content=Digest.of_bytes(manifest.written(tree)),
+            parent_content=stack_content(root.stack),
+            name=name,
+            created_at=self._clock.now(),
+            size_bytes=total_size_bytes(tree.entries),
+            evidence=evidence,
+        )
+        kept = self._layers.tree_path(layer.content).with_suffix(f".{os.getpid()}")
+        self._commands.check(Command(argv=["rm", "-rf", "--", str(kept)]))
+        self._commands.check(Command(argv=["cp", "-a", "--", str(root.upper), str(kept)]))
+        try:
+            return self._layers.adopt(kept, layer, tree)
+        finally:
+            shutil.rmtree(kept, ignore_errors=True)
+
+
+class LocalRoot:
+    """A mounted root. `upper` is where its changes are."""
+
+    def __init__(
+        self, roots: LocalRoots, path: Path, upper: Path, session: Path, stack: tuple[Layer, ...]
+    ) -> None:
+        """Stand for the root that roots mounted."""
+        self._roots = roots
+        self._session = session
+        self.path = path
+        self.upper = upper
+        self.stack = stack
+
+    def machine(self, network: Network) -> SandboxMachine:
+        """Give a sandbox over this root with that reach."""
+        return self._roots.confined(self.path, self._session, network)
+
+    def seal(self, key: Digest, name: str, evidence: Mapping[str, Digest]) -> Layer:
+        """Keep what was changed as the layer of a key. Durable: once returned it survives a crash."""
+        return self._roots.sealed(self, key, name, evidence)
+
+
+def _enter_own_mounts(commands: CommandRunner) -> None:
+    """Leave the machine's mount namespace for good, so that no mount of ours outlives us."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(_CLONE_NEWNS) != 0:
+        raise NotPrivileged("make mounts of its own", os.strerror(ctypes.get_errno()))
+    commands.check(Command(argv=["mount", "--make-rprivate", "/"]))
+
+
+def _free_memory_bytes() -> int:
+    for line in Path("/proc/meminfo").read_text().splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def _copy_attributes(source: Path, target: Path) -> None:
+    """Make an upper folder the same root folder as the one below it: overlayfs shows the upper's."""
+    status = source.stat()
+    os.chown(target, status.st_uid, status.st_gid)
+    target.chmod(stat.S_IMODE(status.st_mode))
+    os.utime(target, ns=(status.st_mtime_ns, status.st_mtime_ns))
+
+
+def _is_plain_folder(*paths: Path) -> bool:
+    return all(path.is_dir() and not path.is_symlink() for path in paths)
+
+
+def _empty(folder: Path) -> None:
+    for path in folder.iterdir():
+        shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,152 @@
+"""SandboxMachine: commands of an image, run over its root folder in bubblewrap.
+
+Nine capabilities are what package scripts need; nothing else of root is left. The image's own files
+are all there is, but for /proc, an empty /dev, and folders that live as long as one component's work
+(/tmp, /run, apt's lists and archives), so that none of it gets into a layer.
+"""
+
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from imagebuilder.adapters.local.network import Reach
+from imagebuilder.domain.errors import Refused
+from imagebuilder.ports.machine import Script
+from imagebuilder.ports.process import Command, CommandResult, CommandRunner, OnLine
+
+_CAPABILITIES = (
+    *("CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL"),
+    *("CAP_SETFCAP", "CAP_SETGID", "CAP_SETUID", "CAP_SYS_CHROOT"),
+)
+_SCRIPT = "/run/imagebuilder/script"
+_ENVIRONMENT = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME": "/root",
+    "LC_ALL": "C.UTF-8",
+    "DEBIAN_FRONTEND": "noninteractive",
+    # The initramfs is made once, at the end, from all that is installed.
+    "INITRD": "No",
+}
+
+
+class UnsafeRoot(Refused):
+    """A folder that the sandbox mounts on is not a plain folder in the image."""
+
+    code = "unsafe-root"
+
+    def __init__(self, path: str) -> None:
+        """Name the path that could lead out of the image."""
+        super().__init__(
+            f"{path} in the image is not a folder, so nothing is run in it.",
+            context="A link there could lead a mount out of the image.",
+            hint=f"Make {path} and all above it plain folders in the component or the archive.",
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confinement:
+    """How a sandbox is set up.
+
+    Shape: `folders` and `read_only` map a path inside to one of this machine. `reach` is None for no
+    network at all.
+    """
+
+    root: Path
+    folders: Mapping[str, Path] = field(default_factory=dict)
+    read_only: Mapping[str, Path] = field(default_factory=dict)
+    reach: Reach | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+class SandboxMachine:
+    """Runs scripts inside a root folder."""
+
+    def __init__(self, commands: CommandRunner, confinement: Confinement) -> None:
+        """Run with commands, confined so."""
+        self._commands = commands
+        self._confinement = confinement
+
+    def run(self, script: Script, on_line: OnLine | None = None) -> CommandResult:
+        """Run a script and give its result, whatever the exit status.
+
+        Raises: UnsafeRoot: the image was changed so that mounting in it would not be safe.
+        """
+        given = self._confinement
+        for path in ("/proc", "/dev", *given.folders, *map(os.path.dirname, given.read_only)):
+            _require_plain_folder(given.root, path)
+        with _in_memory(script.text) as script_fd:
+            reach_fds = () if given.reach is None else (given.reach.namespace_fd,)
+            return self._commands.run(
+                Command(
+                    argv=[*self._argv(script_fd), script.interpreter, _SCRIPT],
+                    timeout_seconds=script.timeout_seconds,
+                    environment=self._environment(script),
+                    stdin=script.stdin or None,
+                    keep_open=(script_fd, *reach_fds),
+                ),
+                on_line,
+            )
+
+    def _argv(self, script_fd: int) -> list[str]:
+        given = self._confinement
+        argv = []
+        if given.reach is not None:
+            argv += ["nsenter", f"--net=/proc/self/fd/{given.reach.namespace_fd}", "--"]
+        argv += [
+            "prlimit",
+            "--core=0",
+            "--nofile=4096",
+            "--",
+            "bwrap",
+            "--bind",
+            str(given.root),
+            "/",
+        ]
+        argv += ["--proc", "/proc", "--dev", "/dev"]
+        for inside, outside in given.folders.items():
+            argv += ["--bind", str(outside), inside]
+        for inside, outside in given.read_only.items():
+            argv += ["--ro-bind", str(outside), inside]
+        argv += ["--perms", "0644", "--ro-bind-data", str(script_fd), _SCRIPT]
+        argv += ["--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
+        if given.reach is None:
+            argv.append("--unshare-net")
+        argv += ["--hostname", "localhost", "--die-with-parent", "--new-session", "--chdir", "/"]
+        argv += ["--cap-drop", "ALL"]
+        for capability in _CAPABILITIES:
+            argv += ["--cap-add", capability]
+        return [*argv, "--"]
+
+    def _environment(self, script: Script) -> dict[str, str]:
+        given = self._confinement
+        reach = given.reach.environment if given.reach else {}
+        return {**_ENVIRONMENT, **reach, **given.environment, **script.environment}
+
+
+def _require_plain_folder(root: Path, path: str) -> None:
+    """Refuse a path that leads through anything but folders of the image itself."""
+    here = root
+    for part in path.strip("/").split("/"):
+        here /= part
+        try:
+            status = here.lstat()
+        except FileNotFoundError:
+            return  # bubblewrap makes it, below folders that were checked
+        if not stat.S_ISDIR(status.st_mode):
+            raise UnsafeRoot(path)
+
+
+@contextmanager
+def _in_memory(text: str) -> Iterator[int]:
+    """Give a descriptor to read text from, so that it stands in no file and no argv."""
+    fd = os.memfd_create("script", 0)
+    try:
+        with os.fdopen(os.dup(fd), "wb") as opened:
+            opened.write(text.encode())
+        os.lseek(fd, 0, os.SEEK_SET)
+        yield fd
+    finally:
+        os.close(fd)

@@ -1,0 +1,166 @@
+"""AptSources: which package archives builds use, and what their signed indexes are now."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.error import URLError
+from urllib.parse import urlsplit
+from urllib.request import urlopen
+
+from imagebuilder.domain.digest import Digest
+from imagebuilder.domain.errors import InvalidInput
+from imagebuilder.domain.recipe import Repository, Suite
+from imagebuilder.ports.building import MirrorUnreachable
+from imagebuilder.ports.process import Command, CommandRunner
+
+_TARGET_FORMAT = "$(RELEASE) $(COMPONENT) $(REPO_URI)"
+_TIMEOUT_SECONDS = 20
+_POCKETS = {
+    Suite.BOOKWORM: ("", "-updates", "-security"),
+    Suite.TRIXIE: ("", "-updates", "-security"),
+    Suite.SID: ("",),
+}
+"""Source: Debian's archive layout: unstable has no updates and no security pocket."""
+
+
+class NoMirror(InvalidInput):
+    """Nothing says where packages come from."""
+
+    code = "no-mirror"
+
+    def __init__(self, suite: Suite) -> None:
+        """Name the suite that was looked for."""
+        super().__init__(
+            f"No package archive is known for {suite}.",
+            context="This machine's own apt has no Debian archive to take it from.",
+            hint="Set parent.mirror in the recipe, or IMAGEBUILDER_MIRROR.",
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mirrors:
+    """The archives that settings name; None leaves it to the machine's apt."""
+
+    main: str | None = None
+    security: str | None = None
+
+
+class AptSources:
+    """Asks settings first, then this machine's apt."""
+
+    def __init__(
+        self, commands: CommandRunner, mirrors: Mirrors, etc_apt: Path, cache: Path
+    ) -> None:
+        """Remember in cache what apt said of the sources in etc_apt, until they change."""
+        self._commands = commands
+        self._mirrors = mirrors
+        self._etc_apt = etc_apt
+        self._cache = cache
+
+    def repositories(self, suite: Suite) -> tuple[Repository, ...]:
+        """Give a suite's archives, by settings or else as this machine's own apt has them.
+
+        Raises: NoMirror: neither knows any.
+        """
+        main, security = self._mirrors.main, self._mirrors.security
+        if main is None:
+            main, security = self._from_apt()
+        if main is None:
+            raise NoMirror(suite)
+        pockets = [suite + pocket for pocket in _POCKETS[suite] if pocket != "-security"]
+        found = [Repository(url=main, suites=tuple(pockets))]
+        if security is not None and "-security" in _POCKETS[suite]:
+            found.append(Repository(url=security, suites=(f"{suite}-security",)))
+        return tuple(found)
+
+    def indexes(self, repositories: Sequence[Repository]) -> Mapping[str, Digest]:
+        """Ask each archive for the digest of its signed index now.
+
+        Raises: MirrorUnreachable: one of them does not answer.
+        """
+        addresses = [
+            f"{repository.url.rstrip('/')}/dists/{suite}/InRelease"
+            for repository in repositories
+            for suite in repository.suites
+        ]
+        with ThreadPoolExecutor(max_workers=max(1, len(addresses))) as threads:
+            return dict(zip(addresses, threads.map(_digest_at, addresses), strict=True))
+
+    def _from_apt(self) -> tuple[str | None, str | None]:
+        """Give this machine's main and security archive; to ask apt takes half a second."""
+        version = self._sources_version()
+        try:
+            kept = json.loads(self._cache.read_text())
+            if kept["version"] == version:
+                return kept["main"], kept["security"]
+        except (FileNotFoundError, ValueError, KeyError):
+            pass  # nothing kept, or not by us: ask again
+        main, security = self._ask_apt()
+        self._cache.parent.mkdir(parents=True, exist_ok=True)
+        self._cache.write_text(json.dumps({"version": version, "main": main, "security": security}))
+        return main, security
+
+    def _sources_version(self) -> str:
+        files = [self._etc_apt / "sources.list", *(self._etc_apt / "sources.list.d").glob("*")]
+        digest = hashlib.sha256()
+        for file in sorted(files):
+            if file.is_file():
+                digest.update(file.read_bytes())
+        return digest.hexdigest()
+
+    def _ask_apt(self) -> tuple[str | None, str | None]:
+        argv = ["apt-get", "indextargets", "--format", _TARGET_FORMAT, "Created-By: Packages"]
+        listed = self._commands.check(Command(argv=argv)).stdout.decode().splitlines()
+        targets = [line.split(" ") for line in listed]
+        codenames = {str(suite) for suite in Suite}
+        main = next((t[2] for t in targets if t[0] in codenames and t[1] == "main"), None)
+        security = next((t[2] for t in targets if t[0].endswith("-security")), None)
+        return main, security
+
+
+def _digest_at(address: str) -> Digest:
+    try:
+        with urlopen(address, timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310 - http(s) by schema
+            return Digest.of_bytes(answer.read())
+    except (URLError, OSError) as error:
+        raise MirrorUnreachable(address, str(error)) from error
+
+
+def host_of(url: str) -> str:
+    """Give the host of an archive's address."""
+    return urlsplit(url).hostname or ""
+
+
+def without_credentials(url: str) -> str:
+    """Give an address that may be written down."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+def one_line(repository: Repository, keyring: str | None = None) -> list[str]:
+    """Write an archive as apt's one-line style, a line a suite."""
+    key = keyring or repository.keyring
+    options = f" [signed-by={key}]" if key else ""
+    return [
+        f"deb{options} {without_credentials(repository.url)} {suite} {' '.join(repository.components)}"
+        for suite in repository.suites
+    ]
+
+
+def sources_list(archives: Sequence[Repository], keyrings: str) -> tuple[str, dict[str, Path]]:
+    """Give a sources.list for inside an image, and the keyring files to put there.
+
+    Shape: path inside -> path on this machine.
+    """
+    files: dict[str, Path] = {}
+    lines: list[str] = []
+    for number, archive in enumerate(archives):
+        inside = None
+        if archive.keyring is not None:
+            inside = f"{keyrings}/{number}.gpg"
+            files[inside] = Path(archive.keyring)
+        lines += one_line(archive, inside)
+    return "".join(f"{line}\n" for line in lines), files

@@ -1,0 +1,264 @@
+"""Opening the catalogue's database, and the two kinds of transaction on it.
+
+Every SQLAlchemy exception is turned into one of ours here; it leaves this file only where a store
+must tell a broken constraint from a broken database.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    IntegrityError,
+    OperationalError,
+    ProgrammingError,
+)
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from imagebuilder.adapters.sql.tables import SCHEMA_REVISION
+from imagebuilder.ports.catalogue import CatalogueDamaged, CatalogueTooNew, StoreUnavailable
+
+_WRITES = "imagebuilder_writes"
+_MIGRATION_LOCK = 0x696D6167
+"""Any number, so long as every process asks PostgreSQL for the same one."""
+_WAL_ATTEMPTS = 50
+_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR})
+_HINTS = {
+    sqlite3.SQLITE_BUSY: "Another imagebuilder is writing to it; try again when it is done.",
+    sqlite3.SQLITE_LOCKED: "Another imagebuilder is writing to it; try again when it is done.",
+    sqlite3.SQLITE_FULL: "Free space on its file system, then try again: imagebuilder gc helps.",
+}
+_HINT = "Check that the file and its folder can be read and written by you, or set another place."
+_SERVER_HINT = "Check that the server runs, and the address and the account in the settings."
+
+
+class Database:
+    """An open catalogue, whose schema is the one that our tables are."""
+
+    def __init__(self, engine: Engine, where: str) -> None:
+        """Speak to a database whose schema was seen to; `where` is how messages name it."""
+        self._engine = engine
+        self._is_sqlite = engine.dialect.name == "sqlite"
+        self.where = where
+
+    def __enter__(self) -> Self:
+        """Stay open to the end of the block."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close every connection."""
+        self.close()
+
+    def close(self) -> None:
+        """Close every connection; a later call opens new ones."""
+        self._engine.dispose()
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Give a connection that sees one state of the catalogue to the end of the block.
+
+        Raises: StoreUnavailable; CatalogueDamaged.
+        """
+        options = {} if self._is_sqlite else {"isolation_level": "REPEATABLE READ"}
+        with (
+            translated(self.where),
+            self._engine.connect().execution_options(**options) as connection,
+            connection.begin(),
+        ):
+            try:
+                yield connection
+            except ValueError as error:
+                reason = f"A stored value cannot be read: {error}."
+                raise CatalogueDamaged(self.where, reason) from error
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """Give a connection whose changes are kept together when the block ends well.
+
+        Raises: StoreUnavailable; CatalogueDamaged; IntegrityError: a constraint was broken.
+        """
+        with (
+            translated(self.where),
+            self._engine.connect().execution_options(**{_WRITES: True}) as connection,
+            connection.begin(),
+        ):
+            yield connection
+
+
+def open_database(location: str | Path, *, busy_timeout_seconds: float = 20.0) -> Database:
+    """Give the catalogue at a path (SQLite) or URL, made or brought up to date where need be.
+
+    Raises: StoreUnavailable; CatalogueDamaged; CatalogueTooNew.
+    """
+    url = _url(location)
+    where = url.database or "" if _is_sqlite(url) else url.render_as_string(hide_password=True)
+    with translated(where):
+        database = Database(_engine(url, where, busy_timeout_seconds), where)
+        try:
+            revision = _stored_revision(database)
+            if revision != SCHEMA_REVISION:
+                _bring_up_to_date(database)
+        except BaseException:
+            database.close()
+            raise
+    return database
+
+
+@contextmanager
+def translated(where: str) -> Iterator[None]:
+    """Turn what the database raises into an error of ours, but for a broken constraint."""
+    try:
+        yield
+    except IntegrityError:
+        raise
+    except DBAPIError as error:
+        raise _of_database(where, error) from error
+    except PoolTimeout as error:
+        raise StoreUnavailable(where, str(error), hint=_SERVER_HINT) from error
+
+
+def _of_database(where: str, error: DBAPIError) -> StoreUnavailable | CatalogueDamaged:
+    reason = f"The database says: {error.orig}."
+    code = _sqlite_code(error)
+    if code in _DAMAGED or (code is None and isinstance(error, ProgrammingError)):
+        return CatalogueDamaged(where, reason)
+    hint = _SERVER_HINT if code is None else _HINTS.get(code, _HINT)
+    return StoreUnavailable(where, reason, hint=hint)
+
+
+def _sqlite_code(error: DBAPIError) -> int | None:
+    """Give the kind of a SQLite error, without the byte that says more about it."""
+    if not isinstance(error.orig, sqlite3.Error):
+        return None
+    code: int = getattr(error.orig, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    return code & 0xFF
+
+
+def _url(location: str | Path) -> URL:
+    text_ = str(location)
+    if isinstance(location, Path) or "://" not in text_:
+        return URL.create("sqlite", database=text_)
+    try:
+        url = make_url(text_)
+    except ArgumentError as error:
+        # The text may hold a password: neither it nor the error that quotes it is shown.
+        raise StoreUnavailable(
+            "of the settings",
+            "Its address is not a database URL.",
+            hint="Write a path, or postgresql://USER@HOST/DATABASE.",
+        ) from error
+    return url.set(drivername="postgresql+psycopg") if url.drivername == "postgresql" else url
+
+
+def _is_sqlite(url: URL) -> bool:
+    return url.get_backend_name() == "sqlite"
+
+
+def _engine(url: URL, where: str, busy_timeout_seconds: float) -> Engine:
+    if not _is_sqlite(url):
+        try:
+            return create_engine(url, hide_parameters=True, isolation_level="READ COMMITTED")
+        except ModuleNotFoundError as error:
+            raise StoreUnavailable(
+                where, f"The driver {error.name} is not installed.", hint=f"Install {error.name}."
+            ) from error
+    try:
+        Path(where).parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreUnavailable(where, str(error), hint=_HINT) from error
+    engine = create_engine(
+        url, hide_parameters=True, connect_args={"timeout": busy_timeout_seconds}
+    )
+    event.listen(engine, "connect", _set_up_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _set_up_sqlite(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
+    del entry
+    # The driver's own transactions begin late and never for reading; ours are begun by us.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.execute("PRAGMA synchronous = FULL")
+    _switch_to_wal(cursor)
+    cursor.close()
+
+
+def _switch_to_wal(cursor: DBAPICursor) -> None:
+    """Let readers and a writer work side by side; costs nothing once the file is so.
+
+    SQLite does not wait for others in the moment of the switch. It does wait for the right to
+    write, so that is asked for, and given back, before the next attempt.
+    """
+    for _ in range(_WAL_ATTEMPTS - 1):
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                raise
+            cursor.execute("BEGIN IMMEDIATE")
+            cursor.execute("ROLLBACK")
+        else:
+            return
+    cursor.execute("PRAGMA journal_mode = WAL")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A reader that later wants to write may find that others wrote in between; so say it at once.
+    writes = connection.get_execution_options().get(_WRITES, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _stored_revision(database: Database) -> str | None:
+    """Give the schema revision that is stored, or None in a database without our schema.
+
+    It is one query and without Alembic, since it is asked before every command.
+    """
+    with database._engine.connect() as connection:  # noqa: SLF001 - a part of opening a Database
+        try:
+            found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+        except (OperationalError, ProgrammingError) as error:
+            connection.rollback()
+            if _sqlite_code(error) not in (None, sqlite3.SQLITE_ERROR):
+                raise
+            if connection.dialect.has_table(connection, "alembic_version"):
+                raise
+            return None
+    return None if found is None else str(found)
+
+
+def _bring_up_to_date(database: Database) -> None:
+    # Alembic is not imported by a command that finds the schema current, as all but the first do.
+    from imagebuilder.adapters.sql import migrations  # noqa: PLC0415
+
+    if not migrations.SCRIPTS.is_dir():
+        raise StoreUnavailable(
+            database.where,
+            f"Its schema must be brought up to date, and {migrations.SCRIPTS} is missing.",
+            hint="Install imagebuilder from its checkout: pip install --editable .",
+        )
+    with database.writing() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
+        # Another process may have done it while this one waited for the right to write.
+        found = migrations.revision_in(connection)
+        if found == SCHEMA_REVISION:
+            return
+        if found is not None and found not in migrations.known_revisions():
+            raise CatalogueTooNew(found, SCHEMA_REVISION)
+        migrations.upgrade(connection)

@@ -1,0 +1,287 @@
+"""Rows from domain values, and domain values from rows; no queries."""
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from sqlalchemy import RowMapping
+
+from imagebuilder.domain.artifact import Artifact
+from imagebuilder.domain.digest import Canonical, Digest, canonical_json
+from imagebuilder.domain.evidence import Outcome, Stage, TestReport, TestResult
+from imagebuilder.domain.ids import ImageName, RunId, VersionId
+from imagebuilder.domain.image import DocumentText, ImageVersion, ParentEdge, RecordedLayer
+from imagebuilder.domain.recipe import ArtifactFormat
+from imagebuilder.domain.run import Run, RunState, StepRun, StepState
+from imagebuilder.domain.versions import BuildVersion, Version
+
+Values = dict[str, str | int | float | datetime | None]
+"""One row to write. Shape: column -> value."""
+
+
+def version_values(version: ImageVersion, image_id: int) -> Values:
+    """Give the row of a version itself."""
+    number = version.version.version
+    return {
+        "id": version.id,
+        "image_id": image_id,
+        "major": number.major,
+        "minor": number.minor,
+        "patch": number.patch,
+        "build": version.version.build,
+        "run_id": version.run_id,
+        "created_at": version.created_at,
+        "plan_digest": version.plan_digest.hex,
+        "definition_digest": version.definition_digest.hex,
+        "plan": _json(version.plan),
+        "disk_digest": version.disk_digest.hex,
+        "parent_asked": version.parent.asked,
+        "parent_identity": version.parent.identity,
+        "parent_id": version.parent.version_id,
+    }
+
+
+def artifact_values(number: int, artifacts: Iterable[Artifact]) -> list[Values]:
+    """Give the rows of a version's artifacts."""
+    return [
+        {
+            "version_number": number,
+            "position": position,
+            "format": artifact.format.value,
+            "digest": artifact.digest.hex,
+            "size_bytes": artifact.size_bytes,
+            "virtual_size_bytes": artifact.virtual_size_bytes,
+        }
+        for position, artifact in enumerate(artifacts)
+    ]
+
+
+def layer_values(number: int, layers: Iterable[RecordedLayer]) -> list[Values]:
+    """Give the rows of a version's layers."""
+    return [
+        {
+            "version_number": number,
+            "position": position,
+            "name": layer.name,
+            "key": layer.key.hex,
+            "content": layer.content.hex,
+            "size_bytes": layer.size_bytes,
+            "component_version": layer.component_version,
+            "component_digest": _hex(layer.component_digest),
+            "parameters": _json(dict(layer.parameters)),
+        }
+        for position, layer in enumerate(layers)
+    ]
+
+
+def report_values(number: int, reports: Iterable[TestReport]) -> list[Values]:
+    """Give the rows of a version's test reports, without their results."""
+    return [
+        {
+            "version_number": number,
+            "position": position,
+            "stage": report.stage.value,
+            "seconds": report.seconds,
+            "crash": _storable(report.crash),
+            "evidence": _hex(report.evidence),
+        }
+        for position, report in enumerate(reports)
+    ]
+
+
+def result_values(number: int, reports: Iterable[TestReport]) -> list[Values]:
+    """Give the rows of all results in a version's test reports."""
+    return [
+        {
+            "version_number": number,
+            "report_position": report_position,
+            "position": position,
+            "name": _storable(result.name),
+            "outcome": result.outcome.value,
+            "seconds": result.seconds,
+            "detail": _storable(result.detail),
+        }
+        for report_position, report in enumerate(reports)
+        for position, result in enumerate(report.results)
+    ]
+
+
+def document_values(number: int, documents: Iterable[DocumentText]) -> list[Values]:
+    """Give the rows that name a version's documents, without their texts."""
+    return [
+        {
+            "version_number": number,
+            "position": position,
+            "kind": document.kind,
+            "name": document.name,
+            "digest": document.digest.hex,
+            "text_digest": text_digest(document),
+        }
+        for position, document in enumerate(documents)
+    ]
+
+
+def text_digest(document: DocumentText) -> str:
+    """Give what a document's text is kept under.
+
+    The document's own digest may be that of its meaning, and then many texts share it.
+    """
+    return Digest.of_bytes(document.text.encode()).hex
+
+
+def index_values(number: int, indexes: Mapping[str, Digest]) -> list[Values]:
+    """Give the rows of the package indexes a version was built from."""
+    return [
+        {"version_number": number, "address": address, "digest": digest.hex}
+        for address, digest in indexes.items()
+    ]
+
+
+def run_values(run: Run) -> Values:
+    """Give the row of a run."""
+    return {
+        "id": run.id,
+        "image": run.image,
+        "state": run.state.value,
+        "started_at": run.started_at,
+        "ended_at": run.ended_at,
+        "version_id": run.version_id,
+        "error_code": run.error_code,
+        "error": _storable(run.error),
+    }
+
+
+def step_values(run_id: RunId, step: StepRun) -> Values:
+    """Give the row of a step."""
+    return {
+        "run_id": run_id,
+        "number": step.number,
+        "name": step.name,
+        "state": step.state.value,
+        "started_at": step.started_at,
+        "seconds": step.seconds,
+        "detail": _storable(step.detail),
+    }
+
+
+def build_version(row: RowMapping) -> BuildVersion:
+    """Give the build that a version's row is."""
+    return BuildVersion(Version(row["major"], row["minor"], row["patch"]), row["build"])
+
+
+def parent_edge(row: RowMapping) -> ParentEdge:
+    """Give what the version of a row was built on."""
+    parent_id = row["parent_id"]
+    return ParentEdge(
+        asked=row["parent_asked"],
+        identity=row["parent_identity"],
+        version_id=None if parent_id is None else VersionId(parent_id),
+    )
+
+
+def artifact(row: RowMapping) -> Artifact:
+    """Give the artifact of a row."""
+    return Artifact(
+        format=ArtifactFormat(row["format"]),
+        digest=Digest(row["digest"]),
+        size_bytes=row["size_bytes"],
+        virtual_size_bytes=row["virtual_size_bytes"],
+    )
+
+
+def layer(row: RowMapping) -> RecordedLayer:
+    """Give the layer of a row."""
+    return RecordedLayer(
+        name=row["name"],
+        key=Digest(row["key"]),
+        content=Digest(row["content"]),
+        size_bytes=row["size_bytes"],
+        component_version=row["component_version"],
+        component_digest=_digest(row["component_digest"]),
+        parameters=dict(json.loads(row["parameters"])),
+    )
+
+
+def reports(
+    report_rows: Iterable[RowMapping], result_rows: Iterable[RowMapping]
+) -> tuple[TestReport, ...]:
+    """Give a version's test reports with their results; both kinds of rows come in order."""
+    results: dict[int, list[TestResult]] = {}
+    for row in result_rows:
+        results.setdefault(row["report_position"], []).append(_result(row))
+    return tuple(
+        TestReport(
+            stage=Stage(row["stage"]),
+            results=tuple(results.get(row["position"], ())),
+            seconds=row["seconds"],
+            crash=row["crash"],
+            evidence=_digest(row["evidence"]),
+        )
+        for row in report_rows
+    )
+
+
+def document(row: RowMapping) -> DocumentText:
+    """Give the document of a row."""
+    return DocumentText(
+        kind=row["kind"], name=row["name"], text=row["text"], digest=Digest(row["digest"])
+    )
+
+
+def plan(text: str) -> Canonical:
+    """Give the plan that a version's row keeps."""
+    read: Canonical = json.loads(text)
+    return read
+
+
+def run(row: RowMapping) -> Run:
+    """Give the run of a row."""
+    version_id = row["version_id"]
+    return Run(
+        id=RunId(row["id"]),
+        image=ImageName(row["image"]),
+        state=RunState(row["state"]),
+        started_at=row["started_at"],
+        ended_at=row["ended_at"],
+        version_id=None if version_id is None else VersionId(version_id),
+        error_code=row["error_code"],
+        error=row["error"],
+    )
+
+
+def step(row: RowMapping) -> StepRun:
+    """Give the step of a row."""
+    return StepRun(
+        number=row["number"],
+        name=row["name"],
+        state=StepState(row["state"]),
+        started_at=row["started_at"],
+        seconds=row["seconds"],
+        detail=row["detail"],
+    )
+
+
+def _result(row: RowMapping) -> TestResult:
+    return TestResult(
+        name=row["name"],
+        outcome=Outcome(row["outcome"]),
+        seconds=row["seconds"],
+        detail=row["detail"],
+    )
+
+
+def _hex(digest: Digest | None) -> str | None:
+    return None if digest is None else digest.hex
+
+
+def _digest(text: str | None) -> Digest | None:
+    return None if text is None else Digest(text)
+
+
+def _json(value: Canonical) -> str:
+    return canonical_json(value).decode()
+
+
+def _storable(said: str) -> str:
+    """Give what a foreign program said with the characters replaced that no database takes."""
+    return said.replace("\0", "\ufffd").encode(errors="replace").decode()

@@ -1,0 +1,356 @@
+"""The machine's programs; the only place that starts one.
+
+A child cannot outlive us: it leads a session of its own that is killed as a group, and the kernel
+kills it when we die (PDEATHSIG, set by setpriv so that nothing of ours runs between fork and exec).
+That signal comes when the *thread* that started the child ends: call `run` and `start` from a
+thread that outlives the child. Descendants get it too only when the command is isolated.
+"""
+
+import os
+import select
+import selectors
+import shutil
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import IO
+
+from imagebuilder.adapters.system.capture import CappedBytes, Lines
+from imagebuilder.ports.clock import Clock
+from imagebuilder.ports.process import (
+    Command,
+    CommandFailed,
+    CommandResult,
+    OnLine,
+    ProgramMissing,
+    ProgramNotStarted,
+    RunningProcess,
+)
+
+_SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_MINIMAL_ENVIRONMENT: Mapping[str, str] = {"PATH": _SYSTEM_PATH, "LC_ALL": "C.UTF-8"}
+_CHUNK_BYTES = 64 * 1024
+_LONGEST_DEATH_SECONDS = 5.0
+_LARGEST_REST_BYTES = 1024 * 1024
+"""More than a pipe holds: what may be left unread when a program has ended."""
+
+
+class SystemCommandRunner:
+    """Runs programs of this machine. Safe to use from several threads."""
+
+    def __init__(self, clock: Clock, *, grace_seconds: float = 1.0) -> None:
+        """Measure with clock; give a started program grace_seconds to end when its context ends."""
+        self._clock = clock
+        self._grace_seconds = grace_seconds
+
+    def run(self, command: Command, on_line: OnLine | None = None) -> CommandResult:
+        """Run to the end or the time limit and give the result, whatever the exit status.
+
+        Raises: ProgramMissing; ProgramNotStarted: the system refused to start it.
+        """
+        half = command.output_limit_bytes // 2
+        outputs = [
+            _Output(CappedBytes(first_bytes=half, last_bytes=half), on_line) for _ in range(2)
+        ]
+        started = self._clock.monotonic()
+        with self._child(command, stderr=subprocess.PIPE) as child:
+            has_timed_out = _Attendance(child, outputs, command, self._clock).until_end()
+        return CommandResult(
+            argv=tuple(command.argv),
+            exit_status=child.exit_status(),
+            stdout=outputs[0].kept.content(),
+            stderr=outputs[1].kept.content(),
+            seconds=self._clock.monotonic() - started,
+            has_timed_out=has_timed_out,
+            dropped_bytes=sum(output.kept.dropped_bytes for output in outputs),
+        )
+
+    def check(self, command: Command, on_line: OnLine | None = None) -> CommandResult:
+        """Run, and give the result of a command that exited with 0.
+
+        Raises: ProgramMissing; ProgramNotStarted; CommandFailed: any other ending.
+        """
+        result = self.run(command, on_line)
+        if result.exit_status != 0 or result.has_timed_out:
+            raise CommandFailed(result)
+        return result
+
+    @contextmanager
+    def start(self, command: Command) -> Iterator[RunningProcess]:
+        """Start a program that ends with the context: asked to, then killed; at once on an error.
+
+        Its time limit holds too. Its errors are part of its output.
+        Raises: ProgramMissing; ProgramNotStarted.
+        """
+        output = _Output(CappedBytes(first_bytes=0, last_bytes=command.output_limit_bytes), None)
+        with self._child(command, stderr=subprocess.STDOUT) as child:
+            attendance = _Attendance(child, [output], command, self._clock)
+            # The thread only reads: the child was started by the caller's and dies with that.
+            reader = threading.Thread(target=attendance.until_end, daemon=True)
+            reader.start()
+            try:
+                yield _Running(child, output)
+                child.signal_group(signal.SIGTERM)
+                reader.join(self._grace_seconds)
+            finally:
+                child.kill_group()
+                reader.join()
+
+    @contextmanager
+    def _child(self, command: Command, *, stderr: int) -> Iterator["_Child"]:
+        """Start the program; it is dead and all its pipes are closed when the context ends."""
+        environment = dict(command.environment or _MINIMAL_ENVIRONMENT)
+        argv = self._wrapped(command, environment)
+        try:
+            process = subprocess.Popen(
+                argv,
+                bufsize=0,
+                stdin=subprocess.DEVNULL if command.stdin is None else subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                cwd=command.folder,
+                env=environment,
+                pass_fds=command.keep_open,
+                start_new_session=True,
+            )
+        except (OSError, ValueError) as error:
+            raise ProgramNotStarted(command.argv[0], str(error)) from error
+        try:
+            child = _Child(process)
+        except OSError as error:
+            process.kill()
+            process.communicate()
+            raise ProgramNotStarted(command.argv[0], str(error)) from error
+        try:
+            yield child
+        finally:
+            child.end()
+
+    def _wrapped(self, command: Command, environment: Mapping[str, str]) -> list[str]:
+        program = _resolved(command.argv[0], environment, command.folder)
+        wrapped = [self._setpriv, "--pdeathsig", "KILL", "--"]
+        if command.is_isolated and os.geteuid() == 0:
+            wrapped += [self._unshare, "--pid", "--fork", "--kill-child=KILL", "--"]
+        return [*wrapped, program, *command.argv[1:]]
+
+    @cached_property
+    def _setpriv(self) -> str:
+        return _resolved("setpriv", _MINIMAL_ENVIRONMENT, None)
+
+    @cached_property
+    def _unshare(self) -> str:
+        return _resolved("unshare", _MINIMAL_ENVIRONMENT, None)
+
+
+class _Child:
+    """One started program with its process group.
+
+    Invariant: the group is signalled only before the program is reaped, while its number is ours.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+        self._lock = threading.Lock()
+        self._exit_status: int | None = None
+        self.pid = process.pid
+        self.ended_fd = os.pidfd_open(process.pid)
+
+    @property
+    def stdin(self) -> IO[bytes] | None:
+        return self._process.stdin
+
+    @property
+    def outputs(self) -> list[IO[bytes]]:
+        return [pipe for pipe in (self._process.stdout, self._process.stderr) if pipe is not None]
+
+    def signal_group(self, number: signal.Signals) -> None:
+        with self._lock:
+            if self._exit_status is None:
+                # It may be all gone, or (sudo) no longer ours to signal.
+                with suppress(ProcessLookupError, PermissionError):
+                    os.killpg(self.pid, number)
+
+    def kill_group(self) -> None:
+        """Kill the group and wait for the first process of its namespace, if it has one.
+
+        The kernel lets that process go only after all others of the namespace: a mount they used is
+        free when this returns.
+        """
+        first_processes = _open_children(self.pid) if self.poll() is None else []
+        self.signal_group(signal.SIGKILL)
+        for fd in first_processes:
+            select.select([fd], [], [], _LONGEST_DEATH_SECONDS)
+            os.close(fd)
+
+    def reap(self) -> int:
+        """Kill what the program left behind, take its exit status, and give it."""
+        self.signal_group(signal.SIGKILL)
+        with self._lock:
+            self._exit_status = self._process.wait()
+            return self._exit_status
+
+    def poll(self) -> int | None:
+        return self._exit_status
+
+    def exit_status(self) -> int:
+        return self.reap() if self._exit_status is None else self._exit_status
+
+    def end(self) -> None:
+        if self.poll() is None:
+            self.kill_group()
+        self.exit_status()
+        for pipe in (*self.outputs, *([self.stdin] if self.stdin else [])):
+            pipe.close()
+        os.close(self.ended_fd)
+
+
+@dataclass(slots=True)
+class _Output:
+    """One stream of a program: what is kept of it, and who is told its lines."""
+
+    kept: CappedBytes
+    on_line: OnLine | None
+    lines: Lines | None = None
+
+    def __post_init__(self) -> None:
+        if self.on_line is not None:
+            self.lines = Lines(self.on_line)
+
+    def add(self, chunk: bytes) -> None:
+        self.kept.add(chunk)
+        if self.lines is not None:
+            self.lines.add(chunk)
+
+    def end(self) -> None:
+        if self.lines is not None:
+            self.lines.end()
+
+
+class _Running:
+    """A program that works beside us."""
+
+    def __init__(self, child: _Child, output: _Output) -> None:
+        self._child = child
+        self._output = output
+
+    @property
+    def pid(self) -> int:
+        return self._child.pid
+
+    def poll(self) -> int | None:
+        return self._child.poll()
+
+    def output(self) -> bytes:
+        return self._output.kept.content()
+
+
+class _Attendance:
+    """Feeds a program, reads it and holds it to its time limit, all in one thread."""
+
+    def __init__(
+        self, child: _Child, outputs: list[_Output], command: Command, clock: Clock
+    ) -> None:
+        self._child = child
+        self._clock = clock
+        self._unsent = memoryview(command.stdin or b"")
+        self._deadline = (
+            None if command.timeout_seconds is None else clock.monotonic() + command.timeout_seconds
+        )
+        self._pipes = dict(zip((p.fileno() for p in child.outputs), outputs, strict=True))
+
+    def until_end(self) -> bool:
+        """Stay until the program has ended and been reaped; tell whether its time ran out."""
+        has_timed_out = False
+        with selectors.DefaultSelector() as selector:
+            self._register(selector)
+            has_ended = False
+            while not has_ended:
+                ready = {key.fd for key, _ in selector.select(self._remaining_seconds())}
+                has_ended = self._child.ended_fd in ready
+                for fd in ready - {self._child.ended_fd}:
+                    self._serve(fd, selector)
+                if not has_ended and self._remaining_seconds() == 0:
+                    has_timed_out = True
+                    self._deadline = None
+                    self._child.kill_group()
+            self._child.reap()
+            for fd in self._pipes.keys() & selector.get_map().keys():
+                self._read_rest(fd)
+        for output in self._pipes.values():
+            output.end()
+        return has_timed_out
+
+    def _register(self, selector: selectors.BaseSelector) -> None:
+        selector.register(self._child.ended_fd, selectors.EVENT_READ)
+        for fd in self._pipes:
+            os.set_blocking(fd, False)
+            selector.register(fd, selectors.EVENT_READ)
+        if self._child.stdin is not None:
+            os.set_blocking(self._child.stdin.fileno(), False)
+            selector.register(self._child.stdin.fileno(), selectors.EVENT_WRITE)
+
+    def _remaining_seconds(self) -> float | None:
+        if self._deadline is None:
+            return None
+        return max(0.0, self._deadline - self._clock.monotonic())
+
+    def _serve(self, fd: int, selector: selectors.BaseSelector) -> None:
+        """Move what can be moved now through a pipe that is ready."""
+        if fd not in self._pipes:
+            self._feed(selector)
+        elif chunk := os.read(fd, _CHUNK_BYTES):
+            self._pipes[fd].add(chunk)
+        else:
+            selector.unregister(fd)
+
+    def _feed(self, selector: selectors.BaseSelector) -> None:
+        stdin = self._child.stdin
+        if stdin is None:
+            return
+        try:
+            self._unsent = self._unsent[os.write(stdin.fileno(), self._unsent[:_CHUNK_BYTES]) :]
+        except BrokenPipeError:
+            # A program need not read all it is given; that is not an error of ours.
+            self._unsent = self._unsent[:0]
+        if not self._unsent:
+            selector.unregister(stdin.fileno())
+            stdin.close()
+
+    def _read_rest(self, fd: int) -> None:
+        """Read what the ended program left in a pipe; a stray may still write to it without end."""
+        taken = 0
+        with suppress(BlockingIOError):
+            while taken < _LARGEST_REST_BYTES and (chunk := os.read(fd, _CHUNK_BYTES)):
+                self._pipes[fd].add(chunk)
+                taken += len(chunk)
+
+
+def _open_children(pid: int) -> list[int]:
+    """Open the children a process has at this moment, as file descriptors that tell their end."""
+    opened: list[int] = []
+    with suppress(FileNotFoundError, ProcessLookupError):
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        for child in children:
+            with suppress(ProcessLookupError):
+                opened.append(os.pidfd_open(int(child)))
+    return opened
+
+
+def _resolved(program: str, environment: Mapping[str, str], folder: str | None) -> str:
+    """Give the file of a program, also of one that is only in the administrator's folders.
+
+    Raises: ProgramMissing.
+    """
+    if "/" in program:
+        path = str(Path(folder or "", program).absolute())
+    else:
+        path = f"{environment.get('PATH', _SYSTEM_PATH)}:/usr/sbin:/sbin"
+        path = shutil.which(program, path=path) or ""
+    if not path or not os.access(path, os.X_OK) or Path(path).is_dir():
+        raise ProgramMissing(program)
+    return path

@@ -1,0 +1,1 @@
+"""The recipes' own tests: foreign code, run confined, with nothing in reach but the image."""

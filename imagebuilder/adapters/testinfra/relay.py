@@ -1,0 +1,225 @@
+"""Our end of the confinement: runs the tests' commands on the machine under test, reads their reports.
+
+Everything that comes in was written by foreign code: each message has a largest size, each stream a
+largest length, and what cannot be read ends the conversation.
+"""
+
+import base64
+import json
+import os
+import selectors
+import socket
+import struct
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from imagebuilder.domain.digest import Canonical
+from imagebuilder.domain.errors import ImageBuilderError
+from imagebuilder.ports.machine import Machine, Script
+
+_LENGTH = struct.Struct(">I")
+_CHUNK_BYTES = 64 * 1024
+_SEND_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelayLimits:
+    """How much the far side may ask for."""
+
+    message_bytes: int = 1024 * 1024
+    commands: int = 20_000
+    stream_bytes: int = 64 * 1024 * 1024
+    command_seconds: float = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FarEnds:
+    """The file descriptors that go into the confinement."""
+
+    channel: int
+    reports: int
+    junit: int
+
+
+class BadMessage(Exception):
+    """The far side sent what is no message of ours."""
+
+
+class Relay:
+    """Serves one run of tests from a thread of its own, between entering and leaving its context.
+
+    Invariant: afterwards `collected`, `junit`, `lost` and `complaint` are final. The far ends are
+    closed on our side when the context ends, so that the thread sees the end of every stream.
+    """
+
+    def __init__(
+        self,
+        machine: Machine | None,
+        on_report: Callable[[bytes], None],
+        limits: RelayLimits,
+        owner: int | None,
+    ) -> None:
+        """Run commands on machine (None: refuse them) and hand report lines over as they come."""
+        self.collected: Mapping[str, Mapping[str, int]] | None = None
+        self.junit = b""
+        self.lost: ImageBuilderError | None = None
+        self.complaint = ""
+        self._machine = machine
+        self._on_report = on_report
+        self._limits = limits
+        self._near, self._far = socket.socketpair()
+        self._near.settimeout(_SEND_SECONDS)
+        self._reports, reports = os.pipe()
+        self._junit, junit = os.pipe()
+        if owner is not None:
+            # The confined user opens them by name (/dev/fd/N), which asks for permission again.
+            for pipe in (reports, junit):
+                os.fchown(pipe, owner, owner)
+        self.far_ends = FarEnds(channel=self._far.fileno(), reports=reports, junit=junit)
+        self._commands = 0
+        self._rest = b""
+        self._message = b""
+        self._taken = dict.fromkeys((self._reports, self._junit), 0)
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._serve, name="test-relay", daemon=True)
+
+    def __enter__(self) -> Self:
+        """Start to serve."""
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the far ends, wait for the last lines, and pass on what broke the thread."""
+        self._far.close()
+        os.close(self.far_ends.reports)
+        os.close(self.far_ends.junit)
+        # When we are leaving on an error, a command that still runs is ended by the machine's owner.
+        self._thread.join(None if error is None else 1.0)
+        if self._failure is not None and error is None:
+            raise self._failure
+
+    def _serve(self) -> None:
+        try:
+            with selectors.DefaultSelector() as selector:
+                for source in (self._near.fileno(), self._reports, self._junit):
+                    selector.register(source, selectors.EVENT_READ)
+                while selector.get_map():
+                    for key, _ in selector.select():
+                        if not self._take(key.fd):
+                            selector.unregister(key.fd)
+            if self._rest:
+                self._on_report(self._rest)
+        except BadMessage as reason:
+            self.complaint = str(reason)
+        except BaseException as failure:  # noqa: BLE001 - raised again in the thread that waits for us
+            self._failure = failure
+        finally:
+            # Closed also on failure: the far side then ends instead of waiting for a reader.
+            self._near.close()
+            os.close(self._reports)
+            os.close(self._junit)
+
+    def _take(self, source: int) -> bool:
+        """Take what a source has; False at its end."""
+        if source == self._near.fileno():
+            return self._take_message()
+        chunk = os.read(source, _CHUNK_BYTES)
+        self._taken[source] += len(chunk)
+        if self._taken[source] > self._limits.stream_bytes:
+            raise BadMessage(f"it wrote a report of more than {self._limits.stream_bytes} bytes")
+        if source == self._junit:
+            self.junit += chunk
+        else:
+            *lines, self._rest = (self._rest + chunk).split(b"\n")
+            for line in lines:
+                self._on_report(line)
+        return bool(chunk)
+
+    def _take_message(self) -> bool:
+        try:
+            chunk = self._near.recv(_CHUNK_BYTES)
+        except ConnectionError:
+            return False
+        self._message += chunk
+        while len(self._message) >= _LENGTH.size:
+            (length,) = _LENGTH.unpack_from(self._message)
+            if length > self._limits.message_bytes:
+                raise BadMessage(f"it sent a message of {length} bytes")
+            end = _LENGTH.size + length
+            if len(self._message) < end:
+                break
+            content, self._message = self._message[_LENGTH.size : end], self._message[end:]
+            self._answer(_parsed(content))
+        return bool(chunk)
+
+    def _answer(self, message: Mapping[str, Canonical]) -> None:
+        if "collected" in message:
+            self.collected = _counts(message["collected"])
+            return
+        text, number = message.get("run"), message.get("number")
+        if not isinstance(text, str) or not isinstance(number, int):
+            raise BadMessage("it sent a message that asks for nothing known")
+        self._send({**self._result(text), "number": number})
+
+    def _result(self, text: str) -> dict[str, Canonical]:
+        self._commands += 1
+        if self._commands > self._limits.commands:
+            raise BadMessage(f"it ran more than {self._limits.commands} commands")
+        if self._machine is None:
+            return {"error": "Commands can only be run inside tests and fixtures."}
+        if self.lost is not None:
+            return {"error": self.lost.message}
+        limit = self._limits.command_seconds
+        try:
+            result = self._machine.run(Script(text=text, timeout_seconds=limit))
+        except ImageBuilderError as error:
+            self.lost = error
+            return {"error": error.message}
+        if result.has_timed_out:
+            return {"error": f"The command took longer than {limit:g} s: {text[:200]}"}
+        return {
+            "exit_status": result.exit_status,
+            "stdout": base64.b64encode(result.stdout).decode(),
+            "stderr": base64.b64encode(result.stderr).decode(),
+        }
+
+    def _send(self, message: Mapping[str, Canonical]) -> None:
+        content = json.dumps(message).encode()
+        try:
+            self._near.sendall(_LENGTH.pack(len(content)) + content)
+        except TimeoutError as slow:
+            raise BadMessage("it did not take the answer to its command") from slow
+        except ConnectionError:
+            # It ended while its command ran; the end of the streams says the rest.
+            return
+
+
+def _parsed(content: bytes) -> Mapping[str, Canonical]:
+    try:
+        message = json.loads(content)
+    except (ValueError, RecursionError) as broken:
+        raise BadMessage("it sent a message that cannot be read") from broken
+    if not isinstance(message, dict):
+        raise BadMessage("it sent a message that is no mapping")
+    return message
+
+
+def _counts(value: Canonical) -> Mapping[str, Mapping[str, int]]:
+    if not isinstance(value, dict):
+        raise BadMessage("it sent no counts of tests")
+    counts: dict[str, Mapping[str, int]] = {}
+    for entry, stages in value.items():
+        if not isinstance(stages, dict):
+            raise BadMessage("it sent no counts of tests")
+        counts[entry] = {
+            stage: count for stage, count in stages.items() if isinstance(count, int)
+        }
+    return counts

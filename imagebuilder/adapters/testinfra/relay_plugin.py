@@ -1,0 +1,178 @@
+"""The pytest plugin that runs beside a recipe's tests, inside their confinement.
+
+It gives testinfra a backend that sends each command through an inherited socket to us, who run it on
+the machine under test; so the same tests work at every stage. It is copied into the confinement as a
+file of its own and must import nothing of this package.
+"""
+
+import base64
+import contextlib
+import itertools
+import json
+import signal
+import socket
+import struct
+from collections.abc import Generator
+from pathlib import PurePath
+from types import FrameType
+
+import pytest
+import testinfra.backend
+from testinfra.backend.base import BaseBackend, CommandResult
+
+_TESTS_FOLDER = PurePath("/tests")
+_OFFLINE = "offline"
+_MARKERS = {
+    "booted": "needs a running system: runs in the booted container",
+    "machine": "needs the real boot: runs on the virtual machine",
+}
+_LONGEST_TEXT = 64 * 1024
+_LENGTH = struct.Struct(">I")
+
+
+class RelayFailed(Exception):
+    """A command could not be run on the machine under test."""
+
+
+class RelayBackend(BaseBackend):
+    """Runs testinfra's commands on the far side of a socket; its host name is the socket's number."""
+
+    NAME = "relay"
+
+    def __init__(self, hostname: str, *_args: object, **_options: object) -> None:
+        """Take the socket over."""
+        super().__init__(hostname)
+        self._channel = socket.socket(fileno=int(hostname))
+        self._numbers = itertools.count(1)
+
+    def get_pytest_id(self) -> str:
+        """Give what stands for the host in test names."""
+        return "image"
+
+    def get_encoding(self) -> str:
+        """Decode as UTF-8 without asking the image, which may have no Python to answer."""
+        return "UTF-8"
+
+    def run(self, command: str, *args: str, **_options: object) -> CommandResult:
+        """Run a command on the machine under test and give how it ended."""
+        text = self.get_command(command, *args)
+        number = next(self._numbers)
+        send(self._channel, {"run": text, "number": number})
+        answer = self._receive()
+        # A test that ran out of time left its answer behind.
+        while answer.get("number") != number:
+            answer = self._receive()
+        if "error" in answer:
+            raise RelayFailed(str(answer["error"]))
+        return self.result(
+            int(str(answer["exit_status"])),
+            self.encode(text),
+            base64.b64decode(str(answer["stdout"])),
+            base64.b64decode(str(answer["stderr"])),
+        )
+
+    def _receive(self) -> dict[str, object]:
+        with uninterrupted():
+            (length,) = _LENGTH.unpack(self._exactly(_LENGTH.size))
+            content = self._exactly(length)
+        answer = json.loads(content)
+        return answer if isinstance(answer, dict) else {}
+
+    def _exactly(self, size: int) -> bytes:
+        content = b""
+        while len(content) < size:
+            chunk = self._channel.recv(min(size - len(content), 1 << 20))
+            if not chunk:
+                raise RelayFailed("The machine under test is no longer there.")
+            content += chunk
+        return content
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Generator[None]:
+    """Hold back a test's time limit while a message is half read; the far side has a limit of its own."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
+
+
+def send(channel: socket.socket, message: dict[str, object]) -> None:
+    """Send one message: its length, then its JSON."""
+    content = json.dumps(message).encode()
+    with uninterrupted():
+        channel.sendall(_LENGTH.pack(len(content)) + content)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Know the options that the suite passes."""
+    group = parser.getgroup("relay")
+    group.addoption("--relay-socket", type=int, required=True)
+    group.addoption("--relay-stage", choices=[_OFFLINE, *_MARKERS])
+    group.addoption("--relay-import-seconds", type=float, default=60.0)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the backend and the markers known."""
+    testinfra.backend.BACKENDS[RelayBackend.NAME] = f"{__name__}.{RelayBackend.__name__}"
+    for name, meaning in _MARKERS.items():
+        config.addinivalue_line("markers", f"{name}: {meaning}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, object, object]:
+    """Give each file a limited time to be imported."""
+    seconds = float(collector.config.getoption("--relay-import-seconds"))
+
+    def give_up(_number: int, _frame: FrameType | None) -> None:
+        raise TimeoutError(f"importing it took longer than {seconds:g} s")
+
+    previous = signal.signal(signal.SIGALRM, give_up)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        return (yield)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Say what was collected, and leave only the tests of the asked stage."""
+    found: dict[str, dict[str, int]] = {}
+    for item in items:
+        entry = found.setdefault(item.path.relative_to(_TESTS_FOLDER).parts[0], {})
+        for stage in stages_of(item):
+            entry[stage] = entry.get(stage, 0) + 1
+    channel = socket.socket(fileno=int(config.getoption("--relay-socket")))
+    try:
+        send(channel, {"collected": found})
+    finally:
+        channel.detach()
+    asked = config.getoption("--relay-stage")
+    if asked is not None:
+        others = [item for item in items if asked not in stages_of(item)]
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if asked in stages_of(item)]
+
+
+def stages_of(item: pytest.Item) -> list[str]:
+    """Give the stages a test is for."""
+    return [name for name in _MARKERS if item.get_closest_marker(name)] or [_OFFLINE]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Shorten what a flooding test said before it is written into the reports."""
+    report.sections = [(title, shortened(text)) for title, text in report.sections]
+    if report.longrepr is not None and len(report.longreprtext) > _LONGEST_TEXT:
+        report.longrepr = shortened(report.longreprtext)
+
+
+def shortened(text: str) -> str:
+    """Give a long text's beginning and end."""
+    if len(text) <= _LONGEST_TEXT:
+        return text
+    half = _LONGEST_TEXT // 2
+    return f"{text[:half]}\n... {len(text) - 2 * half} characters left out ...\n{text[-half:]}"

@@ -1,0 +1,147 @@
+"""pytest's report log, line by line, into results.
+
+Source: pytest-reportlog 1.0, "JSON lines"; pytest 8, exit codes.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from imagebuilder.domain.digest import Canonical
+from imagebuilder.domain.evidence import Outcome, TestResult
+from imagebuilder.ports.process import CommandResult, OnLine
+
+_LONGEST_DETAIL = 2000
+_GOOD_EXITS = {0, 1, 5}
+"""All passed; some failed; nothing was left for this stage."""
+_SIGNAL_EXIT = 128
+"""Shells and bubblewrap add it to the number of the signal that killed a program."""
+
+
+@dataclass(slots=True)
+class _Case:
+    """What was said so far about one test."""
+
+    outcome: Outcome = Outcome.PASSED
+    seconds: float = 0.0
+    detail: str = ""
+    has_ended: bool = False
+
+
+@dataclass(slots=True)
+class ReportLog:
+    """Takes the lines as they come; tells `on_line` of each test that ended."""
+
+    on_line: OnLine | None = None
+    import_faults: list[str] = field(default_factory=list)
+    _cases: dict[str, _Case] = field(default_factory=dict)
+    _exit_status: int | None = None
+    _is_garbled: bool = False
+
+    def add(self, line: bytes) -> None:
+        """Take one line."""
+        if not line.strip():
+            return
+        try:
+            entry = json.loads(line)
+        except (ValueError, RecursionError):
+            self._is_garbled = True
+            return
+        if not isinstance(entry, dict):
+            self._is_garbled = True
+            return
+        match entry.get("$report_type"):
+            case "TestReport":
+                self._add_test(entry)
+            case "CollectReport" if entry.get("outcome") == "failed":
+                self.import_faults.append(f"{entry.get('nodeid')}: {_reason(entry)}")
+            case "SessionFinish":
+                status = entry.get("exitstatus")
+                self._exit_status = status if isinstance(status, int) else None
+
+    @property
+    def results(self) -> tuple[TestResult, ...]:
+        """The tests that got their say, in the order they began."""
+        return tuple(
+            TestResult(name=name, outcome=c.outcome, seconds=c.seconds, detail=c.detail)
+            for name, c in self._cases.items()
+            if c.has_ended
+        )
+
+    def crash(self, ending: CommandResult) -> str:
+        """Say what broke the run itself, given how its process ended; nothing when it was whole."""
+        if ending.has_timed_out:
+            return f"The tests took longer than allowed{self._place} and were ended."
+        if self._exit_status is None:
+            return (
+                f"The test process {_ending(ending.exit_status)}{self._place}.\n{ending.last_lines}"
+            )
+        if self.import_faults:
+            return "\n".join(["Not every test file can be imported.", *self.import_faults])
+        if self._exit_status not in _GOOD_EXITS:
+            return f"pytest gave up with exit status {self._exit_status}.\n{ending.last_lines}"
+        if ending.exit_status != self._exit_status:
+            return f"The test process {_ending(ending.exit_status)} after its last test."
+        if self._is_garbled:
+            return "The tests wrote into their own report, which cannot be read any more."
+        return ""
+
+    def _add_test(self, entry: Mapping[str, Canonical]) -> None:
+        name = _name(str(entry.get("nodeid", "")))
+        case = self._cases.setdefault(name, _Case())
+        duration = entry.get("duration")
+        case.seconds += duration if isinstance(duration, int | float) else 0.0
+        outcome = _outcome(entry)
+        if case.outcome is Outcome.PASSED and outcome is not Outcome.PASSED:
+            case.outcome = outcome
+            case.detail = _reason(entry)
+        if entry.get("when") == "teardown":
+            case.has_ended = True
+            if self.on_line is not None:
+                self.on_line(f"{name} {case.outcome} ({case.seconds:.2f} s)")
+
+    @property
+    def _place(self) -> str:
+        """Where in the run we are, for messages."""
+        running = [name for name, case in self._cases.items() if not case.has_ended]
+        if running:
+            return f" in {running[-1]}"
+        ended = list(self._cases)
+        return f" after {ended[-1]}" if ended else " before the first test"
+
+
+def _outcome(entry: Mapping[str, Canonical]) -> Outcome:
+    match entry.get("outcome"):
+        case "passed":
+            return Outcome.PASSED
+        case "skipped":
+            return Outcome.SKIPPED
+        case _:
+            # What goes wrong around a test says nothing about the image.
+            return Outcome.FAILED if entry.get("when") == "call" else Outcome.ERROR
+
+
+def _ending(exit_status: int) -> str:
+    number = exit_status - _SIGNAL_EXIT if exit_status > _SIGNAL_EXIT else -exit_status
+    if number > 0:
+        return f"was killed by signal {number}"
+    return f"ended with exit status {exit_status}"
+
+
+def _name(node_id: str) -> str:
+    """Give a test's name without the host that testinfra adds to it."""
+    return node_id.replace("[image]", "").replace("[image-", "[")
+
+
+def _reason(entry: Mapping[str, Canonical]) -> str:
+    """Give why a test did not pass, as short as pytest has it."""
+    match entry.get("longrepr"):
+        case {"reprcrash": {"path": path, "lineno": line, "message": message}}:
+            text = f"{str(path).removeprefix('/tests/')}:{line}: {message}"
+        case [_, _, reason]:
+            text = str(reason)
+        case None:
+            text = ""
+        case other:
+            text = str(other)
+    return text if len(text) <= _LONGEST_DETAIL else f"{text[:_LONGEST_DETAIL]}..."

@@ -1,0 +1,224 @@
+"""A recipe's testinfra files, run by pytest in a process that sees only the image."""
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+
+from imagebuilder.adapters.testinfra.confinement import (
+    NOBODY,
+    TESTS_FOLDER,
+    ConfinementLimits,
+    Interpreter,
+    confined,
+    is_root,
+)
+from imagebuilder.adapters.testinfra.relay import FarEnds, Relay, RelayLimits
+from imagebuilder.adapters.testinfra.report import ReportLog
+from imagebuilder.domain.digest import Digest, digest_of
+from imagebuilder.domain.evidence import Stage, TestReport
+from imagebuilder.ports.inspection import SuiteResult, TestsUnusable
+from imagebuilder.ports.machine import Machine
+from imagebuilder.ports.process import Command, CommandResult, CommandRunner, OnLine
+
+_PLUGIN = Path(__file__).with_name("relay_plugin.py")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuiteLimits:
+    """How long tests may take, how much they may be and use."""
+
+    suite_seconds: float = 900.0
+    test_seconds: float = 60.0
+    tests_bytes: int = 64 * 1024 * 1024
+    confinement: ConfinementLimits = field(default_factory=ConfinementLimits)
+    relay: RelayLimits = field(default_factory=RelayLimits)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Session:
+    """What one run of pytest left behind."""
+
+    log: ReportLog
+    relay: Relay
+    ending: CommandResult
+
+    @property
+    def output(self) -> str:
+        return (self.ending.stdout + self.ending.stderr).decode(errors="replace")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Staged:
+    """A readable copy of the tests, and what is in it."""
+
+    folder: Path
+    entries: tuple[str, ...]
+    digest: Digest
+
+
+class ConfinedSuite:
+    """Runs tests in bubblewrap as nobody; their commands reach the machine under test by relay."""
+
+    def __init__(
+        self, runner: CommandRunner, work: Path, *, limits: SuiteLimits | None = None
+    ) -> None:
+        """Keep short-lived copies of tests in the folder work."""
+        self._runner = runner
+        self._work = work
+        self._limits = limits or SuiteLimits()
+        self._known_stages: tuple[Digest, frozenset[Stage]] | None = None
+
+    def run(
+        self, tests: Sequence[PurePath], stage: Stage, machine: Machine, on_line: OnLine | None
+    ) -> SuiteResult:
+        """Run the tests marked for a stage (unmarked ones are offline) and give what they said.
+
+        A killed interpreter, a time limit or a missing end of the report is a crash, never a pass.
+        Raises: TestsUnusable: there is no test in a given file or folder, of whatever stage.
+        """
+        with self._staged(tests) as staged:
+            session = self._session(
+                staged.folder, [f"--relay-stage={stage.value}"], machine, on_line
+            )
+            crash = self._crash(session)
+            if not crash:
+                self._remember_stages(staged, session)
+        report = TestReport(
+            stage=stage, results=session.log.results, seconds=session.ending.seconds, crash=crash
+        )
+        return SuiteResult(report=report, junit=session.relay.junit, output=session.output)
+
+    def stages(self, tests: Sequence[PurePath]) -> frozenset[Stage]:
+        """Give the stages that have tests; pytest is not started again for tests that just ran.
+
+        Raises: TestsUnusable: nothing was collected, or a file cannot be imported.
+        """
+        with self._staged(tests) as staged:
+            if self._known_stages is not None and self._known_stages[0] == staged.digest:
+                return self._known_stages[1]
+            session = self._session(staged.folder, ["--collect-only"], None, None)
+            if crash := self._crash(session):
+                raise TestsUnusable(crash.splitlines()[0].rstrip("."), crash)
+            return self._remember_stages(staged, session)
+
+    def _session(
+        self, staging: Path, options: Sequence[str], machine: Machine | None, on_line: OnLine | None
+    ) -> _Session:
+        log = ReportLog(on_line)
+        owner = NOBODY if is_root() else None
+        with Relay(machine, log.add, self._limits.relay, owner) as relay:
+            ends = relay.far_ends
+            interpreter = Interpreter(
+                program=Path(sys.executable),
+                prefix=Path(sys.prefix),
+                base_prefix=Path(sys.base_prefix).resolve(),
+            )
+            argv = confined(
+                [str(interpreter.program), *self._pytest(ends), *options, TESTS_FOLDER],
+                interpreter=interpreter,
+                staging=staging,
+                limits=self._limits.confinement,
+                is_root=is_root(),
+            )
+            ending = self._runner.run(
+                Command(
+                    argv=argv,
+                    timeout_seconds=self._limits.suite_seconds,
+                    keep_open=(ends.channel, ends.reports, ends.junit),
+                )
+            )
+        return _Session(log=log, relay=relay, ending=ending)
+
+    def _pytest(self, ends: FarEnds) -> list[str]:
+        """The arguments of the interpreter; a recipe's own pytest settings and plugins do not count."""
+        return [
+            *"-m pytest -q -p no:cacheprovider -p testinfra.plugin -p pytest_timeout".split(),
+            *"-p pytest_reportlog.plugin -p relay_plugin -c /dev/null --color=no".split(),
+            f"--rootdir={TESTS_FOLDER}",
+            f"--timeout={self._limits.test_seconds:g}",
+            f"--hosts=relay://{ends.channel}",
+            f"--relay-socket={ends.channel}",
+            f"--relay-import-seconds={self._limits.test_seconds:g}",
+            f"--report-log=/dev/fd/{ends.reports}",
+            f"--junitxml=/dev/fd/{ends.junit}",
+        ]
+
+    def _crash(self, session: _Session) -> str:
+        """Say what broke the run: the image's machine, the conversation, or the process itself."""
+        if session.relay.lost is not None:
+            return f"{session.relay.lost.message}\n{session.relay.lost.context}".strip()
+        if session.relay.complaint:
+            return f"The test process was cut off: {session.relay.complaint}."
+        return session.log.crash(session.ending)
+
+    def _remember_stages(self, staged: _Staged, session: _Session) -> frozenset[Stage]:
+        collected = session.relay.collected or {}
+        empty = [name for name in staged.entries if not collected.get(name)]
+        if empty:
+            raise TestsUnusable(f"there is no test in {', '.join(empty)}", session.output)
+        stages = frozenset(Stage(name) for found in collected.values() for name in found)
+        self._known_stages = (staged.digest, stages)
+        return stages
+
+    @contextmanager
+    def _staged(self, tests: Sequence[PurePath]) -> Iterator[_Staged]:
+        """Copy the tests where nobody can read them, whatever the rights of their own folders are."""
+        self._work.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="tests-", dir=self._work) as name:
+            folder = Path(name)
+            (folder / "plugin").mkdir()
+            shutil.copyfile(_PLUGIN, folder / "plugin" / _PLUGIN.name)
+            entries = _copied([Path(test) for test in tests], folder / "tests")
+            _make_readable(folder)
+            contents = _contents(folder / "tests", self._limits.tests_bytes)
+            yield _Staged(folder=folder, entries=entries, digest=digest_of(contents))
+
+
+def _copied(tests: Sequence[Path], folder: Path) -> tuple[str, ...]:
+    """Copy each file or folder under a name of its own and give the names."""
+    folder.mkdir()
+    entries: list[str] = []
+    for test in tests:
+        name, count = test.name, 1
+        while name in entries:
+            count += 1
+            name = f"{test.stem}_{count}{test.suffix}"
+        try:
+            if test.is_dir():
+                # Links stay links: inside, they cannot lead to what they mean out here.
+                ignored = shutil.ignore_patterns("__pycache__", ".git")
+                shutil.copytree(test, folder / name, symlinks=True, ignore=ignored)
+            else:
+                shutil.copyfile(test, folder / name)
+        except (OSError, shutil.Error) as error:
+            raise TestsUnusable(f"{test} cannot be read", str(error)) from error
+        entries.append(name)
+    return tuple(entries)
+
+
+def _make_readable(folder: Path) -> None:
+    folder.chmod(0o755)
+    for path in folder.rglob("*"):
+        if not path.is_symlink():
+            path.chmod(0o755 if path.is_dir() else path.stat().st_mode & 0o777 | 0o444)
+
+
+def _contents(folder: Path, limit_bytes: int) -> Mapping[str, str]:
+    """Give what the staged tests are. Shape: path -> digest of its bytes, or where it links to."""
+    contents: dict[str, str] = {}
+    total = 0
+    for path in sorted(folder.rglob("*")):
+        name = str(path.relative_to(folder))
+        if path.is_symlink():
+            contents[name] = str(path.readlink())
+        elif path.is_file():
+            total += path.stat().st_size
+            if total > limit_bytes:
+                reason = f"they are larger than {limit_bytes // 2**20} MiB in all"
+                raise TestsUnusable(reason, str(path))
+            contents[name] = Digest.of_bytes(path.read_bytes()).hex
+    return contents

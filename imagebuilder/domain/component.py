@@ -1,0 +1,199 @@
+"""Component: a reusable, parameterised piece of build work.
+
+The document is AWSTOE's, schemaVersion 1.0; what it means when it runs is `services.provisioning`.
+
+Source: AWS Task Orchestrator and Executor, component documents, schema version 1.0.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from imagebuilder.domain.digest import Canonical, Digest, digest_of
+from imagebuilder.domain.errors import InvalidInput
+from imagebuilder.domain.ids import ComponentName
+from imagebuilder.domain.origin import Origin
+from imagebuilder.domain.versions import Version
+
+SIZE_LIMIT_BYTES = 64 * 1024
+"""EC2 Image Builder refuses larger documents; we warn, so that a document stays portable."""
+
+
+class PhaseName(StrEnum):
+    """When a step runs: into the layer, against the layer, or in the booted image."""
+
+    BUILD = "build"
+    VALIDATE = "validate"
+    TEST = "test"
+
+
+class ActionName(StrEnum):
+    """The action modules this version knows; values are the names documents use."""
+
+    EXECUTE_BASH = "ExecuteBash"
+    CREATE_FILE = "CreateFile"
+    CREATE_FOLDER = "CreateFolder"
+    UPDATE_OS = "UpdateOS"
+    INSTALL_PACKAGES = "InstallPackages"
+    REBOOT = "Reboot"
+
+
+class OnFailure(StrEnum):
+    """What a failed step means for the steps after it and for the document."""
+
+    ABORT = "Abort"
+    CONTINUE = "Continue"
+    IGNORE = "Ignore"
+
+
+class Network(StrEnum):
+    """What a component may reach while it runs."""
+
+    NONE = "none"
+    PACKAGES = "packages"
+    FULL = "full"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameter:
+    """A value the recipe may give; required when it has no default."""
+
+    name: str
+    default: str | None = None
+    description: str = ""
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComponentStep:
+    """One action of a phase; references in `inputs` are still unresolved.
+
+    Shape: `inputs` is a mapping, or a sequence of mappings for file actions, as the document has it.
+    Invariant: `timeout_seconds` is positive, or None for no limit; `max_attempts` is at least 1.
+    """
+
+    name: str
+    action: ActionName
+    inputs: Canonical = None
+    timeout_seconds: int | None = 7200
+    on_failure: OnFailure = OnFailure.ABORT
+    max_attempts: int = 1
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phase:
+    """Named steps in their order. Invariant: step names are unique within it."""
+
+    name: PhaseName
+    steps: tuple[ComponentStep, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Component:
+    """A component document, read and found sound.
+
+    Invariant: phase names are unique; parameter and constant names are unique across both.
+    """
+
+    name: ComponentName
+    version: Version
+    phases: tuple[Phase, ...]
+    description: str = ""
+    parameters: tuple[Parameter, ...] = ()
+    constants: Mapping[str, str] = field(default_factory=dict)
+    network: Network = Network.PACKAGES
+    text: str = ""
+    origin: Origin | None = None
+
+    def steps(self, phase: PhaseName) -> tuple[ComponentStep, ...]:
+        """Give the steps of a phase; none when the document has no such phase."""
+        return tuple(step for p in self.phases if p.name is phase for step in p.steps)
+
+    @property
+    def layer_digest(self) -> Digest:
+        """The identity of what ends up in the layer, or decides whether there is one.
+
+        Prose and the test phase are left out: to change them rebuilds nothing.
+        """
+        return self._digest(PhaseName.BUILD, PhaseName.VALIDATE)
+
+    @property
+    def digest(self) -> Digest:
+        """The identity of all that the component does."""
+        return self._digest(*PhaseName)
+
+    @property
+    def updates_packages(self) -> bool:
+        """Whether the build phase upgrades what is installed, so that its layer depends on the day."""
+        return any(s.action is ActionName.UPDATE_OS for s in self.steps(PhaseName.BUILD))
+
+    @property
+    def only_updates_packages(self) -> bool:
+        """Whether upgrading is all that its build phase does."""
+        return all(s.action is ActionName.UPDATE_OS for s in self.steps(PhaseName.BUILD))
+
+    def _digest(self, *phases: PhaseName) -> Digest:
+        return digest_of(
+            {
+                "name": self.name,
+                "network": self.network,
+                "parameters": [[p.name, p.default] for p in self.parameters],
+                "constants": dict(self.constants),
+                "phases": [
+                    [phase, [_canonical(step) for step in self.steps(phase)]] for phase in phases
+                ],
+            }
+        )
+
+
+def _canonical(step: ComponentStep) -> Canonical:
+    return [
+        step.name,
+        step.action,
+        step.inputs,
+        step.timeout_seconds,
+        step.on_failure,
+        step.max_attempts,
+    ]
+
+
+class ComponentNotFound(InvalidInput):
+    """A recipe names a component, or a version of one, that is not there."""
+
+    code = "component-not-found"
+
+    def __init__(
+        self,
+        asked: str,
+        *,
+        versions: Sequence[Version] = (),
+        near: str | None = None,
+        origin: Origin | None = None,
+    ) -> None:
+        """Say which versions there are, or which name may have been meant."""
+        if versions:
+            there = ", ".join(str(v) for v in sorted(versions))
+            context = f"There {'is' if len(versions) == 1 else 'are'} {there}."
+            hint = "Ask for a version that is there, or add the one you need."
+        else:
+            context = "No component document beside the recipe has that name."
+            hint = f"Did you mean {near}?" if near else "Check the name, or add the component."
+        super().__init__(
+            f"There is no component {asked}.", context=context, hint=hint, origin=origin
+        )
+
+
+class ComponentAmbiguous(InvalidInput):
+    """Two documents are the same version of the same component."""
+
+    code = "component-ambiguous"
+
+    def __init__(self, component: str, paths: Sequence[str], *, origin: Origin | None) -> None:
+        """Name the component and both documents."""
+        super().__init__(
+            f"{len(paths)} documents are component {component}.",
+            context=", ".join(paths),
+            hint="Give one of them another version or name, or name one by its path.",
+            origin=origin,
+        )

@@ -1,0 +1,81 @@
+"""Evidence: what tests saw of an image before it was recorded."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from imagebuilder.domain.digest import Digest
+from imagebuilder.domain.errors import StepFailed
+
+
+class Stage(StrEnum):
+    """Where tests look at an image: its files at rest, its services in a container, the whole machine."""
+
+    OFFLINE = "offline"
+    BOOTED = "booted"
+    MACHINE = "machine"
+
+
+class Outcome(StrEnum):
+    """How one test ended; an error is a test that could not be judged."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    ERROR = "error"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestResult:
+    """One test's outcome, with the reason when it did not pass."""
+
+    __test__ = False
+
+    name: str
+    outcome: Outcome
+    seconds: float
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestReport:
+    """All that one stage's tests said.
+
+    Invariant: `crash` says what broke the run itself (a killed interpreter, nothing collected) and
+    is empty when every test got its say.
+    """
+
+    __test__ = False
+
+    stage: Stage
+    results: tuple[TestResult, ...]
+    seconds: float
+    crash: str = ""
+    evidence: Digest | None = None
+
+    @property
+    def has_passed(self) -> bool:
+        """Whether nothing failed and the run itself was whole."""
+        return not self.crash and not self.failures
+
+    @property
+    def failures(self) -> tuple[TestResult, ...]:
+        """The tests that speak against the image."""
+        return tuple(r for r in self.results if r.outcome in (Outcome.FAILED, Outcome.ERROR))
+
+
+class ValidationFailed(StepFailed):
+    """Tests spoke against the image; no version is recorded."""
+
+    code = "validation-failed"
+
+    def __init__(self, image: str, report: TestReport, *, hint: str) -> None:
+        """Say how many tests of which stage failed, and which first."""
+        if report.crash:
+            message = f"The {report.stage} tests of {image} did not run to their end."
+            context = report.crash
+        else:
+            count = len(report.failures)
+            message = f"{count} of {len(report.results)} {report.stage} tests of {image} failed."
+            context = "\n".join(f"{r.name}: {r.detail}" for r in report.failures[:10])
+        super().__init__(message, context=context, hint=hint)
+        self.report = report

@@ -1,0 +1,17 @@
+"""Names and ids as distinct types, so that one is never passed for another."""
+
+import re
+from typing import NewType
+
+RunId = NewType("RunId", str)
+VersionId = NewType("VersionId", str)
+ImageName = NewType("ImageName", str)
+ComponentName = NewType("ComponentName", str)
+
+NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,126}$"
+"""What images and components may be called: it must be safe as a file name and in a reference."""
+
+
+def is_name(text: str) -> bool:
+    """Whether text may name an image or a component."""
+    return re.match(NAME_PATTERN, text) is not None

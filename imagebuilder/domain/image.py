@@ -1,0 +1,223 @@
+"""Image and image version: the immutable record of one kept build."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from imagebuilder.domain.artifact import Artifact
+from imagebuilder.domain.digest import Canonical, Digest
+from imagebuilder.domain.errors import InvalidInput, WrongState
+from imagebuilder.domain.evidence import TestReport
+from imagebuilder.domain.ids import ImageName, RunId, VersionId
+from imagebuilder.domain.package import InstalledPackage
+from imagebuilder.domain.versions import BuildVersion, RecipeVersion, Wildcard
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedLayer:
+    """A layer as a version remembers it: enough to find it again and to say what it was."""
+
+    name: str
+    key: Digest
+    content: Digest
+    size_bytes: int
+    component_version: str = ""
+    component_digest: Digest | None = None
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParentEdge:
+    """What a version was built on.
+
+    `asked` is what the recipe said (debian:bookworm, image:debian-base@1.x). `version_id` is set
+    when the parent is a version of our own catalogue, else `identity` says what was taken: the
+    suite, or the digest of the file.
+    """
+
+    asked: str
+    identity: str
+    version_id: VersionId | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentText:
+    """A document as it stood when the version was built."""
+
+    kind: str
+    name: str
+    text: str
+    digest: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageVersion:
+    """The record of one kept build.
+
+    Invariant: never changed after it was recorded; all its tests passed.
+    Shape: `layers` lowest first, those of the parent image included; `indexes` maps each package
+    index that was used (its address without credentials) to the digest it had.
+    """
+
+    id: VersionId
+    image: ImageName
+    version: BuildVersion
+    run_id: RunId
+    created_at: datetime
+    plan_digest: Digest
+    definition_digest: Digest
+    plan: Canonical
+    parent: ParentEdge
+    disk_digest: Digest
+    artifacts: tuple[Artifact, ...]
+    layers: tuple[RecordedLayer, ...]
+    packages: tuple[InstalledPackage, ...]
+    reports: tuple[TestReport, ...]
+    documents: tuple[DocumentText, ...]
+    indexes: Mapping[str, Digest] = field(default_factory=dict)
+
+    @property
+    def reference(self) -> str:
+        """How people name it: debian-web@1.2.0/3."""
+        return f"{self.image}@{self.version}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionDraft:
+    """A build that passed: all of an image version but its name and moment, to be recorded."""
+
+    image: ImageName
+    asked: RecipeVersion
+    run_id: RunId
+    plan_digest: Digest
+    definition_digest: Digest
+    plan: Canonical
+    parent: ParentEdge
+    disk_digest: Digest
+    artifacts: tuple[Artifact, ...]
+    layers: tuple[RecordedLayer, ...]
+    packages: tuple[InstalledPackage, ...]
+    reports: tuple[TestReport, ...]
+    documents: tuple[DocumentText, ...]
+    indexes: Mapping[str, Digest] = field(default_factory=dict)
+
+    def recorded(
+        self, *, version_id: VersionId, version: BuildVersion, created_at: datetime
+    ) -> ImageVersion:
+        """Give the record of this build under its name."""
+        return ImageVersion(
+            id=version_id,
+            image=self.image,
+            version=version,
+            run_id=self.run_id,
+            created_at=created_at,
+            plan_digest=self.plan_digest,
+            definition_digest=self.definition_digest,
+            plan=self.plan,
+            parent=self.parent,
+            disk_digest=self.disk_digest,
+            artifacts=self.artifacts,
+            layers=self.layers,
+            packages=tuple(sorted(set(self.packages))),
+            reports=self.reports,
+            documents=self.documents,
+            indexes=self.indexes,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionSummary:
+    """What a list shows of a version."""
+
+    id: VersionId
+    image: ImageName
+    version: BuildVersion
+    created_at: datetime
+    parent_asked: str
+    package_count: int
+    size_bytes: int
+
+    @property
+    def reference(self) -> str:
+        """How people name it: debian-web@1.2.0/3."""
+        return f"{self.image}@{self.version}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """How people ask for a version: name, name@1.2.3/4, name@1.2.3, name@1.x, or an id's start."""
+
+    name: str
+    asked: str = ""
+
+    @property
+    def build(self) -> BuildVersion | None:
+        """The exact build, when one is named."""
+        return BuildVersion.parse(self.asked) if "/" in self.asked else None
+
+    @property
+    def wildcard(self) -> Wildcard:
+        """The versions that may be meant, when no exact build is named."""
+        return Wildcard.parse(self.asked) if self.asked else Wildcard(())
+
+    def __str__(self) -> str:
+        """Read as it was typed."""
+        return f"{self.name}@{self.asked}" if self.asked else self.name
+
+
+class ReferenceMalformed(InvalidInput):
+    """A reference that can mean nothing."""
+
+    code = "reference-malformed"
+
+    def __init__(self, text: str, reason: str) -> None:
+        """Quote it and show the forms there are."""
+        super().__init__(
+            f"{text!r} is not a reference to an image version.",
+            context=reason,
+            hint="Write debian-web, debian-web@1.x, debian-web@1.2.3 or debian-web@1.2.3/4.",
+        )
+
+
+class VersionNotFound(WrongState):
+    """No recorded version matches a reference."""
+
+    code = "version-not-found"
+
+    def __init__(self, asked: str, existing: tuple[str, ...]) -> None:
+        """Say what is there instead."""
+        super().__init__(
+            f"No image version matches {asked}.",
+            context=f"There are {', '.join(existing[:8])}." if existing else "There are none yet.",
+            hint="List them with: imagebuilder image list",
+        )
+
+
+class ReferenceAmbiguous(WrongState):
+    """Several versions have ids that start as the reference does."""
+
+    code = "reference-ambiguous"
+
+    def __init__(self, asked: str, matching: tuple[str, ...]) -> None:
+        """Name the first of them."""
+        super().__init__(
+            f"{len(matching)} image versions have ids that start with {asked}.",
+            context=f"Among them {', '.join(matching[:5])}.",
+            hint="Give more of the id, or the name and the version.",
+        )
+
+
+def parse_reference(text: str) -> Reference:
+    """Give the reference that text writes.
+
+    Raises: ReferenceMalformed: what follows the @ is no version, wildcard or build.
+    """
+    name, _, asked = text.partition("@")
+    reference = Reference(name=name, asked=asked)
+    try:
+        _ = reference.build, None if "/" in asked else reference.wildcard
+    except ValueError as reason:
+        raise ReferenceMalformed(text, str(reason)) from reason
+    if not name or text.endswith("@"):
+        raise ReferenceMalformed(text, "The name or the version is missing.")
+    return reference

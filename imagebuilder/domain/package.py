@@ -1,0 +1,52 @@
+"""Packages as a package manager reports them."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class InstalledPackage:
+    """A package that is installed in an image."""
+
+    name: str
+    version: str
+    architecture: str
+    source: str
+    source_version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Upgrade:
+    """One package's move from the installed version to the one that was available."""
+
+    name: str
+    architecture: str
+    old_version: str
+    new_version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackageChange:
+    """What happened to a package between two images; a version is None when it came or went."""
+
+    name: str
+    architecture: str
+    old_version: str | None
+    new_version: str | None
+
+
+def package_changes(
+    old: tuple[InstalledPackage, ...], new: tuple[InstalledPackage, ...]
+) -> tuple[PackageChange, ...]:
+    """Give what was added, removed or moved, sorted by name."""
+    before = {(p.name, p.architecture): p.version for p in old}
+    after = {(p.name, p.architecture): p.version for p in new}
+    return tuple(
+        PackageChange(
+            name=name,
+            architecture=architecture,
+            old_version=before.get((name, architecture)),
+            new_version=after.get((name, architecture)),
+        )
+        for name, architecture in sorted(before.keys() | after.keys())
+        if before.get((name, architecture)) != after.get((name, architecture))
+    )

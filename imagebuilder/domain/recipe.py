@@ -1,0 +1,152 @@
+"""Recipe: what one image is made of.
+
+When it is built, tested and distributed is not here.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from imagebuilder.domain.digest import Digest
+from imagebuilder.domain.errors import InvalidInput
+from imagebuilder.domain.ids import ComponentName, ImageName
+from imagebuilder.domain.origin import Origin
+from imagebuilder.domain.units import GIB
+from imagebuilder.domain.versions import RecipeVersion, Wildcard
+
+
+class Suite(StrEnum):
+    """The Debian suites a recipe may start from."""
+
+    BOOKWORM = "bookworm"
+    TRIXIE = "trixie"
+    SID = "sid"
+
+
+class Firmware(StrEnum):
+    """How a machine finds the boot loader."""
+
+    BIOS = "bios"
+    UEFI = "uefi"
+
+
+class ArtifactFormat(StrEnum):
+    """The forms in which an image can leave the building."""
+
+    RAW = "raw"
+    QCOW2 = "qcow2"
+    TAR = "tar"
+    VMDK = "vmdk"
+    VHD = "vhd"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repository:
+    """A package archive that apt may use.
+
+    Invariant: `url` carries no credentials.
+    """
+
+    url: str
+    suites: tuple[str, ...]
+    components: tuple[str, ...] = ("main",)
+    keyring: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuiteParent:
+    """A Debian suite, bootstrapped from its archive; what is None is the machine's own setting."""
+
+    suite: Suite
+    mirror: str | None = None
+    keyring: str | None = None
+    snapshot: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RootfsParent:
+    """A root file system in a tar file beside the recipe."""
+
+    path: str
+    sha256: Digest | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageParent:
+    """An image of our own catalogue: `asked` is what follows the @, the newest version when empty."""
+
+    name: ImageName
+    asked: str = ""
+
+
+Parent = SuiteParent | RootfsParent | ImageParent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComponentUse:
+    """A component as a recipe asks for it: by name and wildcard, or by a path beside the recipe."""
+
+    name: ComponentName | None = None
+    wildcard: Wildcard = Wildcard(())  # noqa: RUF009 - frozen, so one instance may be shared
+    path: str | None = None
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiskSpec:
+    """The disk a recipe asks for; a machine of any listed firmware must be able to boot it."""
+
+    size_bytes: int = 4 * GIB
+    firmware: tuple[Firmware, ...] = (Firmware.BIOS, Firmware.UEFI)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """A recipe document, read and found sound.
+
+    `repositories` are what the image itself will use; empty means those it was built from.
+    """
+
+    name: ImageName
+    version: RecipeVersion
+    parent: Parent
+    components: tuple[ComponentUse, ...] = ()
+    description: str = ""
+    tests: tuple[str, ...] = ()
+    artifacts: tuple[ArtifactFormat, ...] = (ArtifactFormat.QCOW2,)
+    disk: DiskSpec = DiskSpec()  # noqa: RUF009 - frozen, so one instance may be shared
+    repositories: tuple[Repository, ...] = ()
+    max_age_seconds: int | None = None
+    text: str = ""
+    origin: Origin | None = None
+    parent_origin: Origin | None = None
+
+
+class CircularParents(InvalidInput):
+    """An image is, over its parents, built on itself."""
+
+    code = "circular-parents"
+
+    def __init__(self, chain: Sequence[str], *, origin: Origin | None = None) -> None:
+        """Show the circle: every name is built on the one after it, and the last is the first."""
+        super().__init__(
+            f"The parents of {chain[0]} lead back to itself.",
+            context=" is built on ".join(chain),
+            hint="Give one of these recipes a parent outside the circle, such as debian:bookworm.",
+            origin=origin,
+        )
+
+
+class RecipeAmbiguous(InvalidInput):
+    """Two recipes make an image of the same name."""
+
+    code = "recipe-ambiguous"
+
+    def __init__(self, image: str, paths: Sequence[str]) -> None:
+        """Name the image and the recipes."""
+        super().__init__(
+            f"{len(paths)} recipes make image {image}.",
+            context=", ".join(paths),
+            hint="Give one of them another name.",
+        )

@@ -1,0 +1,155 @@
+"""Resolution: recipe, components and parent become a plan; a pure function, asked again as more is known."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from imagebuilder.domain.component import Component
+from imagebuilder.domain.digest import Canonical, Digest, digest_of
+from imagebuilder.domain.package import Upgrade
+from imagebuilder.domain.plan import (
+    BUILDER_MODE,
+    DEFAULT_SOURCE_DATE_EPOCH,
+    FINISH_LAYER,
+    LayerKind,
+    Plan,
+    PlannedLayer,
+    PlannedParent,
+    PlannedTest,
+    Upgrades,
+)
+from imagebuilder.domain.recipe import Recipe, Repository
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ingredients:
+    """All that a recipe's names stand for today.
+
+    Shape: `components` are in the recipe's order, each with all its parameters filled;
+    `known_upgrades` maps a question (`PlannedLayer.question`) to its answer.
+    """
+
+    recipe: Recipe
+    components: Sequence[tuple[Component, Mapping[str, str]]]
+    parent: PlannedParent
+    tests: tuple[PlannedTest, ...] = ()
+    default_repositories: tuple[Repository, ...] = ()
+    source_date_epoch: int = DEFAULT_SOURCE_DATE_EPOCH
+    known_upgrades: Mapping[Digest, Upgrades] = field(default_factory=dict)
+    follows: Digest | None = None
+
+
+def resolve(given: Ingredients) -> Plan:
+    """Give the plan. Its later keys stay open as long as an upgrade question is unanswered."""
+    recipe = given.recipe
+    repositories = recipe.repositories or given.default_repositories
+    key: Digest | None = digest_of(
+        ["parent", BUILDER_MODE, given.parent.identity, given.source_date_epoch]
+    )
+    layers = []
+    if given.parent.source is not None:
+        layers.append(PlannedLayer(kind=LayerKind.PARENT, name=given.parent.asked, key=key))
+    for component, parameters in given.components:
+        layer = _component_layer(key, component, parameters, given.known_upgrades)
+        layers.append(layer)
+        key = layer.key
+    layers.append(
+        PlannedLayer(
+            kind=LayerKind.FINISH,
+            name=FINISH_LAYER,
+            key=key and _finish_key(key, recipe, repositories),
+        )
+    )
+    return Plan(
+        image=recipe.name,
+        recipe_version=recipe.version,
+        definition=_definition(given),
+        parent=given.parent,
+        layers=tuple(layers),
+        artifacts=recipe.artifacts,
+        disk=recipe.disk,
+        repositories=repositories,
+        tests=given.tests,
+        source_date_epoch=given.source_date_epoch,
+        max_age_seconds=recipe.max_age_seconds,
+        follows=given.follows,
+    )
+
+
+def _component_layer(
+    below: Digest | None,
+    component: Component,
+    parameters: Mapping[str, str],
+    known: Mapping[Digest, Upgrades],
+) -> PlannedLayer:
+    key: Digest | None = None
+    question: Digest | None = None
+    upgrades: Upgrades | None = None
+    is_empty = False
+    if below is not None:
+        asked: Canonical = [
+            "component",
+            BUILDER_MODE,
+            str(below),
+            str(component.layer_digest),
+            dict(parameters),
+        ]
+        key = digest_of(asked)
+        if component.updates_packages:
+            question, key = key, None
+            upgrades = known.get(question)
+            if upgrades is not None:
+                is_empty = component.only_updates_packages and not any(upgrades.values())
+                key = below if is_empty else digest_of([asked, _canonical_upgrades(upgrades)])
+    return PlannedLayer(
+        kind=LayerKind.COMPONENT,
+        name=component.name,
+        key=key,
+        component=component,
+        parameters=parameters,
+        question=question,
+        upgrades=upgrades,
+        is_empty=is_empty,
+    )
+
+
+def _canonical_upgrades(upgrades: Upgrades) -> Canonical:
+    return {step: [_canonical_upgrade(u) for u in listed] for step, listed in upgrades.items()}
+
+
+def _canonical_upgrade(upgrade: Upgrade) -> Canonical:
+    return [upgrade.name, upgrade.architecture, upgrade.old_version, upgrade.new_version]
+
+
+def _finish_key(below: Digest, recipe: Recipe, repositories: tuple[Repository, ...]) -> Digest:
+    return digest_of(
+        [
+            "finish",
+            BUILDER_MODE,
+            str(below),
+            recipe.name,
+            list(recipe.disk.firmware),
+            _canonical_repositories(repositories),
+        ]
+    )
+
+
+def _definition(given: Ingredients) -> Digest:
+    recipe = given.recipe
+    return digest_of(
+        {
+            "image": recipe.name,
+            "parent": given.parent.asked,
+            "components": [
+                [component.name, str(component.version), str(component.digest), dict(parameters)]
+                for component, parameters in given.components
+            ],
+            "tests": [[test.path, str(test.digest)] for test in given.tests],
+            "artifacts": list(recipe.artifacts),
+            "disk": [recipe.disk.size_bytes, list(recipe.disk.firmware)],
+            "repositories": _canonical_repositories(recipe.repositories),
+        }
+    )
+
+
+def _canonical_repositories(repositories: tuple[Repository, ...]) -> Canonical:
+    return [[r.url, list(r.suites), list(r.components), r.keyring] for r in repositories]

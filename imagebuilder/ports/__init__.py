@@ -1,0 +1,1 @@
+"""Roles the services need, and the errors they may raise; no logic."""

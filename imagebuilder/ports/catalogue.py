@@ -1,0 +1,106 @@
+"""VersionStore: the versions that were recorded, and what is known of them."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from imagebuilder.domain.digest import Digest
+from imagebuilder.domain.errors import Broken, Unavailable, WrongState
+from imagebuilder.domain.ids import ImageName, VersionId
+from imagebuilder.domain.image import ImageVersion, Reference, VersionSummary
+from imagebuilder.domain.lineage import LineageEdge, LineageNode
+
+
+class VersionStore(Protocol):
+    """Keeps image versions. Durable: add is one transaction; a version is never changed.
+
+    A version comes back as it was added, its packages sorted and each once.
+    """
+
+    def add(self, version: ImageVersion) -> None:
+        """Record a version with all that belongs to it.
+
+        Raises: VersionExists: its id, or its build, is taken; VersionNotFound: its parent is gone.
+        """
+        ...
+
+    def find(self, reference: Reference) -> ImageVersion:
+        """Give the version with the highest number of those that reference means.
+
+        A bare name that no image has may be the start of an id.
+
+        Raises: VersionNotFound; ReferenceAmbiguous: several ids start so.
+        """
+        ...
+
+    def get(self, version_id: VersionId) -> ImageVersion:
+        """Give a version by its whole id. Raises: VersionNotFound."""
+        ...
+
+    def newest(self, image: ImageName) -> ImageVersion | None:
+        """Give the version of an image that was recorded last, or None."""
+        ...
+
+    def summaries(self, image: ImageName | None = None) -> Sequence[VersionSummary]:
+        """Give all versions, of one image when it is named: by name, then last recorded first."""
+        ...
+
+    def lineage(self) -> tuple[Sequence[LineageNode], Sequence[LineageEdge]]:
+        """Give the whole graph, with a node for each outside parent (its kind is `origin`)."""
+        ...
+
+    def contents_in_use(self) -> frozenset[Digest]:
+        """Give the content digest of every layer that a version is made of."""
+        ...
+
+
+class VersionExists(WrongState):
+    """Such a version was recorded already."""
+
+    code = "version-exists"
+
+    def __init__(self, reference: str) -> None:
+        """Name it."""
+        super().__init__(
+            f"{reference} is already recorded.",
+            context="Another build recorded it in the meantime.",
+            hint="Build again: the next build number is taken.",
+        )
+
+
+class CatalogueTooNew(WrongState):
+    """The catalogue was written by a newer imagebuilder."""
+
+    code = "catalogue-too-new"
+
+    def __init__(self, found: str, known: str) -> None:
+        """Name both schema revisions."""
+        super().__init__(
+            f"The catalogue has schema revision {found}, which this imagebuilder does not know.",
+            context=f"The newest it knows is {known}.",
+            hint="Upgrade imagebuilder, or point IMAGEBUILDER_HOME at another folder.",
+        )
+
+
+class StoreUnavailable(Unavailable):
+    """The catalogue cannot be reached, read or written now."""
+
+    code = "store-unavailable"
+
+    def __init__(self, where: str, reason: str, *, hint: str) -> None:
+        """Name the catalogue and what its database said."""
+        super().__init__(f"The catalogue {where} is not available.", context=reason, hint=hint)
+
+
+class CatalogueDamaged(Broken):
+    """What the catalogue holds is not what was written."""
+
+    code = "catalogue-damaged"
+
+    def __init__(self, where: str, reason: str) -> None:
+        """Name the catalogue and what is wrong with it."""
+        super().__init__(
+            f"The catalogue {where} is damaged.",
+            context=reason,
+            hint="Put back a backup, or move it away: the next build starts a new one and "
+            "finds its layers where they were.",
+        )

@@ -1,0 +1,100 @@
+"""DiskBuilder: a root file system made into a disk that boots, and the disk into files people take.
+
+Every adapter must keep: the same request gives the same bytes; nothing of the host gets into the disk;
+a request that follows a predecessor gives the same files as one that does not, only laid out so that
+unchanged files keep their blocks.
+"""
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import PurePath
+from typing import Protocol
+
+from imagebuilder.domain.digest import Digest
+from imagebuilder.domain.errors import InvalidInput
+from imagebuilder.domain.layer import Tree
+from imagebuilder.domain.recipe import ArtifactFormat, Firmware
+from imagebuilder.domain.units import size_text
+
+BLOCK_BYTES = 512 * 1024
+"""The unit in which two disks are compared: that of EBS direct and of changed-block copies."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Predecessor:
+    """The disk of the version before, whose layout the new one follows.
+
+    `artifact` is its qcow2 file, from which the raw disk can be had again when no copy is at hand.
+    """
+
+    disk_digest: Digest
+    tree: Tree
+    artifact: PurePath
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiskRequest:
+    """A disk to make.
+
+    `root` is a mounted folder that holds `tree`, whose /boot has the kernel, the initramfs and
+    grub/grub.cfg. `name` seeds every UUID, so that versions of one image share them.
+    """
+
+    name: str
+    root: PurePath
+    tree: Tree
+    size_bytes: int
+    firmware: tuple[Firmware, ...]
+    source_date_epoch: int
+    predecessor: Predecessor | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuiltDisk:
+    """A raw disk in a working folder.
+
+    `digest` is that of its block map (which 512 KiB block holds what), the same for the same bytes
+    in whatever file format. `changed_blocks` are those that differ from the predecessor, None when
+    it was laid out anew. Shape: `seconds` maps a part of the work to its duration.
+    """
+
+    raw: PurePath
+    digest: Digest
+    size_bytes: int
+    changed_blocks: tuple[int, ...] | None
+    predecessor: Predecessor | None
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+class DiskBuilder(Protocol):
+    """Makes disks and the files they are handed out as."""
+
+    def assemble(self, request: DiskRequest) -> AbstractContextManager[BuiltDisk]:
+        """Make the disk; it is gone when the context ends.
+
+        Raises: DiskTooSmall; CommandFailed: a tool refused.
+        """
+        ...
+
+    def package(self, disk: BuiltDisk, root: PurePath, format_: ArtifactFormat) -> PurePath:
+        """Make a file of a format in the disk's working folder; the caller takes it away."""
+        ...
+
+    def remember(self, name: str, disk: BuiltDisk) -> None:
+        """Keep the raw disk at hand as the predecessor of the next; only a hint, it may be lost."""
+        ...
+
+
+class DiskTooSmall(InvalidInput):
+    """The files do not fit on the disk the recipe asks for."""
+
+    code = "disk-too-small"
+
+    def __init__(self, *, asked_bytes: int, needed_bytes: int) -> None:
+        """Say how much there is and how much it takes."""
+        super().__init__(
+            f"The image needs a disk of at least {size_text(needed_bytes)}, "
+            f"and the recipe gives it {size_text(asked_bytes)}.",
+            hint=f"Set disk.size to {-(-needed_bytes // 2**30)}GiB or more.",
+        )

@@ -1,0 +1,46 @@
+"""DocumentSource: where recipes, components and the files beside them are found."""
+
+from collections.abc import Sequence
+from pathlib import PurePath
+from typing import Protocol
+
+from imagebuilder.domain.digest import Digest
+from imagebuilder.domain.errors import InvalidInput
+
+
+class DocumentSource(Protocol):
+    """Finds and reads documents. Every path that goes in may be relative to the working folder."""
+
+    def text(self, path: str) -> str:
+        """Give a document's text. Raises: DocumentUnreadable."""
+        ...
+
+    def component_paths(self, beside: str) -> Sequence[str]:
+        """Give every component document a recipe at `beside` may name, sorted."""
+        ...
+
+    def recipe_paths(self, beside: str) -> Sequence[str]:
+        """Give every recipe in the folder of `beside`, sorted."""
+        ...
+
+    def locate(self, path: str, beside: str) -> PurePath:
+        """Give the absolute path of a file that a document at `beside` names. Raises: DocumentUnreadable."""
+        ...
+
+    def folder_digest(self, path: PurePath) -> Digest:
+        """Give the digest of a file, or of all files below a folder and their names."""
+        ...
+
+
+class DocumentUnreadable(InvalidInput):
+    """A document, or a file it names, cannot be read."""
+
+    code = "document-unreadable"
+
+    def __init__(self, path: str, reason: str) -> None:
+        """Name the path and what the system said."""
+        super().__init__(
+            f"{path} cannot be read.",
+            context=reason,
+            hint="Check the path; it is taken relative to the document that names it.",
+        )

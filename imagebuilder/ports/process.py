@@ -1,0 +1,146 @@
+"""CommandRunner: a program of the machine, run with limits.
+
+Every adapter must keep: the child has its own process group, dies when we die (also by kill -9), gets
+no standard input unless given one, and never outlives the call; output beyond the cap is dropped from
+the middle and counted; argv is never a place for a secret.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from imagebuilder.domain.errors import StepFailed, Unavailable
+
+OnLine = Callable[[str], None]
+"""Called with each line of output as it comes, without its line end."""
+
+OUTPUT_LIMIT_BYTES = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """A program to run.
+
+    `environment` is all the child sees. `is_isolated` gives it and all its descendants a process
+    namespace of their own, so that none survives it. `keep_open` are file descriptors it inherits.
+    """
+
+    argv: Sequence[str]
+    timeout_seconds: float | None = 600.0
+    environment: Mapping[str, str] = field(default_factory=dict)
+    stdin: bytes | None = None
+    folder: str | None = None
+    is_isolated: bool = False
+    keep_open: tuple[int, ...] = ()
+    output_limit_bytes: int = OUTPUT_LIMIT_BYTES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandResult:
+    """How a command ended. `exit_status` is negative (the signal) when it was killed."""
+
+    argv: tuple[str, ...]
+    exit_status: int
+    stdout: bytes
+    stderr: bytes
+    seconds: float
+    has_timed_out: bool = False
+    dropped_bytes: int = 0
+
+    @property
+    def last_lines(self) -> str:
+        """The end of what it said, for messages: its errors, or its output when it had none."""
+        text = (self.stderr.strip() or self.stdout.strip()).decode(errors="replace")
+        return "\n".join(text.splitlines()[-20:])
+
+
+class RunningProcess(Protocol):
+    """A program that works beside us until its context ends."""
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        ...
+
+    def poll(self) -> int | None:
+        """Give its exit status, or None while it runs."""
+        ...
+
+    def output(self) -> bytes:
+        """Give the newest of what it printed so far, capped."""
+        ...
+
+
+class CommandRunner(Protocol):
+    """Runs programs; never raises for their exit status unless asked to by `check`."""
+
+    def run(self, command: Command, on_line: OnLine | None = None) -> CommandResult:
+        """Run to the end or the time limit and give the result, whatever the exit status.
+
+        Raises: ProgramMissing: there is no such program.
+        """
+        ...
+
+    def check(self, command: Command, on_line: OnLine | None = None) -> CommandResult:
+        """Run, and give the result of a command that exited with 0.
+
+        Raises: ProgramMissing; CommandFailed: any other exit status, or the time limit.
+        """
+        ...
+
+    def start(self, command: Command) -> AbstractContextManager[RunningProcess]:
+        """Start a program that ends with the context, killed if need be.
+
+        Raises: ProgramMissing: there is no such program.
+        """
+        ...
+
+
+class ProgramMissing(Unavailable):
+    """A program of the machine that we need is not installed."""
+
+    code = "program-missing"
+
+    def __init__(self, program: str) -> None:
+        """Name it and how to get it."""
+        super().__init__(
+            f"The program {program} is not installed on this machine.",
+            hint="Install what is missing with: imagebuilder doctor --fix",
+        )
+        self.program = program
+
+
+class ProgramNotStarted(Unavailable):
+    """The system refused to start a program that is there."""
+
+    code = "program-not-started"
+
+    def __init__(self, program: str, reason: str) -> None:
+        """Name it and what the system said."""
+        super().__init__(
+            f"The program {program} could not be started.",
+            context=reason,
+            hint="Check its working folder and how many processes this machine allows.",
+        )
+        self.program = program
+
+
+class CommandFailed(StepFailed):
+    """A program ended badly."""
+
+    code = "command-failed"
+
+    def __init__(self, result: CommandResult, *, hint: str = "") -> None:
+        """Say what ran, how it ended, after how long, and its last words."""
+        ending = (
+            "took longer than allowed"
+            if result.has_timed_out
+            else f"ended with exit status {result.exit_status}"
+        )
+        super().__init__(
+            f"{result.argv[0]} {ending} after {result.seconds:.1f} s.",
+            context=f"{' '.join(result.argv)}\n{result.last_lines}",
+            hint=hint or "Look at its last lines above.",
+        )
+        self.result = result

@@ -1,0 +1,1 @@
+"""Use cases, one a file; ports come in through the constructor."""

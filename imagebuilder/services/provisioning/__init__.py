@@ -1,0 +1,1 @@
+"""Provisioning: component documents carried out on a machine, wherever that machine is."""

@@ -1,0 +1,172 @@
+"""Makers of valid domain values: what a test does not speak of is filled in."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from datetime import UTC, datetime
+
+from imagebuilder.domain.artifact import Artifact
+from imagebuilder.domain.digest import Digest
+from imagebuilder.domain.evidence import Outcome, Stage, TestReport, TestResult
+from imagebuilder.domain.ids import ImageName, RunId, VersionId
+from imagebuilder.domain.image import (
+    DocumentText,
+    ImageVersion,
+    ParentEdge,
+    RecordedLayer,
+    VersionDraft,
+)
+from imagebuilder.domain.layer import Entry, EntryKind
+from imagebuilder.domain.package import InstalledPackage
+from imagebuilder.domain.recipe import ArtifactFormat
+from imagebuilder.domain.run import Run, RunState, StepRun, StepState
+from imagebuilder.domain.versions import BuildVersion, RecipeVersion
+
+SOME_DAY = datetime(2026, 3, 1, 12, 30, 15, 250000, tzinfo=UTC)
+
+
+def a_digest(seed: str = "") -> Digest:
+    """Give a digest; the same for the same seed."""
+    return Digest.of_bytes(seed.encode())
+
+
+def a_package(name: str = "nginx", version: str = "1.22.1-9", **more: str) -> InstalledPackage:
+    """Give an installed package, made from a source of its own name and version."""
+    return InstalledPackage(
+        name=name,
+        version=version,
+        architecture=more.get("architecture", "amd64"),
+        source=more.get("source", name),
+        source_version=more.get("source_version", version),
+    )
+
+
+def a_layer(
+    name: str = "nginx",
+    *,
+    key: str | None = None,
+    content: str | None = None,
+    version: str = "1.0.0",
+    parameters: Mapping[str, str] | None = None,
+) -> RecordedLayer:
+    """Give the layer of a component; key and content are seeds of digests."""
+    return RecordedLayer(
+        name=name,
+        key=a_digest(key or f"key of {name}"),
+        content=a_digest(content or f"content of {name}"),
+        size_bytes=5_000_000_000,
+        component_version=version,
+        component_digest=a_digest(f"{name} {version}"),
+        parameters=parameters or {},
+    )
+
+
+def an_artifact(
+    format_: ArtifactFormat = ArtifactFormat.QCOW2, *, seed: str = "disk", size_bytes: int = 1000
+) -> Artifact:
+    """Give an artifact."""
+    return Artifact(
+        format=format_,
+        digest=a_digest(seed),
+        size_bytes=size_bytes,
+        virtual_size_bytes=8 * 2**30,
+    )
+
+
+def a_report(stage: Stage = Stage.OFFLINE, **outcomes: Outcome) -> TestReport:
+    """Give a report. Shape: `outcomes` maps a test's name to how it ended."""
+    return TestReport(
+        stage=stage,
+        results=tuple(
+            TestResult(name=name, outcome=outcome, seconds=0.25)
+            for name, outcome in (outcomes or {"test_page": Outcome.PASSED}).items()
+        ),
+        seconds=1.5,
+        evidence=a_digest("junit"),
+    )
+
+
+def a_document(
+    kind: str = "recipe", name: str = "debian-web", text: str = "name: x"
+) -> DocumentText:
+    """Give a document, its digest that of its text."""
+    return DocumentText(kind=kind, name=name, text=text, digest=a_digest(text))
+
+
+def a_parent(version_id: str | None = None, *, asked: str = "debian:bookworm") -> ParentEdge:
+    """Give a parent: a version of ours when its id is given, else a suite."""
+    return ParentEdge(
+        asked=asked,
+        identity=version_id or asked,
+        version_id=None if version_id is None else VersionId(version_id),
+    )
+
+
+_CONTENTS: Mapping[str, object] = {
+    "run_id": RunId("run-1"),
+    "plan_digest": a_digest("plan"),
+    "definition_digest": a_digest("definition"),
+    "plan": {"steps": ["nginx"], "epoch": 1},
+    "parent": a_parent(),
+    "disk_digest": a_digest("disk"),
+    "artifacts": (an_artifact(),),
+    "layers": (a_layer("root"), a_layer("nginx")),
+    "packages": (a_package("bash", "5.2-1"), a_package()),
+    "reports": (a_report(),),
+    "documents": (a_document(),),
+    "indexes": {"http://deb.example.org/debian bookworm": a_digest("index")},
+}
+"""What is in a version unless a test says otherwise. Shape: field -> value."""
+
+
+def a_draft(image: str = "debian-web", asked: str = "1.2.x", **more: object) -> VersionDraft:
+    """Give a build that is ready to be recorded."""
+    values = dict(_CONTENTS) | more
+    return VersionDraft(
+        image=ImageName(image),
+        asked=RecipeVersion.parse(asked),
+        **values,  # type: ignore[arg-type] - a wrong name or type is told by the test that gives it
+    )
+
+
+def a_version(reference: str = "debian-web@1.2.0/1", **more: object) -> ImageVersion:
+    """Give a version; its id is its reference with dashes unless one is given."""
+    image, _, version = reference.partition("@")
+    fixed: dict[str, object] = {
+        "id": VersionId("version-" + reference.replace("@", "-").replace("/", "-")),
+        "created_at": SOME_DAY,
+    }
+    values = fixed | dict(_CONTENTS) | more
+    unknown = values.keys() - {field.name for field in fields(ImageVersion)}
+    if unknown:
+        raise TypeError(f"an image version has no {unknown}")
+    return ImageVersion(
+        image=ImageName(image),
+        version=BuildVersion.parse(version),
+        **values,  # type: ignore[arg-type] - as above
+    )
+
+
+def a_run(run_id: str = "run-1", **more: object) -> Run:
+    """Give a run that is under way unless said otherwise."""
+    values: dict[str, object] = {
+        "image": ImageName("debian-web"),
+        "state": RunState.RUNNING,
+        "started_at": SOME_DAY,
+    } | more
+    return Run(id=RunId(run_id), **values)  # type: ignore[arg-type] - as above
+
+
+def a_step(number: int = 1, **more: object) -> StepRun:
+    """Give a step that is under way unless said otherwise."""
+    values: dict[str, object] = {
+        "name": "nginx",
+        "state": StepState.RUNNING,
+        "started_at": SOME_DAY,
+    } | more
+    return StepRun(number=number, **values)  # type: ignore[arg-type] - as above
+
+
+def an_entry(kind: EntryKind = EntryKind.FILE, **more: object) -> Entry:
+    """Give an entry of a file system: an empty file of root unless said otherwise."""
+    values: dict[str, object] = {"mode": 0o644, "uid": 0, "gid": 0, "mtime": 0} | more
+    return Entry(kind=kind, **values)  # type: ignore[arg-type] - as above

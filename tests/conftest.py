@@ -1,0 +1,52 @@
+"""What holds for all tests: where Hypothesis keeps examples, and that CI skips nothing."""
+
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from hypothesis.configuration import set_hypothesis_home_dir
+
+_ROOT = Path(__file__).parents[1]
+
+set_hypothesis_home_dir(_ROOT / ".cache/hypothesis")
+# A slow machine is no fault of the code: tests are never timed, only limited as a whole.
+settings.register_profile("imagebuilder", deadline=None, max_examples=60)
+settings.load_profile("imagebuilder")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add --no-skips."""
+    parser.addoption(
+        "--no-skips",
+        action="store_true",
+        help="let a test that is skipped fail, naming what it misses (for CI)",
+    )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Turn a skipped test into a failed one when asked to; expected failures stay what they are."""
+    report = yield
+    if not hasattr(report, "wasxfail"):
+        _refuse_skip(report, item.config)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Turn a skipped file into a failed one when asked to."""
+    report = yield
+    _refuse_skip(report, collector.config)
+    return report
+
+
+def _refuse_skip(report: pytest.TestReport | pytest.CollectReport, config: pytest.Config) -> None:
+    if report.skipped and config.getoption("--no-skips"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"{report.nodeid} was skipped, and nothing may be: {reason}"
