@@ -1,3 +1,28 @@
-"""Self-hosted golden images."""
+"""Self-hosted golden images: recipes become layers, disks, tests passed and versions recorded.
+
+This is the map of the house. Imports run down only; `lint-imports` holds every module to it.
+
+    cli            the door: commands, tables, exit codes              singular nouns
+    bootstrap      settings -> wired services; the only place that knows both sides
+    settings       every knob, read once from file and environment
+    services       use cases; ports come in through the constructor    -ing words
+    adapters       the world, one folder for each part; strangers to each other and to services
+                     system (programs, files, clock), local (layers, disks, QEMU), sql, testinfra
+    ports          the roles services need, as Protocols, and the errors they may raise
+    documents      text people write <-> domain; YAML and JSON Schema live only here
+    domain         nouns and pure rules; no clock, no file, no network, no log
+
+The river: each arrow makes a new frozen value, which carries the digest of the one before.
+
+    text -> Recipe, Component -> Plan -> Layers -> Artifact -> evidence -> ImageVersion -> lineage
+
+A module of `domain` looks upstream only: a recipe never knows an image.
+
+Where to begin reading: `domain.recipe` (what an image is made of), `domain.plan` (what will be
+done), `services.pipelines` (the whole journey), `bootstrap` (who stands behind which port). An
+error is found by its code in docs/errors.md; its class stands beside the noun it speaks of.
+
+Nothing is imported here, so that `imagebuilder --version` is instant.
+"""
 
 __version__ = "0.1.0"

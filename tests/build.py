@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
+from typing import Any
 
 from imagebuilder.domain.artifact import Artifact
 from imagebuilder.domain.digest import Digest
@@ -101,7 +102,7 @@ def a_parent(version_id: str | None = None, *, asked: str = "debian:bookworm") -
     )
 
 
-_CONTENTS: Mapping[str, object] = {
+_CONTENTS: Mapping[str, Any] = {
     "run_id": RunId("run-1"),
     "plan_digest": a_digest("plan"),
     "definition_digest": a_digest("definition"),
@@ -118,20 +119,20 @@ _CONTENTS: Mapping[str, object] = {
 """What is in a version unless a test says otherwise. Shape: field -> value."""
 
 
-def a_draft(image: str = "debian-web", asked: str = "1.2.x", **more: object) -> VersionDraft:
+def a_draft(image: str = "debian-web", asked: str = "1.2.x", **more: Any) -> VersionDraft:
     """Give a build that is ready to be recorded."""
     values = dict(_CONTENTS) | more
     return VersionDraft(
         image=ImageName(image),
         asked=RecipeVersion.parse(asked),
-        **values,  # type: ignore[arg-type] - a wrong name or type is told by the test that gives it
+        **values,
     )
 
 
-def a_version(reference: str = "debian-web@1.2.0/1", **more: object) -> ImageVersion:
+def a_version(reference: str = "debian-web@1.2.0/1", **more: Any) -> ImageVersion:
     """Give a version; its id is its reference with dashes unless one is given."""
     image, _, version = reference.partition("@")
-    fixed: dict[str, object] = {
+    fixed: dict[str, Any] = {
         "id": VersionId("version-" + reference.replace("@", "-").replace("/", "-")),
         "created_at": SOME_DAY,
     }
@@ -142,31 +143,31 @@ def a_version(reference: str = "debian-web@1.2.0/1", **more: object) -> ImageVer
     return ImageVersion(
         image=ImageName(image),
         version=BuildVersion.parse(version),
-        **values,  # type: ignore[arg-type] - as above
+        **values,
     )
 
 
-def a_run(run_id: str = "run-1", **more: object) -> Run:
+def a_run(run_id: str = "run-1", **more: Any) -> Run:
     """Give a run that is under way unless said otherwise."""
-    values: dict[str, object] = {
+    values: dict[str, Any] = {
         "image": ImageName("debian-web"),
         "state": RunState.RUNNING,
         "started_at": SOME_DAY,
     } | more
-    return Run(id=RunId(run_id), **values)  # type: ignore[arg-type] - as above
+    return Run(id=RunId(run_id), **values)
 
 
-def a_step(number: int = 1, **more: object) -> StepRun:
+def a_step(number: int = 1, **more: Any) -> StepRun:
     """Give a step that is under way unless said otherwise."""
-    values: dict[str, object] = {
+    values: dict[str, Any] = {
         "name": "nginx",
         "state": StepState.RUNNING,
         "started_at": SOME_DAY,
     } | more
-    return StepRun(number=number, **values)  # type: ignore[arg-type] - as above
+    return StepRun(number=number, **values)
 
 
-def an_entry(kind: EntryKind = EntryKind.FILE, **more: object) -> Entry:
+def an_entry(kind: EntryKind = EntryKind.FILE, **more: Any) -> Entry:
     """Give an entry of a file system: an empty file of root unless said otherwise."""
-    values: dict[str, object] = {"mode": 0o644, "uid": 0, "gid": 0, "mtime": 0} | more
-    return Entry(kind=kind, **values)  # type: ignore[arg-type] - as above
+    values: dict[str, Any] = {"mode": 0o644, "uid": 0, "gid": 0, "mtime": 0} | more
+    return Entry(kind=kind, **values)

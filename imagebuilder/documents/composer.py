@@ -6,7 +6,7 @@ object. Events are taken instead of its composed nodes, because those recurse wi
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NoReturn, Protocol, TypeGuard, TypeVar
+from typing import NoReturn, Protocol, TypeGuard, cast
 
 import yaml
 
@@ -41,7 +41,6 @@ _SCALAR_TAGS: dict[str, tuple[type, ...]] = {
 _MERGE_KEY = "<<"
 _NUMBER_LENGTH_LIMIT = 20
 _YAML_VERSION = (1, 2)
-_Event = TypeVar("_Event", bound=yaml.Event)
 
 
 def compose(source: SourceText, problems: Problems) -> Node | None:
@@ -81,6 +80,14 @@ class _Composed:
     height: int
 
 
+class _Mark(Protocol):
+    """Where the parser saw something; all counts from 0."""
+
+    line: int
+    column: int
+    index: int
+
+
 class _Composer:
     """Turns the parser's events into nodes."""
 
@@ -94,10 +101,10 @@ class _Composer:
 
     def document(self) -> Node | None:
         """Give the root of the only document."""
-        self._take(yaml.StreamStartEvent)
+        next(self._events)  # The stream's own start says nothing.
         start = next(self._events)
         if not isinstance(start, yaml.DocumentStartEvent):
-            self._fault("The document is empty.", self._origin(start), "")
+            self._fault("The document is empty.", Origin(document=self._source.document), "")
             return None
         if start.version is not None and start.version != _YAML_VERSION:
             self._fault(
@@ -106,7 +113,7 @@ class _Composer:
                 "Remove the %YAML line.",
             )
         root = self._node(next(self._events), 1)
-        self._take(yaml.DocumentEndEvent)
+        next(self._events)  # The document's end, which may not be written at all.
         after = next(self._events)
         if isinstance(after, yaml.DocumentStartEvent):
             self._stop(
@@ -135,9 +142,7 @@ class _Composer:
             return self._list(event, depth)
         if isinstance(event, yaml.MappingStartEvent):
             return self._mapping(event, depth)
-        if not isinstance(event, yaml.ScalarEvent):
-            self._stop("Nothing stands where a value should.", event, "")
-        return self._scalar(event)
+        return self._scalar(cast("yaml.ScalarEvent", event))
 
     def _alias(self, event: yaml.AliasEvent, depth: int) -> _Composed | None:
         origin = self._origin(event)
@@ -166,8 +171,8 @@ class _Composer:
             text=text,
             value=self._value(event, origin),
             origin=origin,
-            start=_mark(event.start_mark).index,
-            end=_mark(event.end_mark).index,
+            start=cast("_Mark", event.start_mark).index,
+            end=cast("_Mark", event.end_mark).index,
         )
         return _Composed(node, 1, 1)
 
@@ -219,7 +224,7 @@ class _Composer:
             hint = "Quote text that begins with { or [, as in '{{ Name }}'."
             self._fault(f"A {what} cannot be a key.", key.origin, hint)
             return False
-        if key.text == _MERGE_KEY:
+        if self._source.text[key.start : key.end] == _MERGE_KEY:
             hint = "Write the keys out, or repeat a whole value with an alias."
             self._fault("Merge keys (<<) are not part of YAML 1.2.", key.origin, hint)
             return False
@@ -236,12 +241,6 @@ class _Composer:
     def _until(self, end: type[yaml.Event]) -> Iterator[yaml.Event]:
         while not isinstance(event := next(self._events), end):
             yield event
-
-    def _take(self, kind: type[_Event]) -> _Event:
-        event = next(self._events)
-        if not isinstance(event, kind):
-            self._stop("The document ends here unexpectedly.", event, "")
-        return event
 
     def _check_tag(self, event: yaml.CollectionStartEvent) -> None:
         if event.tag in (None, "!"):
@@ -276,23 +275,8 @@ class _Composer:
         raise _Unreadable(self._source.problem(message, self._origin(event), hint))
 
     def _origin(self, event: yaml.Event) -> Origin:
-        mark = _mark(event.start_mark)
+        mark = cast("_Mark", event.start_mark)
         return Origin(document=self._source.document, line=mark.line + 1, column=mark.column + 1)
-
-
-class _Mark(Protocol):
-    """Where the parser saw something; all counts from 0."""
-
-    line: int
-    column: int
-    index: int
-
-
-def _mark(mark: _Mark | None) -> _Mark:
-    """Give the mark that every event of a parsed text has."""
-    if mark is None:
-        raise AssertionError
-    return mark
 
 
 def _grown(node: Node, parts: list[_Composed]) -> _Composed:

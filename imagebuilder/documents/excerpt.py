@@ -11,7 +11,7 @@ from imagebuilder.domain.origin import Origin
 _TAB_COLUMNS = 4
 _WIDTH_LIMIT = 100
 _BEFORE_CARET = 60
-_CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+(?=@)")
+_CREDENTIALS = re.compile(r"(?<=://)[^/\s]+(?=@)")
 _QUOTED_LIMIT = 60
 _ELLIPSIS = "…"
 

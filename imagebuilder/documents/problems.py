@@ -66,11 +66,6 @@ class Problems:
         self._warnings.append(problem)
 
     @property
-    def has_faults(self) -> bool:
-        """Whether the document cannot be taken as it is."""
-        return bool(self._faults)
-
-    @property
     def warnings(self) -> tuple[Problem, ...]:
         """All warnings, by place."""
         return sorted_problems(self._warnings)
@@ -78,7 +73,11 @@ class Problems:
     def raise_faults(self) -> None:
         """Do nothing when there is no fault. Raises: InvalidDocument: with all there are."""
         if self._faults:
-            raise InvalidDocument(self._faults)
+            raise self.error()
+
+    def error(self) -> InvalidDocument:
+        """Give the error that carries every fault. Invariant: there is at least one."""
+        return InvalidDocument(self._faults)
 
 
 def sorted_problems(problems: Iterable[Problem]) -> tuple[Problem, ...]:

@@ -10,6 +10,10 @@ from imagebuilder.documents.schema import validate
 from imagebuilder.documents.source import SourceText
 from imagebuilder.domain.origin import Origin
 
+_FIRST_KEYS = {
+    DocumentKind.RECIPE: "kind: Recipe",
+    DocumentKind.COMPONENT: "schemaVersion: 1.0",
+}
 _MARKS = {DocumentKind.RECIPE: "parent", DocumentKind.COMPONENT: "schemaVersion"}
 
 
@@ -49,16 +53,11 @@ def opened(text: str, document: str, kind: DocumentKind) -> tuple[OpenDocument, 
     """
     document_open = OpenDocument(SourceText(text, document), Problems())
     root = compose(document_open.source, document_open.problems)
-    if root is None:
-        document_open.problems.raise_faults()
     if not isinstance(root, MappingNode):
-        hint = "Begin with keys, such as kind: Recipe."
-        if kind is DocumentKind.COMPONENT:
-            hint = "Begin with keys, such as schemaVersion: 1.0."
-        origin = Origin(document=document) if root is None else root.origin
-        document_open.fault(f"A {kind} is a mapping of keys to values.", origin, hint)
-        document_open.problems.raise_faults()
-        raise AssertionError
+        if root is not None:
+            hint = f"Begin with a key, such as {_FIRST_KEYS[kind]}."
+            document_open.fault(f"A {kind} is a mapping of keys to values.", root.origin, hint)
+        raise document_open.problems.error()
     _refuse_other_kind(document_open, root, kind)
     for problem in validate(root, load_schema(kind), document_open.source):
         document_open.problems.add(problem)

@@ -63,8 +63,9 @@ def parameter_problem(
     origin = use.origin or root.origin
     for item in list_at(root, "components"):
         parameters = mapping_at(item, "parameters") if isinstance(item, MappingNode) else None
-        if item.origin == origin and parameters and name in parameters.entries:
-            origin = parameters.entries[name].key.origin
+        entry = parameters.entries.get(name) if parameters and name else None
+        if item.origin == use.origin and entry is not None:
+            origin = entry.key.origin
     return reading.source.problem(message, origin, hint)
 
 
@@ -75,7 +76,7 @@ def _check_parent(reading: OpenDocument, root: MappingNode) -> None:
     kind, _, rest = written.text.partition(":")
     if kind == "image" and "@" in rest:
         asked = rest.partition("@")[2]
-        _check_reference(reading, asked, reading.origin_within(written, asked))
+        _check_reference(reading, asked, reading.origin_within(written, "@" + asked))
     options = mapping_at(root, "parent")
     if options is None:
         return
@@ -123,14 +124,18 @@ def _check_url(reading: OpenDocument, node: ScalarNode | None) -> None:
 def _check_components(reading: OpenDocument, root: MappingNode) -> None:
     for item in list_at(root, "components"):
         written = _use_text(item)
-        if written is None or "/" in written.text or "@" not in written.text:
+        if written is None or _is_path(written.text) or "@" not in written.text:
             continue
         asked = written.text.partition("@")[2]
         try:
             Wildcard.parse(asked)
         except ValueError as reason:
             hint = "Everything to the right of an x is open: write 1.x for the newest 1."
-            reading.fault(f"{reason}.", reading.origin_within(written, asked), hint)
+            reading.fault(f"{reason}.", reading.origin_within(written, "@" + asked), hint)
+
+
+def _is_path(written: str) -> bool:
+    return "/" in written or written.endswith((".yaml", ".yml"))
 
 
 def _use_text(item: Node) -> ScalarNode | None:
@@ -223,7 +228,7 @@ def _use(item: Node) -> ComponentUse:
         if isinstance(entry.value, ScalarNode)
     }
     written = _written(options, "component") if options else getattr(item, "text", "")
-    if "/" in written:
+    if _is_path(written):
         return ComponentUse(path=written, parameters=parameters, origin=item.origin)
     name, _, asked = written.partition("@")
     return ComponentUse(

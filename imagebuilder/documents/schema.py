@@ -32,12 +32,17 @@ def validate(node: Node, schema: Schema, source: SourceText) -> list[Problem]:
     return validation.problems
 
 
+class _Misfit(Exception):
+    """A node does not fit; nobody asks why."""
+
+
 class _Validation:
     """One walk over nodes and schema side by side."""
 
-    def __init__(self, source: SourceText) -> None:
-        """Begin without problems."""
+    def __init__(self, source: SourceText, *, is_judging: bool = False) -> None:
+        """Begin without problems; when judging, the first ends the walk and is not put in words."""
         self._source = source
+        self._is_judging = is_judging
         self.problems: list[Problem] = []
 
     def check(self, node: Node, schema: Schema, label: str) -> None:
@@ -65,7 +70,11 @@ class _Validation:
             self.check(node, schema.part("then"), label)
 
     def _is_valid(self, node: Node, schema: Schema) -> bool:
-        return not validate(node, schema, self._source)
+        try:
+            _Validation(self._source, is_judging=True).check(node, schema, "")
+        except _Misfit:
+            return False
+        return True
 
     def _one_of(self, node: Node, schema: Schema, label: str) -> None:
         branches = list(schema.parts("oneOf"))
@@ -111,10 +120,12 @@ class _Validation:
             for item in node.items:
                 identity = _identity(item.plain())
                 if identity in seen:
+                    self._judge()
                     self._add(f"{_found(item)} is listed twice.", item.origin, "List it once.")
                 seen.add(identity)
 
     def _missing(self, key: str, node: MappingNode, schema: Schema | None) -> None:
+        self._judge()
         hint = "Add it."
         if schema is not None:
             examples = schema.first("examples")
@@ -125,6 +136,7 @@ class _Validation:
     def _unknown_key(
         self, key: ScalarNode, node: MappingNode, schema: Schema, known: Iterable[str]
     ) -> None:
+        self._judge()
         if key.text in schema.words("x-not-yet"):
             message = f"The key {quoted(key.text)} is not supported yet."
             self._add(message, key.origin, "Leave it out.")
@@ -138,15 +150,23 @@ class _Validation:
         )
 
     def _misfit(self, node: Node, schema: Schema, label: str) -> None:
+        self._judge()
         text = node.text if isinstance(node, ScalarNode) else None
         if text is not None and text in schema.words("x-not-yet"):
-            message = f"{label} {quoted(text)} is not supported yet."
+            message = f"{label}: {quoted(text)} is not supported yet."
             self._add(message, node.origin, f"Use {schema.expected}.")
             return
-        message = f"{label} should be {schema.expected}, not {_found(node)}."
+        found = _found(node)
+        if isinstance(node, MappingNode) and "maxProperties" in schema:
+            found = f"one of {len(node.entries)} keys"
+        message = f"{label} should be {schema.expected}, not {found}."
         if schema.value("minItems") == 1 and isinstance(node, ListNode):
             message = f"{label} should not be empty."
         self._add(message, node.origin, _hint(node, schema))
+
+    def _judge(self) -> None:
+        if self._is_judging:
+            raise _Misfit
 
     def _add(self, message: str, origin: Origin, hint: str) -> None:
         self.problems.append(self._source.problem(message, origin, hint))

@@ -51,7 +51,11 @@ def syntax_problem(source: SourceText, error: yaml.YAMLError) -> Problem:
     if said in _IN_CONTEXT and error.context_mark is not None:
         message, opening = _IN_CONTEXT[said]
         begun = _origin(source, error.context_mark)
-        hint = f"Quote text that begins with {opening}." if opening else "Add the closing quote."
+        hint = (
+            f"Close it, or quote text that begins with {opening}."
+            if opening
+            else "Add the closing quote."
+        )
         if origin.line != begun.line:
             hint = f"It was noticed in line {origin.line}. {hint}"
         return source.problem(message, begun, hint)

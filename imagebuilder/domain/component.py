@@ -18,6 +18,8 @@ from imagebuilder.domain.versions import Version
 SIZE_LIMIT_BYTES = 64 * 1024
 """EC2 Image Builder refuses larger documents; we warn, so that a document stays portable."""
 
+_NAMES_SHOWN = 12
+
 
 class PhaseName(StrEnum):
     """When a step runs: into the layer, against the layer, or in the booted image."""
@@ -168,16 +170,18 @@ class ComponentNotFound(InvalidInput):
         asked: str,
         *,
         versions: Sequence[Version] = (),
+        known: Sequence[str] = (),
         near: str | None = None,
         origin: Origin | None = None,
     ) -> None:
-        """Say which versions there are, or which name may have been meant."""
+        """Say which versions there are, or which names, and which may have been meant."""
         if versions:
-            there = ", ".join(str(v) for v in sorted(versions))
+            there = ", ".join(str(version) for version in sorted(versions))
             context = f"There {'is' if len(versions) == 1 else 'are'} {there}."
             hint = "Ask for a version that is there, or add the one you need."
         else:
-            context = "No component document beside the recipe has that name."
+            shown = ", ".join(known[:_NAMES_SHOWN])
+            context = f"Components there are: {shown}." if known else "There are no components."
             hint = f"Did you mean {near}?" if near else "Check the name, or add the component."
         super().__init__(
             f"There is no component {asked}.", context=context, hint=hint, origin=origin

@@ -89,6 +89,7 @@ def _as_json_knows_it(value: object) -> dict[str, Canonical] | list[Canonical]:
     """Give a mapping or sequence of another class as the one that the encoder knows."""
     if isinstance(value, Mapping):
         return dict(value)
-    if isinstance(value, Sequence):
+    # Bytes are a sequence of numbers to Python; to give them to JSON is a mistake.
+    if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
         return list(value)
     raise TypeError(f"{type(value).__name__} has no canonical form")

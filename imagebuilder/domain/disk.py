@@ -38,7 +38,7 @@ _JOURNAL_SIZES = (
     (64 * GIB, 256),
     (128 * GIB, 512),
 )
-"""Below which size of a file system its journal has how many MiB. Source: e2fsprogs, mkjournal.c."""
+"""Below which size a file system has a journal of how many MiB. Source: e2fsprogs, mkjournal.c."""
 _LARGEST_JOURNAL_MIB = 1024
 _SLACK_BYTES = 32 * MIB
 """What a machine needs to start at all: logs, keys, a machine id."""
@@ -136,7 +136,7 @@ class Contents:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileSystemPlan:
-    """The sizes an ext4 file system is made with, stated so that no default of a machine matters."""
+    """The sizes an ext4 file system is made with, stated so that no machine's defaults matter."""
 
     blocks: int
     inodes: int
@@ -183,7 +183,7 @@ def needed_bytes(contents: Contents, firmware: Iterable[Firmware]) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiskIdentity:
-    """Every identifier a disk carries, made of its image's name: versions of one image share them."""
+    """Every identifier of a disk, made of its image's name: versions of one image share them."""
 
     disk: uuid.UUID
     root_file_system: uuid.UUID

@@ -27,7 +27,10 @@ BUILDER_MODE = "root-overlay-2"
 DEFAULT_SOURCE_DATE_EPOCH = 1767225600
 """2026-01-01: later file times are set to it, so that the same input gives the same bytes."""
 
+INITRAMFS_LAYER = "initramfs"
 FINISH_LAYER = "finish"
+OWN_LAYERS = frozenset((INITRAMFS_LAYER, FINISH_LAYER))
+"""The layers that every image has for itself: no child is built on them."""
 
 
 class LayerKind(StrEnum):
@@ -66,6 +69,7 @@ class PlannedParent:
 
     `identity` goes into the first layer key. `source` is what to bootstrap or unpack, None when the
     parent is a version of our own, whose `contents` (its layers, lowest first) are reused as they are.
+    `suite` is the Debian suite at the bottom, empty when it is not known.
     """
 
     asked: str
@@ -73,6 +77,7 @@ class PlannedParent:
     source: SuiteParent | RootfsParent | None = None
     version_id: VersionId | None = None
     contents: tuple[Digest, ...] = ()
+    suite: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +141,7 @@ class Plan:
             "definition": str(self.definition),
             "mode": BUILDER_MODE,
             "parent": {"asked": self.parent.asked, "identity": self.parent.identity},
+            "suite": self.parent.suite,
             "layers": [
                 {
                     "name": layer.name,

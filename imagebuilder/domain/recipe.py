@@ -3,8 +3,8 @@
 When it is built, tested and distributed is not here.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from imagebuilder.domain.digest import Digest
@@ -150,3 +150,46 @@ class RecipeAmbiguous(InvalidInput):
             context=", ".join(paths),
             hint="Give one of them another name.",
         )
+
+
+class OverrideUnknown(InvalidInput):
+    """A parameter was set for a component that the recipe does not use."""
+
+    code = "override-unknown"
+
+    def __init__(self, asked: str, names: Iterable[str]) -> None:
+        """Quote it and name the components there are."""
+        super().__init__(
+            f"{asked} cannot be set: it does not start with a component of the recipe.",
+            context=f"The recipe uses {', '.join(sorted(names)) or 'no components by name'}.",
+            hint="Write --set component.parameter=value.",
+        )
+
+
+def overridden(recipe: Recipe, overrides: Mapping[str, str]) -> Recipe:
+    """Give the recipe with parameters set from outside. Shape: component.parameter -> value.
+
+    Raises: OverrideUnknown: the recipe uses no component of that name.
+    """
+    names = {use.name for use in recipe.components if use.name is not None}
+    for asked in overrides:
+        if asked.partition(".")[0] not in names:
+            raise OverrideUnknown(asked, names)
+    if not overrides:
+        return recipe
+    return replace(
+        recipe,
+        components=tuple(
+            replace(use, parameters={**use.parameters, **_for_component(use.name, overrides)})
+            for use in recipe.components
+        ),
+    )
+
+
+def _for_component(name: str | None, overrides: Mapping[str, str]) -> dict[str, str]:
+    prefix = f"{name}."
+    return {
+        asked.removeprefix(prefix): value
+        for asked, value in overrides.items()
+        if asked.startswith(prefix)
+    }

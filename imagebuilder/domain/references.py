@@ -118,7 +118,7 @@ def references_in_text(text: str) -> Iterator[FoundReference]:
 
 
 def references_in(value: Canonical) -> Iterator[FoundReference]:
-    """Give every pair of double braces in the strings of a value; names of keys are not looked at."""
+    """Give every pair of double braces in the strings of a value; keys are not looked at."""
     if isinstance(value, str):
         yield from references_in_text(value)
     elif isinstance(value, Mapping):

@@ -25,7 +25,7 @@ class Ingredients:
     """All that a recipe's names stand for today.
 
     Shape: `components` are in the recipe's order, each with all its parameters filled;
-    `known_upgrades` maps a question (`PlannedLayer.question`) to its answer.
+    `keyrings` maps the path of a keyring to what it holds; `known_upgrades` maps a question (`PlannedLayer.question`) to its answer.
     """
 
     recipe: Recipe
@@ -35,6 +35,7 @@ class Ingredients:
     default_repositories: tuple[Repository, ...] = ()
     source_date_epoch: int = DEFAULT_SOURCE_DATE_EPOCH
     known_upgrades: Mapping[Digest, Upgrades] = field(default_factory=dict)
+    keyrings: Mapping[str, Digest] = field(default_factory=dict)
     follows: Digest | None = None
 
 
@@ -56,7 +57,7 @@ def resolve(given: Ingredients) -> Plan:
         PlannedLayer(
             kind=LayerKind.FINISH,
             name=FINISH_LAYER,
-            key=key and _finish_key(key, recipe, repositories),
+            key=key and _finish_key(key, given, repositories),
         )
     )
     return Plan(
@@ -120,15 +121,15 @@ def _canonical_upgrade(upgrade: Upgrade) -> Canonical:
     return [upgrade.name, upgrade.architecture, upgrade.old_version, upgrade.new_version]
 
 
-def _finish_key(below: Digest, recipe: Recipe, repositories: tuple[Repository, ...]) -> Digest:
+def _finish_key(below: Digest, given: Ingredients, repositories: tuple[Repository, ...]) -> Digest:
     return digest_of(
         [
             "finish",
             BUILDER_MODE,
             str(below),
-            recipe.name,
-            list(recipe.disk.firmware),
-            _canonical_repositories(repositories),
+            given.recipe.name,
+            list(given.recipe.disk.firmware),
+            _canonical_repositories(repositories, given.keyrings),
         ]
     )
 
@@ -146,10 +147,15 @@ def _definition(given: Ingredients) -> Digest:
             "tests": [[test.path, str(test.digest)] for test in given.tests],
             "artifacts": list(recipe.artifacts),
             "disk": [recipe.disk.size_bytes, list(recipe.disk.firmware)],
-            "repositories": _canonical_repositories(recipe.repositories),
+            "repositories": _canonical_repositories(recipe.repositories, given.keyrings),
         }
     )
 
 
-def _canonical_repositories(repositories: tuple[Repository, ...]) -> Canonical:
-    return [[r.url, list(r.suites), list(r.components), r.keyring] for r in repositories]
+def _canonical_repositories(
+    repositories: tuple[Repository, ...], keyrings: Mapping[str, Digest]
+) -> Canonical:
+    return [
+        [r.url, list(r.suites), list(r.components), str(keyrings[r.keyring]) if r.keyring else None]
+        for r in repositories
+    ]

@@ -30,6 +30,10 @@ class BlobStore(Protocol):
         """Whether a blob is there, of that size when one is given; its bytes are not read."""
         ...
 
+    def size_bytes(self, digest: Digest) -> int:
+        """Give how large a blob is. Raises: BlobMissing."""
+        ...
+
     def path(self, digest: Digest) -> PurePath:
         """Give a file to read from, unverified. Raises: BlobMissing."""
         ...

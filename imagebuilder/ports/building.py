@@ -6,7 +6,7 @@ what is mounted or running is gone when its context ends, and when we are killed
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import PurePath
 from typing import Protocol
@@ -29,11 +29,25 @@ class Lookup:
     reason: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewLayer:
+    """What a layer is to be known by. `fits_any` when it may lie on any other, whatever it was made on."""
+
+    key: Digest
+    name: str
+    evidence: Mapping[str, Digest] = field(default_factory=dict)
+    fits_any: bool = False
+
+
 class LayerStore(Protocol):
     """Keeps layers."""
 
     def find(self, key: Digest, on: Layer | None, not_before: datetime | None = None) -> Lookup:
         """Look for a sound layer of that key, made on that parent, not before a moment."""
+        ...
+
+    def publish(self, layer: Layer) -> None:
+        """Let a sealed layer be found by its key. Durable: once returned it survives a crash."""
         ...
 
     def get(self, content: Digest) -> Layer:
@@ -65,8 +79,12 @@ class Root(Protocol):
         """Give a sandbox over this root with that reach."""
         ...
 
-    def seal(self, key: Digest, name: str, evidence: Mapping[str, Digest]) -> Layer:
-        """Keep what was changed as the layer of a key. Durable: once returned it survives a crash."""
+    def seal(self, wanted: NewLayer) -> Layer:
+        """Keep what was changed as a layer, which nobody finds by its key until it is published."""
+        ...
+
+    def keep_copy(self, folder: PurePath) -> None:
+        """Copy the whole root to a folder that stays, for people to look inside."""
         ...
 
 

@@ -56,7 +56,8 @@ class BuiltDisk:
 
     `digest` is that of its block map (which 512 KiB block holds what), the same for the same bytes
     in whatever file format. `changed_blocks` are those that differ from the predecessor, None when
-    it was laid out anew. Shape: `seconds` maps a part of the work to its duration.
+    it was laid out anew; `anew_because` then says why, when there was one to follow. Shape:
+    `seconds` maps a part of the work to its duration.
     """
 
     raw: PurePath
@@ -64,6 +65,7 @@ class BuiltDisk:
     size_bytes: int
     changed_blocks: tuple[int, ...] | None
     predecessor: Predecessor | None
+    anew_because: str = ""
     seconds: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -79,6 +81,10 @@ class DiskBuilder(Protocol):
 
     def package(self, disk: BuiltDisk, root: PurePath, format_: ArtifactFormat) -> PurePath:
         """Make a file of a format in the disk's working folder; the caller takes it away."""
+        ...
+
+    def archive(self, root: PurePath, source_date_epoch: int) -> PurePath:
+        """Make a tar file of a root that needs no disk; the caller takes it away."""
         ...
 
     def remember(self, name: str, disk: BuiltDisk) -> None:

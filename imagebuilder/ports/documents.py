@@ -27,6 +27,10 @@ class DocumentSource(Protocol):
         """Give the absolute path of a file that a document at `beside` names. Raises: DocumentUnreadable."""
         ...
 
+    def content(self, path: PurePath) -> bytes:
+        """Give the bytes of a located file. Raises: DocumentUnreadable."""
+        ...
+
     def folder_digest(self, path: PurePath) -> Digest:
         """Give the digest of a file, or of all files below a folder and their names."""
         ...

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from imagebuilder.domain.errors import StepFailed
 from imagebuilder.domain.evidence import Stage, TestReport
@@ -29,7 +29,7 @@ class SuiteResult:
 class TestRunner(Protocol):
     """Runs testinfra files against a machine, confined."""
 
-    __test__ = False
+    __test__: ClassVar[bool] = False
 
     def run(
         self, tests: Sequence[PurePath], stage: Stage, machine: Machine, on_line: OnLine | None

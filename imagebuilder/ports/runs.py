@@ -1,6 +1,7 @@
 """RunStore and StepLog: what happened in each run, kept as it happens."""
 
 from collections.abc import Sequence
+from pathlib import PurePath
 from typing import Protocol
 
 from imagebuilder.domain.errors import WrongState
@@ -54,3 +55,19 @@ class RunNotFound(WrongState):
             context=", ".join(matching[:5]),
             hint="List them with: imagebuilder run list",
         )
+
+
+class RunFiles(Protocol):
+    """What a run leaves for people: a log for each step, and what was kept of a failure."""
+
+    def append(self, run_id: RunId, number: int, step: str, text: str) -> None:
+        """Add a line to a step's log."""
+        ...
+
+    def log(self, run_id: RunId, number: int) -> str:
+        """Give a step's log; empty when it said nothing."""
+        ...
+
+    def folder(self, run_id: RunId) -> PurePath:
+        """Give the run's own folder, made when it is not there."""
+        ...

@@ -42,6 +42,9 @@ class FakeBlobStore:
             len(self.contents[digest]),
         }
 
+    def size_bytes(self, digest: Digest) -> int:
+        return len(self.read(digest))
+
     def path(self, digest: Digest) -> PurePath:
         """Give a file to read from."""
         if digest not in self.contents:

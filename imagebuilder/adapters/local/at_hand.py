@@ -1,32 +1,25 @@
-"""Raw disks at hand: the newest of each image, kept so that the next can follow it at once.
+"""Raw disks at hand: the newest of each image, which the next is made of without a copy.
 
 raws/<name>.raw    the disk
-raws/<name>.json   what it holds, written last and taken away first: without it the disk is worth nothing
+raws/<name>.json   what it holds, written last and taken away first: without it the disk is nothing
+raws/<name>.lock   held by whoever takes or keeps the disk of that name
 
-Every one of them may be lost; it can be had again from its artifact.
+Every one of them may be lost; it can be had again from its artifact. So nothing here waits for the
+machine's disk: a record counts only in the boot that wrote it.
 """
 
 import contextlib
 import fcntl
 import json
-import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 from imagebuilder.adapters.local.blockmap import BlockMap
 from imagebuilder.adapters.local.sparse import copy_sparse
 from imagebuilder.domain.digest import Digest
-from imagebuilder.ports.disks import BLOCK_BYTES
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RawDisk:
-    """A raw disk and what it holds."""
-
-    raw: Path
-    map: BlockMap
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class RawsAtHand:
@@ -37,88 +30,68 @@ class RawsAtHand:
         self._folder = store / "raws"
 
     @contextlib.contextmanager
-    def found(self, name: str, digest: Digest) -> Iterator[RawDisk | None]:
-        """Give the disk of a name if it is the one with that digest; it stays so in this context."""
-        with self._locked(name, fcntl.LOCK_SH):
-            yield self._read(name, digest)
-
-    def keep(self, name: str, disk: RawDisk, follows: Digest | None, changed: tuple[int, ...]) -> None:
-        """Keep a disk in place of the one there; if that is the one it follows, only what changed.
-
-        Durable: after a crash there is this disk, or the one before, or none.
-        """
-        with self._locked(name, fcntl.LOCK_EX):
-            raw, record = self._raw(name), self._record(name)
-            is_predecessor = follows is not None and self._read(name, follows) is not None
-            record.unlink(missing_ok=True)
-            _sync(self._folder)
-            if is_predecessor:
-                _copy_blocks(disk.raw, raw, changed)
+    def claimed(self, name: str) -> Iterator[bool]:
+        """Tell whether the name is ours alone in this context; nobody waits for it."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with self._path(name, "lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
             else:
-                raw.unlink(missing_ok=True)
-                copy_sparse(disk.raw, raw)
-            _sync(raw)
-            self._write(record, _record_text(raw, disk.map))
+                yield True
 
-    def _read(self, name: str, digest: Digest) -> RawDisk | None:
-        raw = self._raw(name)
+    def take(self, name: str, digest: Digest, target: Path) -> BlockMap | None:
+        """Move the disk of a claimed name to target and give its map; None if it is another one."""
+        found = self._map(name, digest)
+        if found is not None:
+            self._path(name, "json").unlink()
+            _move(self._path(name, "raw"), target)
+        return found
+
+    def keep(self, name: str, raw: Path, map_: BlockMap) -> None:
+        """Keep a disk under a claimed name, in place of the one there. It must not change any more.
+
+        The bytes are shared with raw where both lie on one file system.
+        """
+        record, kept = self._path(name, "json"), self._path(name, "raw")
+        record.unlink(missing_ok=True)
+        kept.unlink(missing_ok=True)
         try:
-            fields = json.loads(self._record(name).read_text())
-            if fields["digest"] != digest.hex or fields["fingerprint"] != _fingerprint(raw):
-                return None
-            return RawDisk(raw=raw, map=BlockMap.read(fields["map"]))
+            kept.hardlink_to(raw)
+        except OSError:  # another file system
+            copy_sparse(raw, kept)
+        temporary = self._path(name, "new")
+        temporary.write_text(_record_text(kept, map_))
+        temporary.replace(record)
+
+    def _map(self, name: str, digest: Digest) -> BlockMap | None:
+        try:
+            fields = json.loads(self._path(name, "json").read_text())
+            found = BlockMap.read(fields["map"])
+            is_as_kept = fields["fingerprint"] == _fingerprint(self._path(name, "raw"))
         except (OSError, ValueError, KeyError, TypeError):
             # It is only a hint: whatever is wrong with it, the artifact is there.
             return None
-
-    @contextlib.contextmanager
-    def _locked(self, name: str, how: int) -> Iterator[None]:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        with self._path(name, "lock").open("w") as lock:
-            fcntl.flock(lock, how)
-            yield
-
-    def _raw(self, name: str) -> Path:
-        return self._path(name, "raw")
-
-    def _record(self, name: str) -> Path:
-        return self._path(name, "json")
+        return found if is_as_kept and found.digest == digest else None
 
     def _path(self, name: str, ending: str) -> Path:
         return self._folder / f"{quote(name, safe='')}.{ending}"
 
-    def _write(self, path: Path, text: str) -> None:
-        temporary = path.with_suffix(".new")
-        with temporary.open("w") as opened:
-            opened.write(text)
-            opened.flush()
-            os.fsync(opened.fileno())
-        temporary.replace(path)
-        _sync(self._folder)
-
 
 def _record_text(raw: Path, map_: BlockMap) -> str:
-    return json.dumps(
-        {"digest": map_.digest.hex, "fingerprint": _fingerprint(raw), "map": map_.written()}
-    )
+    return json.dumps({"fingerprint": _fingerprint(raw), "map": map_.written()})
 
 
-def _fingerprint(raw: Path) -> list[int]:
-    """Give what changes when anyone but us writes to the file."""
+def _fingerprint(raw: Path) -> list[int | str]:
+    """Give what is another when anyone but us wrote to the file, or the machine went down."""
     status = raw.stat()
-    return [status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+    return [_BOOT_ID.read_text().strip(), status.st_ino, status.st_size, status.st_mtime_ns]
 
 
-def _copy_blocks(source: Path, target: Path, numbers: tuple[int, ...]) -> None:
-    with source.open("rb") as opened, target.open("r+b") as kept:
-        for number in numbers:
-            offset = number * BLOCK_BYTES
-            os.pwrite(kept.fileno(), os.pread(opened.fileno(), BLOCK_BYTES, offset), offset)
-
-
-def _sync(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY)
+def _move(source: Path, target: Path) -> None:
     try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+        source.rename(target)
+    except OSError:  # another file system
+        copy_sparse(source, target)
+        source.unlink()

@@ -1,7 +1,7 @@
 """GRUB as the parts of a disk that firmware starts: boot code for BIOS, a FAT partition for UEFI.
 
-Both find the root file system by its UUID and go on with its /boot/grub/grub.cfg. They depend only on
-that UUID and on the machine's GRUB, and so are kept.
+Both find the root file system by its UUID and go on with its /boot/grub/grub.cfg. They depend only
+on that UUID and on the machine's GRUB, and so are kept.
 """
 
 import os
@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from imagebuilder.adapters.local.sparse import data_extents
 from imagebuilder.domain.digest import Digest, digest_of
 from imagebuilder.domain.disk import (
     SECTOR_BYTES,
@@ -61,12 +62,18 @@ class GrubMissing(Unavailable):
 class BootPart:
     """Bytes that belong somewhere on the disk.
 
-    Invariant: what lies between start and end and is not in content is zero.
+    Invariant: a file is as long as its part; bytes may be shorter, and then zeros follow.
     """
 
     start_bytes: int
     end_bytes: int
     content: Path | bytes
+
+    @property
+    def padded_content(self) -> bytes:
+        """Its bytes, as long as the part is."""
+        content = self.content if isinstance(self.content, bytes) else self.content.read_bytes()
+        return content.ljust(self.end_bytes - self.start_bytes, b"\0")
 
 
 class Bootloader:
@@ -166,20 +173,40 @@ class Bootloader:
 
 
 def write_parts(raw: Path, parts: Iterable[BootPart]) -> None:
-    """Put parts into a disk; what is there already is not written again, so that holes stay holes."""
+    """Put parts into a disk; what is there already is not written again: holes stay holes."""
     with raw.open("r+b") as disk:
         for part in parts:
-            for offset, wanted in _pieces(part):
-                if os.pread(disk.fileno(), len(wanted), offset) != wanted:
-                    os.pwrite(disk.fileno(), wanted, offset)
+            if isinstance(part.content, bytes):
+                _write_where_other(disk.fileno(), part.start_bytes, part.padded_content)
+            else:
+                with part.content.open("rb") as content:
+                    _write_file(disk.fileno(), part, content.fileno())
 
 
-def _pieces(part: BootPart) -> Iterator[tuple[int, bytes]]:
-    """Give a part piece by piece, with the zeros up to its end."""
-    content = part.content if isinstance(part.content, bytes) else part.content.read_bytes()
-    for start in range(0, part.end_bytes - part.start_bytes, _PIECE_BYTES):
-        length = min(_PIECE_BYTES, part.end_bytes - part.start_bytes - start)
-        yield part.start_bytes + start, content[start : start + length].ljust(length, b"\0")
+def _write_file(disk: int, part: BootPart, content: int) -> None:
+    """Write a file over the disk, looking only where one of them has data."""
+    size = part.end_bytes - part.start_bytes
+    found = {start // _PIECE_BYTES for start in _piece_starts(content, 0, size)}
+    found |= {
+        (start - part.start_bytes) // _PIECE_BYTES
+        for start in _piece_starts(disk, part.start_bytes, part.end_bytes)
+    }
+    for number in sorted(found):
+        start = number * _PIECE_BYTES
+        piece = os.pread(content, min(_PIECE_BYTES, size - start), start)
+        _write_where_other(disk, part.start_bytes + start, piece)
+
+
+def _piece_starts(fd: int, start: int, end: int) -> Iterator[int]:
+    """Give where in a stretch of a file there is data, at least once in every piece."""
+    for first, last in data_extents(fd, end, start):
+        yield from range(first, min(last, end), _PIECE_BYTES)
+        yield min(last, end) - 1
+
+
+def _write_where_other(disk: int, offset: int, wanted: bytes) -> None:
+    if os.pread(disk, len(wanted), offset) != wanted:
+        os.pwrite(disk, wanted, offset)
 
 
 def _boot_code(boot: bytes, core_sector: int) -> bytes:

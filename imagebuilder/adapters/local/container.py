@@ -1,8 +1,8 @@
-"""A root file system booted in a container: its service manager and services run, its kernel is ours.
+"""A root file system booted in a container: its services run, on our kernel.
 
-Root inside is not root outside: the container has a user namespace of its own. Its user ids are made
-by an overlay of metadata only over the root it is given, which therefore is never written to. All of
-it (overlay, processes, mounts) lives in namespaces of one process that dies with us.
+Root inside is not root outside: the container has a user namespace of its own. Its user ids are
+made by an overlay of metadata only over the root it is given, which therefore is never written to.
+All of it (overlay, processes, mounts) lives in namespaces of one process that dies with us.
 """
 
 import os
@@ -33,9 +33,9 @@ _LOOK_SECONDS = 0.05
 _UP = {"running", "degraded"}
 _SHORTEST_WAIT_SECONDS = 0.5
 
-# Runs as the first process of new process and mount namespaces; $1 is an empty folder, $2 the root,
+# Runs as the first process of new process and mount namespaces. $1 is an empty folder, $2 the root,
 # $3 the control groups, the rest is the container's program. metacopy: to change a file's owner
-# copies no contents. /run/systemd/nspawn is hidden because the container program leaves files there.
+# copies no contents. /run/systemd/nspawn is hidden: the container's program leaves files there.
 _STARTER = """
 set -eu
 scratch=$1 root=$2 groups=$3
@@ -145,7 +145,15 @@ class Containers:
 
 
 def _boot_command(scratch: Path, root: PurePath, groups: tuple[Path, ...]) -> Command:
-    namespaces = "unshare --mount --pid --fork --kill-child=KILL --mount-proc --".split()
+    namespaces = [
+        "unshare",
+        "--mount",
+        "--pid",
+        "--fork",
+        "--kill-child=KILL",
+        "--mount-proc",
+        "--",
+    ]
     starter = ["/bin/sh", "-c", _STARTER, "imagebuilder-container"]
     places = [str(scratch), str(root), " ".join(shlex.quote(str(group)) for group in groups)]
     return Command(
@@ -163,18 +171,26 @@ def _scope() -> list[str]:
     """Where the machine has a service manager of its own, let it give us a group to divide."""
     if not Path("/run/systemd/system").is_dir():
         return []
-    return "systemd-run --quiet --scope --collect -p Delegate=yes --".split()
+    return ["systemd-run", "--quiet", "--scope", "--collect", "-p", "Delegate=yes", "--"]
 
 
 def _nspawn(root: Path) -> list[str]:
     return [
-        *"systemd-nspawn --quiet --register=no --keep-unit --boot --console=pipe".split(),
+        "systemd-nspawn",
+        "--quiet",
+        "--register=no",
+        "--keep-unit",
+        "--boot",
+        "--console=pipe",
         f"--directory={root}",
         "--machine=image",
         "--private-network",
         f"--private-users={_FIRST_USER_ID}:65536",
         "--private-users-ownership=chown",
-        *"--link-journal=no --timezone=off --resolv-conf=off --settings=no".split(),
+        "--link-journal=no",
+        "--timezone=off",
+        "--resolv-conf=off",
+        "--settings=no",
         # To its service manager: the disks that fstab names are not here.
         "fstab=no",
     ]
@@ -182,11 +198,11 @@ def _nspawn(root: Path) -> list[str]:
 
 def _leader_of(starter: int) -> int | None:
     """Find the container's first process: the one that has entered another user namespace."""
-    ours = os.readlink("/proc/self/ns/user")
+    ours = Path("/proc/self/ns/user").readlink()
     for child in _children(starter):
         for grandchild in _children(child):
             try:
-                if os.readlink(f"/proc/{grandchild}/ns/user") != ours:
+                if Path(f"/proc/{grandchild}/ns/user").readlink() != ours:
                     return grandchild
             except OSError:
                 continue

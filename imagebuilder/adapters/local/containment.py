@@ -20,7 +20,7 @@ _LOOK_SECONDS = 0.02
 
 @contextmanager
 def control_groups(proc: Path = Path("/proc")) -> Iterator[tuple[Path, ...]]:
-    """Give fresh groups, one a hierarchy that a service manager uses; none where we may make none."""
+    """Give fresh groups, one a hierarchy that service managers use; none where we may not."""
     parents = tuple(_own_groups(proc))
     for parent in parents:
         sweep(parent, proc)

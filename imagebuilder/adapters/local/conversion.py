@@ -1,7 +1,7 @@
 """The forms a disk leaves in besides qcow2, made so that the same disk gives the same bytes.
 
-Source: Microsoft's Virtual Hard Disk image format specification 1.0 (the footer); VMware's virtual disk
-format 5.0 (the descriptor of a stream-optimised file).
+Source: Microsoft's Virtual Hard Disk image format specification 1.0 (the footer); VMware's virtual
+disk format 5.0 (the descriptor of a stream-optimised file).
 """
 
 import re
@@ -55,7 +55,7 @@ class Conversion:
         """Make an archive of the root file system, without what the kernel fills."""
         argv = [
             *("tar", "--create", f"--file={made}", f"--directory={root}", "--format=posix"),
-            *("--numeric-owner", "--sort=name", f"--mtime=@{epoch}", "--clamp-mtime", "--sparse"),
+            *("--numeric-owner", "--sort=name", f"--mtime=@{epoch}", "--clamp-mtime"),
             *("--xattrs", "--xattrs-include=*", "--xattrs-exclude=trusted.overlay.*"),
             # Parts of seconds, and the moment of this run, are no property of the image.
             "--pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime,delete=mtime",

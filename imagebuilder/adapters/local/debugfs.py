@@ -18,8 +18,12 @@ from imagebuilder.ports.process import Command, CommandResult, CommandRunner
 
 ROOT_INODE = 2
 
+_SUPERBLOCK_AT = 1024
+_SUPERBLOCK_BYTES = 1024
+
 _BANNER = re.compile(rb"debugfs \d[^\n]*\n")
-_LISTED = re.compile(rb"/(\d+)/(\d{6})/(\d+)/(\d+)/([^/]*)/(\d*)/\n")
+_LISTED = re.compile(rb"/(\d+)/(\d{6})/(-?\d+)/(-?\d+)/([^/]*)/(\d*)/\n")
+_LARGEST_OWNER = 0xFFFFFFFF
 _LONGEST_LINE_BYTES = 8000
 """debugfs reads lines into 8192 bytes and takes the rest of a longer one for the next command."""
 _LISTING_LIMIT_BYTES = 256 * 1024 * 1024
@@ -49,7 +53,7 @@ class FileSystemEditFailed(StepFailed):
         super().__init__(
             "The image's file system could not be written to.",
             context=said,
-            hint="Look at the messages above; when the build follows a predecessor, use --no-cache.",
+            hint="Look at the messages above, and at the free space of this machine.",
         )
 
 
@@ -63,6 +67,18 @@ class Place:
     def __str__(self) -> str:
         """Read as the tools of e2fsprogs take it."""
         return f"{self.raw}?offset={self.offset_bytes}"
+
+    def read_superblock(self) -> bytes:
+        """Give the bytes of the superblock."""
+        with self.raw.open("rb") as disk:
+            disk.seek(self.offset_bytes + _SUPERBLOCK_AT)
+            return disk.read(_SUPERBLOCK_BYTES)
+
+    def write_superblock(self, superblock: bytes) -> None:
+        """Put back the bytes of a superblock."""
+        with self.raw.open("r+b") as disk:
+            disk.seek(self.offset_bytes + _SUPERBLOCK_AT)
+            disk.write(superblock)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,16 +104,38 @@ Listing = Mapping[str, Listed]
 class Debugfs:
     """Speaks to debugfs about one file system, at a fixed moment."""
 
-    def __init__(self, commands: CommandRunner, place: Place, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, commands: CommandRunner, place: Place, environment: Mapping[str, str]
+    ) -> None:
         """Work on the file system at place."""
         self._commands = commands
         self._place = place
         self._environment = environment
 
-    def apply(self, script: Sequence[bytes]) -> None:
-        """Do what the lines say. Raises: FileSystemEditFailed: some were refused."""
-        if script:
+    def apply(self, script: Sequence[bytes], undo: Path | None = None) -> None:
+        """Do what the lines say, keeping in undo what was there before.
+
+        Raises: FileSystemEditFailed: some were refused.
+        """
+        if not script:
+            return
+        if undo is None:
             self._run(script, "-w")
+        else:
+            _superblock_file(undo).write_bytes(self._place.read_superblock())
+            self._run(script, "-w", "-z", str(undo))
+
+    def roll_back(self, undo: Path) -> None:
+        """Give the file system the bytes that undo kept, if anything was done at all.
+
+        Raises: CommandFailed.
+        """
+        if undo.exists():
+            offset = str(self._place.offset_bytes)
+            argv = ("e2undo", "-f", "-o", offset, str(undo), str(self._place.raw))
+            self._commands.check(Command(argv=argv, environment=self._environment))
+            # e2undo counts what it writes as written to the file system.
+            self._place.write_superblock(_superblock_file(undo).read_bytes())
 
     def survey(self) -> dict[str, Listed]:
         """Give every name of the file system, its root as "/" among them."""
@@ -116,12 +154,12 @@ class Debugfs:
     def list_folders(self, paths: Sequence[str]) -> dict[str, Listed]:
         """Give what is in some folders.
 
-        Raises: Unspeakable: a folder has an unusual name; FileSystemEditFailed: there is no such one.
+        Raises: Unspeakable: one has an unusual name; FileSystemEditFailed: one is not there.
         """
         return self._listed(dict(enumerate(paths)), [quoted(path) for path in paths])
 
     def _listed(self, folders: Mapping[int, str], names: Sequence[bytes]) -> dict[str, Listed]:
-        """Give the names in folders. Shape: the paths of `folders` are those of `names`, in order."""
+        """Give the names in folders. Shape: `names` are those of `folders`, in order."""
         lines = [b"ls -p " + name for name in names]
         printed = self._run(lines, "-c").stdout
         found: dict[str, Listed] = {}
@@ -139,10 +177,10 @@ class Debugfs:
             position += printed.startswith(b"\n", position)
         return found
 
-    def _run(self, script: Sequence[bytes], mode: str) -> CommandResult:
+    def _run(self, script: Sequence[bytes], *options: str) -> CommandResult:
         result = self._commands.check(
             Command(
-                argv=("debugfs", mode, "-f", "-", str(self._place)),
+                argv=("debugfs", *options, "-f", "-", str(self._place)),
                 environment=self._environment,
                 stdin=b"\n".join(script) + b"\n",
                 output_limit_bytes=_LISTING_LIMIT_BYTES,
@@ -178,6 +216,10 @@ def quoted(text: str | Path) -> bytes:
     return b'"' + name.replace(b'"', b'""') + b'"'
 
 
+def _superblock_file(undo: Path) -> Path:
+    return undo.with_suffix(".superblock")
+
+
 def owner_lines(target: bytes, entry: Entry) -> Iterable[bytes]:
     """Give the commands that set mode and owner."""
     yield b"sif %s mode 0%o" % (target, TYPE_BITS[entry.kind] | entry.mode)
@@ -202,10 +244,10 @@ def attribute_lines(target: bytes, entry: Entry, values: ValueFiles) -> Iterable
 
 
 def _joined(folder: str, name: bytes) -> str | None:
-    """Give the path of a name in a folder; the root is in itself, others are only in their parents."""
+    """Give the path of a name in a folder; the root is in itself, the others in their parents."""
     if name == b".":
         return "/" if folder == "/" else None
-    if name == b"..":
+    if name in (b"..", b""):  # a slot without a name is free
         return None
     return f"{folder.rstrip('/')}/{os.fsdecode(name)}"
 
@@ -214,7 +256,8 @@ def _read_listed(entry: re.Match[bytes]) -> Listed:
     return Listed(
         inode=int(entry[1]),
         mode=int(entry[2], 8),
-        uid=int(entry[3]),
-        gid=int(entry[4]),
+        # debugfs prints the upper half of all owners as negative numbers.
+        uid=int(entry[3]) & _LARGEST_OWNER,
+        gid=int(entry[4]) & _LARGEST_OWNER,
         size_bytes=int(entry[6] or 0),
     )

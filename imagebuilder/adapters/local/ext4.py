@@ -1,11 +1,10 @@
 """ext4 made from a folder, in user space, the same bytes every time.
 
-mke2fs takes names and contents; who owns what, when, and extended attributes come from the tree alone,
-so that nothing of the machine or of an overlay gets into the image.
+mke2fs takes names and contents; owners, times and extended attributes come from the tree alone, so
+that nothing of the machine or of an overlay gets into the image.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from imagebuilder.adapters.local.debugfs import (
@@ -51,35 +50,22 @@ class TreeNotAsRecorded(Broken):
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Moment:
-    """The moment that the tools of e2fsprogs take for now, as their environment has it."""
-
-    epoch: int
-    folder: Path
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """All that a tool sees of this machine's environment."""
-        return {
-            "LC_ALL": "C",
-            "TZ": "UTC",
-            "E2FSPROGS_FAKE_TIME": str(self.epoch),
-            "SOURCE_DATE_EPOCH": str(self.epoch),
-            "MKE2FS_CONFIG": str(self.folder / "mke2fs.conf"),
-        }
-
-
 class Ext4:
     """Makes and checks ext4 file systems."""
 
     def __init__(self, commands: CommandRunner, folder: Path, epoch: int) -> None:
-        """Use folder for small files; let it be epoch."""
+        """Use folder for small files; whatever the clock says, the moment is epoch."""
         self._commands = commands
         self._folder = folder
-        moment = Moment(epoch=epoch, folder=folder)
-        self._environment = moment.environment
-        (folder / "mke2fs.conf").write_text(_CONFIGURATION)
+        configuration = folder / "mke2fs.conf"
+        configuration.write_text(_CONFIGURATION)
+        self._environment = {
+            "LC_ALL": "C",
+            "TZ": "UTC",
+            "E2FSPROGS_FAKE_TIME": str(epoch),
+            "SOURCE_DATE_EPOCH": str(epoch),
+            "MKE2FS_CONFIG": str(configuration),
+        }
 
     def editor(self, place: Place) -> Debugfs:
         """Give the means to read and edit a file system."""
@@ -147,7 +133,7 @@ class Ext4:
 def check_listing(listing: Listing, tree: Tree, *, ignore_owner: bool = False) -> None:
     """Compare what a file system lists with the part of a tree it should be.
 
-    Raises: TreeNotAsRecorded: a name, kind, size or hard link differs, or (unless ignored) an owner.
+    Raises: TreeNotAsRecorded: a name, kind, size, hard link or (unless ignored) owner differs.
     """
     for path in sorted(listing.keys() - tree.keys() - {_LOST_AND_FOUND}):
         raise TreeNotAsRecorded(path, reason="should not be there")

@@ -90,10 +90,12 @@ class FileLayerStore:
             with contextlib.suppress(FileExistsError):
                 upper.rename(target)
         self._write_stamp(layer.content)
-        text = _layer_text(layer)
-        self._write(self._folder / "manifests" / f"{layer.content.hex}.layer", text)
-        self._write(self._folder / "keys" / layer.key.hex, text)
+        self._write(self._folder / "manifests" / f"{layer.content.hex}.layer", _layer_text(layer))
         return layer
+
+    def publish(self, layer: Layer) -> None:
+        """Let a sealed layer be found by its key. Durable: once returned it survives a crash."""
+        self._write(self._folder / "keys" / layer.key.hex, _layer_text(layer))
 
     def _damage(self, layer: Layer) -> str | None:
         """Give the first path that is not as recorded, or None when the layer is whole."""

@@ -1,7 +1,7 @@
 """GPT: a disk layout as the bytes that firmware and kernels read.
 
-Written here and not by a tool, so that the table of a predecessor can be compared with the one that is
-wanted, byte for byte. Source: UEFI specification 2.10, chapter 5.
+Written here and not by a tool, so that the table of a predecessor can be compared with the one that
+is wanted, byte for byte. Source: UEFI specification 2.10, chapter 5.
 """
 
 import struct

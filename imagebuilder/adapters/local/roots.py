@@ -6,27 +6,27 @@ by kill -9. Scratch space is memory when there is plenty, else a folder of the s
 
 import contextlib
 import ctypes
-import fcntl
 import os
 import shutil
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from imagebuilder.adapters.local import manifest, network
 from imagebuilder.adapters.local.layers import FileLayerStore
 from imagebuilder.adapters.local.parents import ParentMaker
 from imagebuilder.adapters.local.sandbox import Confinement, SandboxMachine
 from imagebuilder.adapters.local.sources import host_of, sources_list
+from imagebuilder.adapters.local.workplace import working_folder
 from imagebuilder.domain.component import Network
 from imagebuilder.domain.digest import Digest
 from imagebuilder.domain.layer import Layer, stack_content, total_size_bytes
 from imagebuilder.domain.plan import DEFAULT_SOURCE_DATE_EPOCH, PlannedParent
 from imagebuilder.domain.recipe import Repository
 from imagebuilder.domain.units import GIB
-from imagebuilder.ports.building import NotPrivileged
+from imagebuilder.ports.building import NewLayer, NotPrivileged
 from imagebuilder.ports.clock import Clock
 from imagebuilder.ports.process import Command, CommandRunner, OnLine
 
@@ -40,11 +40,6 @@ class Places:
 
     work: Path
     cache: Path
-
-    @property
-    def scratch(self) -> Path:
-        """The folder of this process, swept when it is gone."""
-        return self.work / str(os.getpid())
 
 
 class LocalWorkshop:
@@ -72,51 +67,16 @@ class LocalWorkshop:
         Raises: NotPrivileged: this process may not mount.
         """
         _enter_own_mounts(self._commands)
-        self._places.work.mkdir(parents=True, exist_ok=True)
-        sweep(self._places.work)
-        scratch = self._places.scratch
         with contextlib.ExitStack() as stack:
-            stack.enter_context(_owned(scratch))
+            scratch = stack.enter_context(working_folder(self._places.work, "build-"))
+            roots = scratch / "roots"
+            roots.mkdir()
             if _free_memory_bytes() > _PLENTY_BYTES:
-                mount = ["mount", "-t", "tmpfs", "-o", "mode=0700", "tmpfs", str(scratch)]
+                mount = ["mount", "-t", "tmpfs", "-o", "mode=0700", "tmpfs", str(roots)]
                 self._commands.check(Command(argv=mount))
-                stack.callback(self._commands.check, Command(argv=["umount", "-l", str(scratch)]))
-            # Lies above the mount's end in the stack, so that it still sees the memory's files.
-            stack.callback(_empty, scratch)
-            yield LocalRoots(
-                self._commands,
-                self._clock,
-                self._layers,
-                _Site(scratch, self._places.cache, tuple(archives), self._credentials, stack),
-            )
-
-
-@contextlib.contextmanager
-def _owned(scratch: Path) -> Iterator[None]:
-    """Have a scratch folder that no sweep takes as long as this process lives."""
-    path = scratch.with_name(f"{scratch.name}.lock")
-    while True:
-        with path.open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not path.exists() or path.stat().st_ino != os.fstat(lock.fileno()).st_ino:
-                continue  # a sweep took the file between its opening and its locking
-            scratch.mkdir(exist_ok=True)
-            yield
-            shutil.rmtree(scratch, ignore_errors=True)
-            path.unlink(missing_ok=True)
-            return
-
-
-def sweep(work: Path) -> None:
-    """Take away the scratch folders of builds whose process is gone."""
-    for lock in work.glob("*.lock"):
-        with lock.open("w") as opened:
-            try:
-                fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                continue
-            shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
-            lock.unlink(missing_ok=True)
+                stack.callback(self._commands.check, Command(argv=["umount", "-l", str(roots)]))
+            site = _Site(roots, self._places.cache, tuple(archives), self._credentials, stack)
+            yield LocalRoots(self._commands, self._clock, self._layers, site)
 
 
 class _Site:
@@ -240,40 +200,42 @@ class LocalRoots:
         for folder, mode in zip(folders.values(), (0o1777, 0o755), strict=True):
             folder.mkdir(exist_ok=True)
             folder.chmod(mode)
-        has_apt = _is_plain_folder(root / "etc", root / "etc/apt")
+        uses_apt = wanted is not Network.NONE and _is_plain_folder(root / "etc", root / "etc/apt")
         return SandboxMachine(
             self._commands,
             Confinement(
                 root=root,
-                folders={**folders, **(self._site.apt_folders if has_apt else {})},
-                read_only=self._site.apt_sources if has_apt and self._site.archives else {},
+                folders={**folders, **(self._site.apt_folders if uses_apt else {})},
+                read_only=self._site.apt_sources if uses_apt and self._site.archives else {},
                 reach=self._site.reach(wanted),
                 environment={"SOURCE_DATE_EPOCH": str(DEFAULT_SOURCE_DATE_EPOCH)},
             ),
         )
 
-    def sealed(
-        self, root: "LocalRoot", key: Digest, name: str, evidence: Mapping[str, Digest]
-    ) -> Layer:
-        """Keep what was changed in a root as the layer of a key."""
+    def sealed(self, root: "LocalRoot", wanted: NewLayer) -> Layer:
+        """Keep what was changed in a root as a layer."""
         manifest.set_latest_time(root.upper, DEFAULT_SOURCE_DATE_EPOCH)
         tree = manifest.scan(root.upper)
         layer = Layer(
-            key=key,
+            key=wanted.key,
             content=Digest.of_bytes(manifest.written(tree)),
-            parent_content=stack_content(root.stack),
-            name=name,
+            parent_content=None if wanted.fits_any else stack_content(root.stack),
+            name=wanted.name,
             created_at=self._clock.now(),
             size_bytes=total_size_bytes(tree.entries),
-            evidence=evidence,
+            evidence=wanted.evidence,
         )
         kept = self._layers.tree_path(layer.content).with_suffix(f".{os.getpid()}")
-        self._commands.check(Command(argv=["rm", "-rf", "--", str(kept)]))
-        self._commands.check(Command(argv=["cp", "-a", "--", str(root.upper), str(kept)]))
+        shutil.rmtree(kept, ignore_errors=True)
         try:
+            self.copy(root.upper, kept)
             return self._layers.adopt(kept, layer, tree)
         finally:
             shutil.rmtree(kept, ignore_errors=True)
+
+    def copy(self, source: Path, target: Path) -> None:
+        """Copy a folder with all that is kept of files."""
+        self._commands.check(Command(argv=["cp", "-a", "--", str(source), str(target)]))
 
 
 class LocalRoot:
@@ -293,9 +255,13 @@ class LocalRoot:
         """Give a sandbox over this root with that reach."""
         return self._roots.confined(self.path, self._session, network)
 
-    def seal(self, key: Digest, name: str, evidence: Mapping[str, Digest]) -> Layer:
-        """Keep what was changed as the layer of a key. Durable: once returned it survives a crash."""
-        return self._roots.sealed(self, key, name, evidence)
+    def seal(self, wanted: NewLayer) -> Layer:
+        """Keep what was changed as a layer, which nobody finds by its key until it is published."""
+        return self._roots.sealed(self, wanted)
+
+    def keep_copy(self, folder: PurePath) -> None:
+        """Copy the whole root to a folder that stays, for people to look inside."""
+        self._roots.copy(self.path, Path(folder))
 
 
 def _enter_own_mounts(commands: CommandRunner) -> None:
@@ -323,8 +289,3 @@ def _copy_attributes(source: Path, target: Path) -> None:
 
 def _is_plain_folder(*paths: Path) -> bool:
     return all(path.is_dir() and not path.is_symlink() for path in paths)
-
-
-def _empty(folder: Path) -> None:
-    for path in folder.iterdir():
-        shutil.rmtree(path, ignore_errors=True)

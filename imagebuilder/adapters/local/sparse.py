@@ -5,13 +5,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 
-def data_extents(fd: int, size_bytes: int) -> Iterator[tuple[int, int]]:
-    """Give the stretches of a file that are not holes. Shape: (start, end), ascending."""
-    position = 0
-    while position < size_bytes:
+def data_extents(fd: int, end_bytes: int, start_bytes: int = 0) -> Iterator[tuple[int, int]]:
+    """Give the stretches of a file that are not holes and begin before an end.
+
+    Shape: (start, end), ascending.
+    """
+    position = start_bytes
+    while position < end_bytes:
         try:
             start = os.lseek(fd, position, os.SEEK_DATA)
         except OSError:  # no data behind position: ENXIO
+            return
+        if start >= end_bytes:
             return
         position = os.lseek(fd, start, os.SEEK_HOLE)
         yield start, position
@@ -33,7 +38,9 @@ def _copy_range(source: int, target: int, start: int, end: int) -> None:
             copied = os.copy_file_range(source, target, end - position, position, position)
         except OSError:
             # Between file systems, or on one that cannot: copied by way of our own memory.
-            copied = os.pwrite(target, os.pread(source, min(end - position, 1 << 20), position), position)
+            copied = os.pwrite(
+                target, os.pread(source, min(end - position, 1 << 20), position), position
+            )
         if copied == 0:
             return
         position += copied

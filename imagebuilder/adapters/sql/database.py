@@ -154,14 +154,20 @@ def _url(location: str | Path) -> URL:
         return URL.create("sqlite", database=text_)
     try:
         url = make_url(text_)
-    except ArgumentError as error:
-        # The text may hold a password: neither it nor the error that quotes it is shown.
-        raise StoreUnavailable(
-            "of the settings",
-            "Its address is not a database URL.",
-            hint="Write a path, or postgresql://USER@HOST/DATABASE.",
-        ) from error
+    except (ArgumentError, ValueError):
+        # The cause quotes the address, which may hold a password.
+        raise _address_refused() from None
+    if url.get_backend_name() not in ("sqlite", "postgresql") or not url.database:
+        raise _address_refused()
     return url.set(drivername="postgresql+psycopg") if url.drivername == "postgresql" else url
+
+
+def _address_refused() -> StoreUnavailable:
+    return StoreUnavailable(
+        "of the settings",
+        "Its address is not one of a SQLite file or a PostgreSQL database.",
+        hint="Write a path, or postgresql://USER@HOST/DATABASE.",
+    )
 
 
 def _is_sqlite(url: URL) -> bool:
@@ -172,10 +178,10 @@ def _engine(url: URL, where: str, busy_timeout_seconds: float) -> Engine:
     if not _is_sqlite(url):
         try:
             return create_engine(url, hide_parameters=True, isolation_level="READ COMMITTED")
-        except ModuleNotFoundError as error:
-            raise StoreUnavailable(
-                where, f"The driver {error.name} is not installed.", hint=f"Install {error.name}."
-            ) from error
+        except (ModuleNotFoundError, ArgumentError) as error:
+            reason = f"The driver {url.get_driver_name()} is not installed."
+            hint = f"Install {url.get_driver_name()} with pip, beside imagebuilder."
+            raise StoreUnavailable(where, reason, hint=hint) from error
     try:
         Path(where).parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -74,6 +74,10 @@ class FileBlobStore:
         file = self._file(digest)
         return file.is_file() and size_bytes in {None, file.stat().st_size}
 
+    def size_bytes(self, digest: Digest) -> int:
+        """Give how large a blob is. Raises: BlobMissing."""
+        return self._existing(digest).stat().st_size
+
     def path(self, digest: Digest) -> PurePath:
         """Give a file to read from, unverified. Raises: BlobMissing."""
         return self._existing(digest)

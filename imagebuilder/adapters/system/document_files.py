@@ -67,6 +67,13 @@ class FileDocumentSource:
             raise DocumentUnreadable(path, f"There is nothing at {found}.")
         return found
 
+    def content(self, path: PurePath) -> bytes:
+        """Give the bytes of a located file. Raises: DocumentUnreadable."""
+        try:
+            return Path(path).read_bytes()
+        except OSError as error:
+            raise DocumentUnreadable(str(path), str(error)) from error
+
     def folder_digest(self, path: PurePath) -> Digest:
         """Give the digest of a file, or of all files below a folder and their names.
 

@@ -1,4 +1,4 @@
-"""The walls around a recipe's tests: a bubblewrap that shows the interpreter, the tests, and no more."""
+"""The walls around a recipe's tests: bubblewrap shows the interpreter, the tests, and no more."""
 
 import os
 from collections.abc import Sequence
@@ -49,8 +49,17 @@ def confined(
     unprivileged = ["--unshare-user", "--uid", str(NOBODY), "--gid", str(NOBODY)]
     return [
         "bwrap",
-        *"--unshare-ipc --unshare-pid --unshare-net --unshare-uts --unshare-cgroup-try".split(),
-        *"--die-with-parent --new-session --cap-drop ALL --hostname tests".split(),
+        "--unshare-ipc",
+        "--unshare-pid",
+        "--unshare-net",
+        "--unshare-uts",
+        "--unshare-cgroup-try",
+        "--die-with-parent",
+        "--new-session",
+        "--cap-drop",
+        "ALL",
+        "--hostname",
+        "tests",
         *(privileges if is_root else unprivileged),
         *_view(interpreter, staging, limits),
         "--",
@@ -71,6 +80,8 @@ def _view(interpreter: Interpreter, staging: Path, limits: ConfinementLimits) ->
     view = ["--ro-bind", "/usr", "/usr"]
     for name in ("bin", "sbin", "lib", "lib64"):
         view += ["--symlink", f"usr/{name}", f"/{name}"]
+    # /etc must be there to be passed: a link into it then leads to nothing, not to an error.
+    view += ["--perms", "0755", "--dir", "/etc"]
     view += ["--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache"]
     view += ["--proc", "/proc", "--dev", "/dev"]
     view += ["--perms", "1777", "--size", str(limits.scratch_bytes), "--tmpfs", "/tmp"]  # noqa: S108 - inside
@@ -85,7 +96,7 @@ def _view(interpreter: Interpreter, staging: Path, limits: ConfinementLimits) ->
 
 
 def _bound(source: Path, target: Path) -> list[str]:
-    """Show a folder; its parents become empty folders that nobody may pass, whatever they are here."""
+    """Show a folder below empty folders that anyone may pass, whatever they are out here."""
     parents = [p for p in reversed(target.parents) if p.name and p != Path("/tmp")]  # noqa: S108 - inside
     made = [argument for p in parents for argument in ("--perms", "0755", "--dir", str(p))]
     return [*made, "--ro-bind", str(source), str(target)]
@@ -120,7 +131,10 @@ def _as_nobody() -> list[str]:
     return [
         "/usr/bin/setpriv",
         *f"--reuid {NOBODY} --regid {NOBODY} --clear-groups".split(),
-        *"--no-new-privs --inh-caps=-all --bounding-set=-all --".split(),
+        "--no-new-privs",
+        "--inh-caps=-all",
+        "--bounding-set=-all",
+        "--",
     ]
 
 

@@ -1,7 +1,7 @@
-"""Our end of the confinement: runs the tests' commands on the machine under test, reads their reports.
+"""Our end of the confinement: runs the tests' commands where they belong, reads their reports.
 
-Everything that comes in was written by foreign code: each message has a largest size, each stream a
-largest length, and what cannot be read ends the conversation.
+Everything that comes in was written by foreign code: each message has a largest size, each stream
+a largest length, and what cannot be read ends the conversation.
 """
 
 import base64
@@ -101,7 +101,7 @@ class Relay:
         self._far.close()
         os.close(self.far_ends.reports)
         os.close(self.far_ends.junit)
-        # When we are leaving on an error, a command that still runs is ended by the machine's owner.
+        # When we leave on an error, a command that still runs is ended by the machine's owner.
         self._thread.join(None if error is None else 1.0)
         if self._failure is not None and error is None:
             raise self._failure
@@ -219,7 +219,5 @@ def _counts(value: Canonical) -> Mapping[str, Mapping[str, int]]:
     for entry, stages in value.items():
         if not isinstance(stages, dict):
             raise BadMessage("it sent no counts of tests")
-        counts[entry] = {
-            stage: count for stage, count in stages.items() if isinstance(count, int)
-        }
+        counts[entry] = {stage: count for stage, count in stages.items() if isinstance(count, int)}
     return counts

@@ -1,8 +1,8 @@
 """The pytest plugin that runs beside a recipe's tests, inside their confinement.
 
-It gives testinfra a backend that sends each command through an inherited socket to us, who run it on
-the machine under test; so the same tests work at every stage. It is copied into the confinement as a
-file of its own and must import nothing of this package.
+It gives testinfra a backend that sends each command through an inherited socket to us, who run it
+on the machine under test; so the same tests work at every stage. It is copied into the confinement
+as a file of its own and must import nothing of this package.
 """
 
 import base64
@@ -35,7 +35,7 @@ class RelayFailed(Exception):
 
 
 class RelayBackend(BaseBackend):
-    """Runs testinfra's commands on the far side of a socket; its host name is the socket's number."""
+    """Runs commands on the far side of a socket; its host name is the socket's number."""
 
     NAME = "relay"
 
@@ -90,7 +90,7 @@ class RelayBackend(BaseBackend):
 
 @contextlib.contextmanager
 def uninterrupted() -> Generator[None]:
-    """Hold back a test's time limit while a message is half read; the far side has a limit of its own."""
+    """Hold back a test's time limit while a message is half read; the far side has its own."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
     try:
         yield

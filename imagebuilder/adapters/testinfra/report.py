@@ -70,12 +70,8 @@ class ReportLog:
 
     def crash(self, ending: CommandResult) -> str:
         """Say what broke the run itself, given how its process ended; nothing when it was whole."""
-        if ending.has_timed_out:
-            return f"The tests took longer than allowed{self._place} and were ended."
-        if self._exit_status is None:
-            return (
-                f"The test process {_ending(ending.exit_status)}{self._place}.\n{ending.last_lines}"
-            )
+        if ending.has_timed_out or self._exit_status is None:
+            return self._cut_short(ending)
         if self.import_faults:
             return "\n".join(["Not every test file can be imported.", *self.import_faults])
         if self._exit_status not in _GOOD_EXITS:
@@ -85,6 +81,12 @@ class ReportLog:
         if self._is_garbled:
             return "The tests wrote into their own report, which cannot be read any more."
         return ""
+
+    def _cut_short(self, ending: CommandResult) -> str:
+        if ending.has_timed_out:
+            return f"The tests took longer than allowed{self._place} and were ended."
+        how = _ending(ending.exit_status)
+        return f"The test process {how}{self._place}.\n{ending.last_lines}".strip()
 
     def _add_test(self, entry: Mapping[str, Canonical]) -> None:
         name = _name(str(entry.get("nodeid", "")))

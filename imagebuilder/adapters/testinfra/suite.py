@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
+from typing import ClassVar
 
 from imagebuilder.adapters.testinfra.confinement import (
     NOBODY,
@@ -62,6 +63,8 @@ class _Staged:
 
 class ConfinedSuite:
     """Runs tests in bubblewrap as nobody; their commands reach the machine under test by relay."""
+
+    __test__: ClassVar[bool] = False
 
     def __init__(
         self, runner: CommandRunner, work: Path, *, limits: SuiteLimits | None = None
@@ -134,10 +137,24 @@ class ConfinedSuite:
         return _Session(log=log, relay=relay, ending=ending)
 
     def _pytest(self, ends: FarEnds) -> list[str]:
-        """The arguments of the interpreter; a recipe's own pytest settings and plugins do not count."""
+        """The interpreter's arguments; a recipe's own pytest settings and plugins do not count."""
         return [
-            *"-m pytest -q -p no:cacheprovider -p testinfra.plugin -p pytest_timeout".split(),
-            *"-p pytest_reportlog.plugin -p relay_plugin -c /dev/null --color=no".split(),
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "-p",
+            "testinfra.plugin",
+            "-p",
+            "pytest_timeout",
+            "-p",
+            "pytest_reportlog.plugin",
+            "-p",
+            "relay_plugin",
+            "-c",
+            "/dev/null",
+            "--color=no",
             f"--rootdir={TESTS_FOLDER}",
             f"--timeout={self._limits.test_seconds:g}",
             f"--hosts=relay://{ends.channel}",
@@ -166,7 +183,7 @@ class ConfinedSuite:
 
     @contextmanager
     def _staged(self, tests: Sequence[PurePath]) -> Iterator[_Staged]:
-        """Copy the tests where nobody can read them, whatever the rights of their own folders are."""
+        """Copy the tests to where the user nobody can read them, whoever may read the originals."""
         self._work.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="tests-", dir=self._work) as name:
             folder = Path(name)

@@ -1,0 +1,171 @@
+"""A booted virtual machine, reached by SSH over one connection that all commands share."""
+
+import shlex
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from imagebuilder.ports.machine import MachineLost, Script
+from imagebuilder.ports.process import (
+    Command,
+    CommandResult,
+    CommandRunner,
+    OnLine,
+    RunningProcess,
+)
+
+_LOST_STATUS = 255
+"""ssh's own exit status when the connection fails. Source: ssh(1)."""
+_TIMED_OUT_STATUSES = {124, 137}
+_SPARE_SECONDS = 10.0
+
+# $1 script's length, $2 settings' length, $3 interpreter, $4 time limit, 0 for none. What follows
+# the two texts on standard input is the script's own. Nothing of a script stands in any argv.
+_RECEIVER = """
+folder=$(mktemp -d -p /run) || exit 1
+trap 'rm -rf "$folder"' EXIT
+head -c "$1" > "$folder/script"
+head -c "$2" > "$folder/settings"
+set -a
+. "$folder/settings"
+set +a
+timeout -k 1 "$4" "$3" "$folder/script"
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SshAccess:
+    """How to log in: the loopback port, and a private folder with key, known hosts and socket."""
+
+    port: int
+    folder: Path
+
+    @property
+    def key(self) -> Path:
+        """The private key's file."""
+        return self.folder / "key"
+
+    def argv(self, *options: str) -> list[str]:
+        """Give an ssh command with nobody's settings but ours."""
+        settings = {
+            "BatchMode": "yes",
+            "ConnectTimeout": "20",
+            "ControlPath": str(self.folder / "control"),
+            "IdentitiesOnly": "yes",
+            "LogLevel": "ERROR",
+            # The guest was just made and its only way in is ours: there is no key to know before.
+            "StrictHostKeyChecking": "no",
+            "UserKnownHostsFile": str(self.folder / "known_hosts"),
+            "GlobalKnownHostsFile": "/dev/null",
+            "ServerAliveInterval": "15",
+            "ServerAliveCountMax": "4",
+        }
+        pairs = [part for name, value in settings.items() for part in ("-o", f"{name}={value}")]
+        return [
+            *("ssh", "-F", "none", "-p", str(self.port), "-i", str(self.key), *pairs, *options),
+            "root@127.0.0.1",
+        ]
+
+
+def make_key(runner: CommandRunner, folder: Path) -> str:
+    """Make a key for one boot in a private folder and give its public half."""
+    argv = [
+        *["ssh-keygen", "-q", "-t", "ed25519", "-C", "imagebuilder", "-N"],
+        "",
+        "-f",
+        str(folder / "key"),
+    ]
+    runner.check(Command(argv=argv, timeout_seconds=30))
+    return (folder / "key.pub").read_text()
+
+
+class SshConnection:
+    """The connection that all commands go through, while its process lives."""
+
+    def __init__(self, runner: CommandRunner, access: SshAccess, process: RunningProcess) -> None:
+        """Take the process that holds the connection."""
+        self._runner = runner
+        self._access = access
+        self._process = process
+
+    @classmethod
+    @contextmanager
+    def opened(cls, runner: CommandRunner, access: SshAccess) -> Iterator["SshConnection"]:
+        """Begin to connect; the connection is closed with the context."""
+        argv = access.argv("-N", "-o", "ControlMaster=yes")
+        with runner.start(Command(argv=argv, timeout_seconds=None)) as process:
+            yield cls(runner, access, process)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it was refused or lost."""
+        return self._process.poll() is not None
+
+    @property
+    def complaint(self) -> str:
+        """What ssh said."""
+        return self._process.output().decode(errors="replace").strip()
+
+    def is_open(self) -> bool:
+        """Whether commands can be run now."""
+        check = Command(argv=self._access.argv("-O", "check"), timeout_seconds=10)
+        return not self.has_ended and self._runner.run(check).exit_status == 0
+
+
+class SshMachine:
+    """Runs scripts on a virtual machine as root."""
+
+    def __init__(
+        self, runner: CommandRunner, access: SshAccess, connection: SshConnection, console: Path
+    ) -> None:
+        """Use an open connection; console is where to look when it is lost."""
+        self._runner = runner
+        self._access = access
+        self._connection = connection
+        self._console = console
+
+    def run(self, script: Script, on_line: OnLine | None = None) -> CommandResult:
+        """Run a script and give its result, whatever the exit status.
+
+        Raises: MachineLost: the connection is gone.
+        """
+        limit = script.timeout_seconds
+        text, settings = script.text.encode(), _settings(script.environment)
+        arguments = [str(len(text)), str(len(settings)), script.interpreter, f"{limit or 0:g}"]
+        remote = ["/bin/sh", "-c", _RECEIVER, "receiver", *arguments]
+        result = self._runner.run(
+            Command(
+                argv=[*self._access.argv(), shlex.join(remote)],
+                timeout_seconds=None if limit is None else limit + _SPARE_SECONDS,
+                stdin=text + settings + script.stdin,
+            ),
+            on_line,
+        )
+        if result.exit_status == _LOST_STATUS and not self._connection.is_open():
+            raise MachineLost("virtual machine", self._last_words(result))
+        return _told_of_time(result, limit)
+
+    def _last_words(self, result: CommandResult) -> str:
+        lines = self._console.read_bytes()[-8192:].decode(errors="replace").splitlines()
+        return "\n".join([result.last_lines, *lines[-20:]])
+
+
+def _settings(environment: Mapping[str, str]) -> bytes:
+    lines = (f"{name}={shlex.quote(value)}\n" for name, value in environment.items())
+    return "".join(lines).encode()
+
+
+def _told_of_time(result: CommandResult, limit: float | None) -> CommandResult:
+    """Mark a result that the far side's time limit ended."""
+    if limit is None or result.seconds < limit or result.exit_status not in _TIMED_OUT_STATUSES:
+        return result
+    return CommandResult(
+        argv=result.argv,
+        exit_status=result.exit_status,
+        stdout=result.stdout,
+        stderr=result.stderr,
+        seconds=result.seconds,
+        has_timed_out=True,
+        dropped_bytes=result.dropped_bytes,
+    )

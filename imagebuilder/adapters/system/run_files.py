@@ -1,0 +1,33 @@
+"""FolderRunFiles: runs/<id>/ with one log a step."""
+
+import re
+from pathlib import Path, PurePath
+
+from imagebuilder.domain.ids import RunId
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+class FolderRunFiles:
+    """Keeps the files of runs below a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        """Use folder, made when the first run writes."""
+        self._folder = folder
+
+    def append(self, run_id: RunId, number: int, step: str, text: str) -> None:
+        """Add a line to a step's log."""
+        name = f"{number:02d}-{_UNSAFE.sub('-', step)[:60]}.log"
+        with (Path(self.folder(run_id)) / name).open("a", errors="replace") as log:
+            log.write(text + "\n")
+
+    def log(self, run_id: RunId, number: int) -> str:
+        """Give a step's log; empty when it said nothing."""
+        found = sorted((self._folder / run_id).glob(f"{number:02d}-*.log"))
+        return found[0].read_text(errors="replace") if found else ""
+
+    def folder(self, run_id: RunId) -> PurePath:
+        """Give the run's own folder, made when it is not there."""
+        folder = self._folder / run_id
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder

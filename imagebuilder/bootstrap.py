@@ -1,0 +1,212 @@
+"""Settings become wired services; the only place that knows both sides.
+
+Each part is imported and made when it is first asked for: `imagebuilder --version` needs none of them,
+and a build that finds nothing changed needs only the catalogue and the documents.
+"""
+
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from imagebuilder.settings import Settings, read_settings
+
+# ruff: noqa: PLC0415 - what a command does not need is not imported, for the start-up time
+if TYPE_CHECKING:
+    from imagebuilder.adapters.local.layers import FileLayerStore
+    from imagebuilder.adapters.local.qemu import VirtualMachines
+    from imagebuilder.adapters.local.sources import AptSources
+    from imagebuilder.adapters.sql.catalogue import SqlVersionStore
+    from imagebuilder.adapters.sql.database import Database
+    from imagebuilder.adapters.sql.runs import SqlRunStore
+    from imagebuilder.adapters.system.blobs import FileBlobStore
+    from imagebuilder.adapters.system.clock import RandomIds, SystemClock
+    from imagebuilder.adapters.system.document_files import FileDocumentSource
+    from imagebuilder.adapters.system.locks import FileLocks
+    from imagebuilder.adapters.system.process import SystemCommandRunner
+    from imagebuilder.adapters.system.run_files import FolderRunFiles
+    from imagebuilder.services.authoring import Authoring
+    from imagebuilder.services.cataloguing import Cataloguing
+    from imagebuilder.services.diagnosing import Diagnosing
+    from imagebuilder.services.pipelines.journey import BuildImage
+    from imagebuilder.services.pipelines.planning import Planning
+    from imagebuilder.services.sweeping import Sweeping
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+class Application:
+    """The services, wired for one set of settings."""
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        """Wire for settings, by default those of the environment."""
+        self.settings = settings or read_settings()
+        self._home = self.settings.home
+
+    @cached_property
+    def authoring(self) -> "Authoring":
+        """Reads documents."""
+        from imagebuilder.services.authoring import Authoring
+
+        return Authoring(self._documents)
+
+    @cached_property
+    def cataloguing(self) -> "Cataloguing":
+        """Records versions and answers questions about them."""
+        from imagebuilder.services.cataloguing import Cataloguing
+
+        return Cataloguing(self.versions, self.clock, self._ids)
+
+    @cached_property
+    def planning(self) -> "Planning":
+        """Plans builds."""
+        from imagebuilder.services.pipelines.planning import Planning
+
+        return Planning(
+            self.authoring, self._documents, self.versions, self._layers, self.blobs, self._sources
+        )
+
+    @cached_property
+    def sweeping(self) -> "Sweeping":
+        """Puts records right after a process was killed."""
+        from imagebuilder.services.sweeping import Sweeping
+
+        return Sweeping(self.runs, self._locks, self.clock)
+
+    @cached_property
+    def diagnosing(self) -> "Diagnosing":
+        """Says what this machine lacks."""
+        from imagebuilder.adapters.system.host import SystemHost
+        from imagebuilder.services.diagnosing import Diagnosing
+
+        return Diagnosing(SystemHost(self.commands), self.commands, self._home)
+
+    @cached_property
+    def building(self) -> "BuildImage":
+        """Builds images."""
+        from imagebuilder.adapters.local.booting import LocalBooter
+        from imagebuilder.adapters.local.container import Containers
+        from imagebuilder.adapters.local.disk import LocalDisks
+        from imagebuilder.adapters.local.roots import LocalWorkshop, Places
+        from imagebuilder.adapters.testinfra.suite import ConfinedSuite
+        from imagebuilder.services.building.stacking import Stacking
+        from imagebuilder.services.pipelines.journey import BuildImage, Workers
+
+        work, cache = self._home / "work", self._home / "cache"
+        return BuildImage(
+            Workers(
+                authoring=self.authoring,
+                planning=self.planning,
+                stacking=Stacking(self._layers, self.blobs, self.clock),
+                cataloguing=self.cataloguing,
+                sweeping=self.sweeping,
+                workshop=LocalWorkshop(
+                    self.commands,
+                    self.clock,
+                    self._layers,
+                    Places(work=work, cache=cache),
+                    self.settings.credentials,
+                ),
+                layers=self._layers,
+                disks=LocalDisks(self.commands, self.clock, work, self._home / "disks"),
+                tests=ConfinedSuite(self.commands, work),
+                booter=LocalBooter(Containers(self.commands, self.clock, work), self.machines),
+                blobs=self.blobs,
+                sources=self._sources,
+                runs=self.runs,
+                run_files=self.run_files,
+                locks=self._locks,
+                clock=self.clock,
+                ids=self._ids,
+            ),
+            process=f"process {os.getpid()}",
+        )
+
+    @cached_property
+    def machines(self) -> "VirtualMachines":
+        """Boots disks."""
+        from imagebuilder.adapters.local.acceleration import Acceleration
+        from imagebuilder.adapters.local.qemu import VirtualMachines
+
+        acceleration = Acceleration(self.commands, self._home / "cache/acceleration.json")
+        return VirtualMachines(self.commands, self.clock, acceleration, self._home / "work")
+
+    @cached_property
+    def versions(self) -> "SqlVersionStore":
+        """The recorded versions."""
+        from imagebuilder.adapters.sql.catalogue import SqlVersionStore
+
+        return SqlVersionStore(self._database)
+
+    @cached_property
+    def runs(self) -> "SqlRunStore":
+        """The recorded runs."""
+        from imagebuilder.adapters.sql.runs import SqlRunStore
+
+        return SqlRunStore(self._database)
+
+    @cached_property
+    def run_files(self) -> "FolderRunFiles":
+        """The logs of runs."""
+        from imagebuilder.adapters.system.run_files import FolderRunFiles
+
+        return FolderRunFiles(self._home / "runs")
+
+    @cached_property
+    def blobs(self) -> "FileBlobStore":
+        """The artifacts and evidence."""
+        from imagebuilder.adapters.system.blobs import FileBlobStore
+
+        return FileBlobStore(self._home / "blobs")
+
+    @cached_property
+    def clock(self) -> "SystemClock":
+        """The machine's clock."""
+        from imagebuilder.adapters.system.clock import SystemClock
+
+        return SystemClock()
+
+    @cached_property
+    def commands(self) -> "SystemCommandRunner":
+        """The machine's programs."""
+        from imagebuilder.adapters.system.process import SystemCommandRunner
+
+        return SystemCommandRunner(self.clock)
+
+    @cached_property
+    def _ids(self) -> "RandomIds":
+        from imagebuilder.adapters.system.clock import RandomIds
+
+        return RandomIds(self.clock)
+
+    @cached_property
+    def _database(self) -> "Database":
+        from imagebuilder.adapters.sql.database import open_database
+
+        return open_database(self.settings.catalogue_url)
+
+    @cached_property
+    def _documents(self) -> "FileDocumentSource":
+        from imagebuilder.adapters.system.document_files import FileDocumentSource
+
+        return FileDocumentSource(self.settings.component_folders)
+
+    @cached_property
+    def _layers(self) -> "FileLayerStore":
+        from imagebuilder.adapters.local.layers import FileLayerStore
+
+        return FileLayerStore(self._home / "layers", _BOOT_ID.read_text().strip())
+
+    @cached_property
+    def _locks(self) -> "FileLocks":
+        from imagebuilder.adapters.system.locks import FileLocks
+
+        return FileLocks(self._home / "locks")
+
+    @cached_property
+    def _sources(self) -> "AptSources":
+        from imagebuilder.adapters.local.sources import AptSources, Mirrors
+
+        mirrors = Mirrors(main=self.settings.mirror, security=self.settings.security_mirror)
+        known = self._home / "cache/apt-sources.json"
+        return AptSources(self.commands, mirrors, Path("/etc/apt"), known)

@@ -1,0 +1,149 @@
+"""`imagebuilder build`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from imagebuilder.bootstrap import Application
+from imagebuilder.cli.output import Json, print_json, told_errors
+from imagebuilder.cli.progress import display
+from imagebuilder.domain.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from imagebuilder.services.pipelines.journey import BuildResult
+    from imagebuilder.services.pipelines.planning import BuildRequest, Preparation
+
+
+class SettingMalformed(InvalidInput):
+    """A --set that sets nothing."""
+
+    code = "set-malformed"
+
+    def __init__(self, text: str) -> None:
+        """Quote it and show the form."""
+        super().__init__(
+            f"--set {text!r} sets nothing.", hint="Write --set component.parameter=value."
+        )
+
+
+def build(  # noqa: PLR0913 - one for each option that people may give
+    recipe: Annotated[Path, typer.Argument(help="The recipe's YAML file.", show_default=False)],
+    *,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="COMPONENT.PARAMETER=VALUE", help="Set a parameter."),
+    ] = None,
+    refresh: Annotated[
+        bool,
+        typer.Option("--refresh", "--no-cache", help="Use no cached layer: all packages anew."),
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the plan and what is cached; make nothing.")
+    ] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep the root file system of a step that fails.")
+    ] = False,
+    until: Annotated[
+        str,
+        typer.Option(help="record, or artifact: stop at the files, untested and unrecorded."),
+    ] = "record",
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Build a recipe, boot it, test it and record it; its missing parent image first."""
+    with told_errors(as_json=as_json):
+        from imagebuilder.services.pipelines.planning import BuildRequest  # noqa: PLC0415 - start-up
+
+        if until not in ("record", "artifact"):
+            raise UntilUnknown(until)
+        request = BuildRequest(
+            recipe_path=str(recipe),
+            overrides=dict(_setting(text) for text in set_ or ()),
+            refresh=refresh,
+            keep=keep,
+            until_artifact=until == "artifact",
+        )
+        application = Application()
+        if dry_run:
+            _show_plan(application, request, as_json=as_json)
+            return
+        with display(as_json=as_json, is_quiet=quiet) as shown:
+            result = application.building.build(request, shown)
+        _show_result(result, as_json=as_json, is_quiet=quiet)
+
+
+class UntilUnknown(InvalidInput):
+    """There is no such place to stop."""
+
+    code = "until-unknown"
+
+    def __init__(self, asked: str) -> None:
+        """Quote it and name the places there are."""
+        super().__init__(
+            f"A build cannot stop at {asked!r}.", hint="Write --until artifact or --until record."
+        )
+
+
+def _setting(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or "." not in name:
+        raise SettingMalformed(text)
+    return name, value
+
+
+def _show_plan(application: Application, request: "BuildRequest", *, as_json: bool) -> None:
+    prepared = application.building.plan(request)
+    layers = application.building.preview(prepared, request)
+    plan = prepared.plan
+    if as_json:
+        rows: list[Json] = [
+            {"name": row.name, "key": row.key, "is_cached": row.is_cached, "why": row.why}
+            for row in layers
+        ]
+        print_json(
+            {
+                "image": plan.image,
+                "is_unchanged": prepared.is_unchanged,
+                "reason": prepared.reason,
+                "plan": plan.document(),
+                "layers": rows,
+            }
+        )
+        return
+    typer.echo(f"{plan.image} {plan.recipe_version} on {plan.parent.asked}")
+    for row in layers:
+        state = "cached" if row.is_cached else "build "
+        typer.echo(
+            f"  {state}  {row.key[:12] or '-':12}  {row.name}{f'  ({row.why})' if row.why else ''}"
+        )
+    typer.echo(f"  artifacts: {', '.join(plan.artifacts)}")
+    typer.echo(
+        f"unchanged: {prepared.before.reference} is what would be built"
+        if prepared.is_unchanged and prepared.before
+        else f"to build: {prepared.reason}"
+    )
+
+
+def _show_result(result: "BuildResult", *, as_json: bool, is_quiet: bool) -> None:
+    version = result.version
+    if as_json:
+        print_json(
+            {
+                "version": version.reference if version else None,
+                "id": version.id if version else None,
+                "run": result.run_id,
+                "is_unchanged": result.is_unchanged,
+                "reason": result.reason,
+                "built_layers": list(result.built),
+                "files": {str(format_): str(path) for format_, path in result.files},
+                "warnings": list(result.warnings),
+            }
+        )
+        return
+    for warning in () if is_quiet else result.warnings:
+        typer.echo(f"warning: {warning}", err=True)
+    if version is not None:
+        typer.echo(f"{version.reference} unchanged" if result.is_unchanged else version.reference)
+    for _, path in result.files:
+        typer.echo(str(path))

@@ -1,0 +1,43 @@
+"""The command line's root: every noun and the daily verbs."""
+
+from typing import Annotated
+
+import typer
+
+from imagebuilder import __version__
+from imagebuilder.cli import build
+
+app = typer.Typer(
+    name="imagebuilder",
+    help="Self-hosted golden images: layered builds, tested before recorded, lineage that answers.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command()(build.build)
+
+
+def _version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
+    if wanted:
+        typer.echo(f"imagebuilder {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Build, test, record and trace machine images."""
+
+
+@app.command()
+def version() -> None:
+    """Show the version of imagebuilder."""
+    typer.echo(f"imagebuilder {__version__}")
+
+
+def run() -> None:
+    """Run the command that was typed."""
+    app()

@@ -1,0 +1,198 @@
+"""Progress on the terminal: a live display, plain lines for a pipe, JSON lines, or nothing."""
+
+import json
+import sys
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol, Self
+
+from imagebuilder.cli.output import console
+from imagebuilder.domain.run import StepState
+from imagebuilder.domain.units import duration_text
+from imagebuilder.ports.progress import Progress
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.live import Live
+
+_TAIL_LINES = 6
+_MARKS = {
+    StepState.SUCCEEDED: "[green]✔[/]",
+    StepState.CACHED: "[cyan]=[/]",
+    StepState.SKIPPED: "[dim]-[/]",
+    StepState.FAILED: "[red]✘[/]",
+    StepState.RUNNING: " ",
+}
+
+
+class Display(Progress, Protocol):
+    """A progress that has a beginning and an end on the screen."""
+
+    def __enter__(self) -> Self:
+        """Begin to show."""
+        ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Leave the screen as it should stay."""
+        ...
+
+
+def display(*, as_json: bool, is_quiet: bool) -> Display:
+    """Give the display that suits the terminal and what was asked for."""
+    if as_json:
+        return JsonLines()
+    if is_quiet:
+        return Silence()
+    return LiveDisplay() if sys.stderr.isatty() else PlainLines()
+
+
+class Silence:
+    """Shows nothing."""
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End."""
+
+    def step_started(self, name: str) -> None:
+        """A step began."""
+
+    def line(self, text: str) -> None:
+        """The running step printed a line."""
+
+    def step_ended(self, state: StepState, detail: str = "") -> None:
+        """The running step came to its end."""
+
+
+class _Timed(Silence):
+    """Knows the running step and for how long it runs."""
+
+    def __init__(self) -> None:
+        """Begin with no step."""
+        self._name = ""
+        self._started = 0.0
+
+    def step_started(self, name: str) -> None:
+        """Remember the step."""
+        self._name = name
+        self._started = time.perf_counter()
+
+    @property
+    def _seconds(self) -> float:
+        return time.perf_counter() - self._started
+
+
+class PlainLines(_Timed):
+    """One line a step, for logs and pipes."""
+
+    def step_ended(self, state: StepState, detail: str = "") -> None:
+        """Write how the step ended."""
+        note = f"  {detail}" if detail else ""
+        sys.stderr.write(f"{state:>9}  {duration_text(self._seconds):>9}  {self._name}{note}\n")
+
+
+class JsonLines(_Timed):
+    """One JSON object a line on stderr, for programs that watch."""
+
+    def step_started(self, name: str) -> None:
+        """Write that the step began."""
+        super().step_started(name)
+        self._write({"event": "step-started", "step": name})
+
+    def line(self, text: str) -> None:
+        """Write what the step printed."""
+        self._write({"event": "line", "step": self._name, "text": text})
+
+    def step_ended(self, state: StepState, detail: str = "") -> None:
+        """Write how the step ended."""
+        self._write(
+            {
+                "event": "step-ended",
+                "step": self._name,
+                "state": state,
+                "seconds": round(self._seconds, 3),
+                "detail": detail,
+            }
+        )
+
+    def _write(self, event: dict[str, str | float]) -> None:
+        sys.stderr.write(json.dumps(event, ensure_ascii=False) + "\n")
+
+
+class LiveDisplay(_Timed):
+    """Finished steps above, the running one with its time and the tail of its output below."""
+
+    def __init__(self) -> None:
+        """Draw on stderr."""
+        super().__init__()
+        self._console = console(is_error=True)
+        self._live: Live | None = None
+        self._tail: list[str] = []
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Take the running step off the screen."""
+        self._stop()
+
+    def step_started(self, name: str) -> None:
+        """Show the step with a running clock."""
+        from rich.live import Live  # noqa: PLC0415 - only a terminal needs it
+
+        super().step_started(name)
+        self._tail = []
+        self._live = Live(
+            get_renderable=self._picture,
+            console=self._console,
+            refresh_per_second=5,
+            transient=True,
+        )
+        self._live.start()
+
+    def line(self, text: str) -> None:
+        """Show the line below the step, with the few before it."""
+        self._tail = [*self._tail, text][-_TAIL_LINES:]
+
+    def step_ended(self, state: StepState, detail: str = "") -> None:
+        """Leave one line for the step; what a failed one said last stays on the screen."""
+        from rich.markup import escape  # noqa: PLC0415 - only a terminal needs it
+
+        self._stop()
+        if state is StepState.FAILED:
+            for text in self._tail:
+                self._console.print(f"    {text}", style="dim", markup=False)
+        seconds = duration_text(self._seconds)
+        self._console.print(
+            f"{_MARKS[state]} {escape(self._name)} [dim]{seconds}  {escape(detail)}[/]"
+        )
+
+    def _picture(self) -> "RenderableType":
+        from rich.console import Group  # noqa: PLC0415 - only a terminal needs it
+        from rich.text import Text  # noqa: PLC0415 - only a terminal needs it
+
+        head = Text(f"» {self._name}  {duration_text(self._seconds)}", style="bold")
+        tail = [
+            Text(f"    {text}", style="dim", no_wrap=True, overflow="ellipsis")
+            for text in self._tail
+        ]
+        return Group(head, *tail)
+
+    def _stop(self) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None

@@ -1,0 +1,85 @@
+"""The one door: a document's text becomes a domain value, or an error with every problem in it."""
+
+import re
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from imagebuilder.documents.component_document import (
+    DEFAULT_VERSION,
+    component_of,
+    name_from_path,
+    usable_name,
+)
+from imagebuilder.documents.nodes import core_value
+from imagebuilder.documents.problems import Problem
+from imagebuilder.documents.recipe_document import recipe_of
+from imagebuilder.domain.component import Component
+from imagebuilder.domain.recipe import Recipe
+from imagebuilder.domain.versions import Version
+
+T_co = TypeVar("T_co", covariant=True)
+
+_HEADING = re.compile(
+    r"""^(?P<q>["']?)(?P<key>name|version|kind)(?P=q)[ \t]*:[ \t]+"""
+    r"""(?P<v>["']?)(?P<value>[^\r\n#]*?)(?P=v)[ \t]*(\#.*)?\r?$""",
+    re.MULTILINE,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Read(Generic[T_co]):
+    """What a document says, and what is worth a warning in it, by place."""
+
+    value: T_co
+    warnings: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heading:
+    """What a glance at a document shows; `version` is None when it writes none that can be read."""
+
+    name: str
+    version: Version | None
+
+
+def read_recipe(text: str, document: str) -> Read[Recipe]:
+    """Give the recipe that text writes; `document` is its path, for places.
+
+    Raises: InvalidDocument: with all that is wrong.
+    """
+    value, warnings = recipe_of(text, document)
+    return Read(value=value, warnings=warnings)
+
+
+def read_component(text: str, document: str) -> Read[Component]:
+    """Give the component that text writes; `document` is its path, for places and its name.
+
+    Raises: InvalidDocument: with all that is wrong.
+    """
+    value, warnings = component_of(text, document)
+    return Read(value=value, warnings=warnings)
+
+
+def component_heading(text: str, document: str) -> Heading:
+    """Give a component's name and version without reading it, so that its faults do not matter."""
+    written = _headings(text)
+    name = usable_name(written["name"]) if written.get("name") else name_from_path(document)
+    return Heading(name=name, version=_version(written.get("version", DEFAULT_VERSION)))
+
+
+def recipe_name(text: str) -> str | None:
+    """Give the name of a recipe without reading it; None when it is no recipe or has none."""
+    written = _headings(text)
+    return written.get("name") if written.get("kind") == "Recipe" else None
+
+
+def _headings(text: str) -> dict[str, str]:
+    found = {m["key"]: m["value"] for m in reversed(list(_HEADING.finditer(text)))}
+    return {key: value for key, value in found.items() if core_value(value) is not None}
+
+
+def _version(written: str) -> Version | None:
+    try:
+        return Version.parse(written)
+    except ValueError:
+        return None

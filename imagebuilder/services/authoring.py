@@ -1,0 +1,169 @@
+"""Authoring: documents are read, and the components a recipe names are found.
+
+What the names of parents mean is asked elsewhere; here only recipes that could make them are found.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from imagebuilder.documents.problems import InvalidDocument, Problem, nearest
+from imagebuilder.documents.reader import (
+    Heading,
+    Read,
+    component_heading,
+    read_component,
+    read_recipe,
+    recipe_name,
+)
+from imagebuilder.documents.recipe_document import parameter_problem
+from imagebuilder.domain.component import Component, ComponentAmbiguous, ComponentNotFound
+from imagebuilder.domain.ids import ImageName
+from imagebuilder.domain.recipe import ComponentUse, Recipe, RecipeAmbiguous
+from imagebuilder.ports.documents import DocumentSource
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShelvedComponent:
+    """A component that a recipe uses. Shape: `parameters` holds all that have a value."""
+
+    use: ComponentUse
+    component: Component
+    path: str
+    parameters: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComponentShelf:
+    """The components of a recipe, in its order, and what is worth a warning in their documents."""
+
+    items: tuple[ShelvedComponent, ...]
+    warnings: tuple[Problem, ...] = ()
+
+    @property
+    def components(self) -> tuple[tuple[Component, Mapping[str, str]], ...]:
+        """Each component with all its parameters filled, as resolution takes them."""
+        return tuple((item.component, item.parameters) for item in self.items)
+
+
+@dataclass(frozen=True, slots=True)
+class _Glimpse:
+    path: str
+    text: str
+    heading: Heading
+
+
+class Authoring:
+    """Reads documents and finds the components and recipes that they name."""
+
+    def __init__(self, source: DocumentSource) -> None:
+        """Read from source."""
+        self._source = source
+
+    def recipe(self, path: str) -> Read[Recipe]:
+        """Give the recipe at a path. Raises: DocumentUnreadable; InvalidDocument."""
+        return read_recipe(self._source.text(path), path)
+
+    def component(self, path: str) -> Read[Component]:
+        """Give the component at a path. Raises: DocumentUnreadable; InvalidDocument."""
+        return read_component(self._source.text(path), path)
+
+    def components_for(self, recipe: Recipe, beside: str) -> ComponentShelf:
+        """Give the components of a recipe at `beside`; only the documents it needs are read.
+
+        Raises: ComponentNotFound; ComponentAmbiguous; DocumentUnreadable; InvalidDocument: a needed
+        component is faulty, or the recipe gives parameters that do not fit (all at once).
+        """
+        glimpses: list[_Glimpse] | None = None
+        found: list[tuple[ComponentUse, str, Read[Component]]] = []
+        for use in recipe.components:
+            if use.path is not None:
+                path = str(self._source.locate(use.path, beside))
+                found.append((use, path, self.component(path)))
+                continue
+            if glimpses is None:
+                glimpses = list(self._glimpses(beside))
+            chosen = _chosen(use, glimpses)
+            found.append((use, chosen.path, read_component(chosen.text, chosen.path)))
+        problems = [p for use, _, read in found for p in _parameter_faults(recipe, use, read.value)]
+        if problems:
+            raise InvalidDocument(problems)
+        return ComponentShelf(
+            items=tuple(_shelved(use, path, read.value) for use, path, read in found),
+            warnings=tuple(dict.fromkeys(w for _, _, read in found for w in read.warnings)),
+        )
+
+    def find_recipe(self, image: ImageName, beside: str) -> str | None:
+        """Give the path of the recipe beside another that makes an image, None when there is none.
+
+        Raises: RecipeAmbiguous: several make it; DocumentUnreadable.
+        """
+        paths = [
+            path
+            for path in self._source.recipe_paths(beside)
+            if recipe_name(self._source.text(path)) == image
+        ]
+        if len(paths) > 1:
+            raise RecipeAmbiguous(image, paths)
+        return paths[0] if paths else None
+
+    def _glimpses(self, beside: str) -> Iterator[_Glimpse]:
+        for path in self._source.component_paths(beside):
+            text = self._source.text(path)
+            yield _Glimpse(path, text, component_heading(text, path))
+
+
+def _chosen(use: ComponentUse, glimpses: Sequence[_Glimpse]) -> _Glimpse:
+    """Give the newest document that a use asks for by name."""
+    asked = f"{use.name}@{use.wildcard}" if use.wildcard.fixed else str(use.name)
+    named = [glimpse for glimpse in glimpses if glimpse.heading.name == use.name]
+    if not named:
+        names = sorted({glimpse.heading.name for glimpse in glimpses})
+        near = nearest(str(use.name), names)
+        raise ComponentNotFound(asked, near=near, known=names, origin=use.origin)
+    versions = {g.heading.version for g in named if g.heading.version is not None}
+    newest = use.wildcard.newest(versions)
+    unclear = [glimpse for glimpse in named if glimpse.heading.version is None]
+    if newest is None and unclear:
+        # It will not pass reading, and its own problems say more than that it was not found.
+        return unclear[0]
+    if newest is None:
+        raise ComponentNotFound(asked, versions=sorted(versions), origin=use.origin)
+    chosen = [glimpse for glimpse in named if glimpse.heading.version == newest]
+    if len(chosen) > 1:
+        paths = [glimpse.path for glimpse in chosen]
+        component = f"{use.name} {newest}"
+        raise ComponentAmbiguous(component, paths, origin=use.origin)
+    return chosen[0]
+
+
+def _parameter_faults(recipe: Recipe, use: ComponentUse, component: Component) -> Iterator[Problem]:
+    declared = {parameter.name: parameter for parameter in component.parameters}
+    for name in use.parameters:
+        if name not in declared:
+            free = sorted(declared.keys() - use.parameters.keys())
+            near = nearest(name, free)
+            known = f"It has {', '.join(declared)}." if declared else "It has none."
+            yield parameter_problem(
+                recipe,
+                use,
+                name,
+                f"Component {component.name} has no parameter '{name}'.",
+                f"Did you mean {near}?" if near else known,
+            )
+    for parameter in component.parameters:
+        if parameter.default is None and parameter.name not in use.parameters:
+            about = f": {parameter.description}" if parameter.description else ""
+            yield parameter_problem(
+                recipe,
+                use,
+                None,
+                f"Component {component.name} needs the parameter '{parameter.name}'{about}.",
+                f"Give it under parameters, or give it a default in {component.name}.",
+            )
+
+
+def _shelved(use: ComponentUse, path: str, component: Component) -> ShelvedComponent:
+    defaults = {p.name: p.default for p in component.parameters if p.default is not None}
+    return ShelvedComponent(
+        use=use, component=component, path=path, parameters={**defaults, **use.parameters}
+    )

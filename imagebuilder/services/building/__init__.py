@@ -1,0 +1,1 @@
+"""Building: a plan becomes a stack of layers, the stack becomes a disk and files."""

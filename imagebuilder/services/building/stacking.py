@@ -1,0 +1,387 @@
+"""Stacking: every layer of a plan found or made, lowest first."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import PurePath
+
+from imagebuilder.domain.component import Component, Network, PhaseName
+from imagebuilder.domain.digest import Canonical, Digest, canonical_json
+from imagebuilder.domain.errors import Broken, StepFailed
+from imagebuilder.domain.layer import Layer
+from imagebuilder.domain.package import Upgrade
+from imagebuilder.domain.plan import (
+    FINISH_LAYER,
+    INITRAMFS_LAYER,
+    LayerKind,
+    Plan,
+    PlannedLayer,
+    Upgrades,
+)
+from imagebuilder.domain.recipe import ArtifactFormat, Repository
+from imagebuilder.domain.resolution import Ingredients, resolve
+from imagebuilder.domain.run import StepState
+from imagebuilder.domain.units import size_text
+from imagebuilder.ports.blobs import BlobStore
+from imagebuilder.ports.building import LayerStore, NewLayer, NoKernel, Root, Roots
+from imagebuilder.ports.clock import Clock
+from imagebuilder.ports.machine import Machine, Script
+from imagebuilder.ports.process import CommandResult
+from imagebuilder.ports.progress import Progress
+from imagebuilder.services.building import finishing
+from imagebuilder.services.provisioning.components import ComponentRunner
+
+_PACKAGES_AFTER = Script(
+    text="dpkg-query -W -f '${Package} ${Architecture} ${Version}\\n'\n", timeout_seconds=60
+)
+
+
+class UpgradeDiverged(Broken):
+    """What apt installed is not what it said it would."""
+
+    code = "upgrade-diverged"
+
+    def __init__(self, component: str, differing: Sequence[Upgrade]) -> None:
+        """Name the packages that are not at their planned version."""
+        listed = ", ".join(f"{u.name} {u.new_version}" for u in differing[:10])
+        super().__init__(
+            f"Component {component} did not apply exactly the upgrades that were planned.",
+            context=f"Not at the planned version: {listed}",
+            hint="Build again; if the archive changed in between, the new list is taken.",
+        )
+
+
+class FinishFailed(StepFailed):
+    """The image could not be made ready to be handed out."""
+
+    code = "finish-failed"
+
+    def __init__(self, what: str, result: CommandResult) -> None:
+        """Say what could not be made and what was said."""
+        super().__init__(
+            f"The {what} could not be made: exit status {result.exit_status}.",
+            context=result.last_lines,
+            hint="Look at the last component that changed boot files.",
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackRequest:
+    """What to stack. `rebuild_before` is the moment from which on a cached layer is good enough.
+
+    Shape: `keyrings` maps a path that a repository names to the keyring's bytes.
+    """
+
+    ingredients: Ingredients
+    rebuild_before: datetime | None = None
+    keep_folder: PurePath | None = None
+    keyrings: Mapping[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stack:
+    """All layers of an image, and the plan with every key known.
+
+    Shape: `layers` lowest first, the parent's included. `built` are the names of those made now.
+    """
+
+    plan: Plan
+    layers: tuple[Layer, ...]
+    upgrades: Mapping[Digest, Upgrades]
+    built: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreviewedLayer:
+    """What would happen to a planned layer, and why it cannot be taken from the cache."""
+
+    name: str
+    key: str
+    is_cached: bool
+    why: str = ""
+
+
+class Stacking:
+    """Finds or makes layers."""
+
+    def __init__(self, layers: LayerStore, blobs: BlobStore, clock: Clock) -> None:
+        """Look in layers; keep evidence in blobs."""
+        self._layers = layers
+        self._blobs = blobs
+        self._clock = clock
+
+    def stack(self, request: StackRequest, roots: Roots, progress: Progress) -> Stack:
+        """Give the whole stack of an image.
+
+        Raises: ComponentFailed; MirrorUnreachable; SignatureRefused; NoKernel; FinishFailed.
+        """
+        work = _Work(self._layers, self._blobs, self._clock, request, roots, progress)
+        work.take_parent_image()
+        work.plan_layers()
+        work.initramfs_layer()
+        work.finish_layer()
+        return Stack(
+            plan=work.plan,
+            layers=tuple(work.done),
+            upgrades=work.given.known_upgrades,
+            built=tuple(work.built),
+        )
+
+    def preview(self, request: StackRequest) -> tuple[PreviewedLayer, ...]:
+        """Give what `stack` would find in the cache; nothing is made."""
+        plan = resolve(request.ingredients)
+        oldest = not_before(plan, request, self._clock)
+        on = self._layers.get(plan.parent.contents[-1]) if plan.parent.contents else None
+        rows: list[PreviewedLayer] = []
+        is_broken = False
+        for planned in plan.layers:
+            key = planned.key.hex if planned.key else ""
+            if planned.kind is LayerKind.FINISH:
+                break
+            if planned.is_empty:
+                rows.append(
+                    PreviewedLayer(
+                        name=planned.name, key=key, is_cached=True, why="nothing to upgrade"
+                    )
+                )
+                continue
+            if is_broken or planned.key is None:
+                why = (
+                    "the layer below is made first"
+                    if is_broken
+                    else "what to upgrade is asked first"
+                )
+                is_broken = True
+            else:
+                lookup = self._layers.find(planned.key, on, oldest)
+                on, why = lookup.layer, lookup.reason
+                is_broken = on is None
+            rows.append(
+                PreviewedLayer(name=planned.name, key=key, is_cached=not is_broken, why=why)
+            )
+        return tuple(rows)
+
+
+def not_before(plan: Plan, request: StackRequest, clock: Clock) -> datetime | None:
+    """Give the moment from which on a cached layer is good enough, None when all are."""
+    age = plan.max_age_seconds
+    oldest = None if age is None else clock.now() - timedelta(seconds=age)
+    return max(filter(None, (oldest, request.rebuild_before)), default=None)
+
+
+class _Work:
+    """One stack in the making."""
+
+    def __init__(
+        self,
+        layers: LayerStore,
+        blobs: BlobStore,
+        clock: Clock,
+        request: StackRequest,
+        roots: Roots,
+        progress: Progress,
+    ) -> None:
+        self._layers = layers
+        self._blobs = blobs
+        self._request = request
+        self._roots = roots
+        self._progress = progress
+        self.given = request.ingredients
+        self.plan = resolve(self.given)
+        self.done: list[Layer] = []
+        self.built: list[str] = []
+        self._not_before = not_before(self.plan, request, clock)
+
+    def take_parent_image(self) -> None:
+        """Start from the parent image's layers, when there is one."""
+        self.done = [self._layers.get(content) for content in self.plan.parent.contents]
+
+    def plan_layers(self) -> None:
+        """Find or make the planned layers, asking for upgrades when a key depends on them."""
+        for number in range(len(self.plan.layers)):
+            planned = self.plan.layers[number]
+            if planned.kind is LayerKind.FINISH:
+                return
+            if planned.key is None:
+                self._ask_upgrades(planned)
+                planned = self.plan.layers[number]
+            if planned.is_empty:
+                self._progress.step_started(planned.name)
+                self._progress.step_ended(StepState.SKIPPED, "nothing to upgrade")
+                continue
+            self._find_or_make(planned)
+
+    def _ask_upgrades(self, planned: PlannedLayer) -> None:
+        if planned.question is None or planned.component is None:
+            raise ValueError("only a component's key can be open")
+        self._progress.step_started(f"{planned.name}: what would be upgraded")
+        with self._roots.scratch(self.done) as root:
+            upgrades = self._runner(planned.component, planned, root).pending_upgrades()
+        self.given = replace(
+            self.given,
+            known_upgrades={**self.given.known_upgrades, planned.question: upgrades},
+        )
+        self.plan = resolve(self.given)
+        count = sum(map(len, upgrades.values()))
+        self._progress.step_ended(StepState.SUCCEEDED, f"{count} packages")
+
+    def _find_or_make(self, planned: PlannedLayer) -> None:
+        if planned.key is None:
+            raise ValueError("the key is known by now")
+        self._progress.step_started(planned.name)
+        on = self.done[-1] if self.done else None
+        lookup = self._layers.find(planned.key, on, self._not_before)
+        if lookup.layer is None:
+            with self._layers.building(planned.key):
+                # Another build may have made it while this one waited.
+                lookup = self._layers.find(planned.key, on, self._not_before)
+                if lookup.layer is None:
+                    self._progress.line(f"layer {planned.key.short}: {lookup.reason}")
+                    self._made(self._make(planned, planned.key))
+                    return
+        self.done.append(lookup.layer)
+        self._progress.step_ended(StepState.CACHED, size_text(lookup.layer.size_bytes))
+
+    def _made(self, layer: Layer) -> None:
+        self.done.append(layer)
+        self.built.append(layer.name)
+        self._progress.step_ended(StepState.SUCCEEDED, size_text(layer.size_bytes))
+
+    def _make(self, planned: PlannedLayer, key: Digest) -> Layer:
+        if planned.component is None:
+            with self._roots.parent(self.plan.parent, self._progress.line) as root:
+                layer = root.seal(NewLayer(key=key, name=planned.name))
+        else:
+            layer = self._component_layer(planned, planned.component, key)
+        self._layers.publish(layer)
+        return layer
+
+    def _component_layer(self, planned: PlannedLayer, component: Component, key: Digest) -> Layer:
+        with self._roots.scratch(self.done) as root:
+            runner = self._runner(component, planned, root)
+            self._kept_on_failure(root, runner, PhaseName.BUILD)
+            evidence = self._upgrade_evidence(planned, runner.machine)
+            layer = root.seal(NewLayer(key=key, name=planned.name, evidence=evidence))
+        if component.steps(PhaseName.VALIDATE):
+            # On top of the sealed layer, so that what validation leaves behind is in no layer.
+            with self._roots.scratch([*self.done, layer]) as root:
+                runner.machine = root.machine(component.network)
+                self._kept_on_failure(root, runner, PhaseName.VALIDATE)
+        return layer
+
+    def _kept_on_failure(self, root: Root, runner: ComponentRunner, phase: PhaseName) -> None:
+        try:
+            runner.run(phase)
+        except StepFailed as failure:
+            folder = self._request.keep_folder
+            if folder is not None:
+                root.keep_copy(folder)
+                failure.hint = (
+                    f"Look inside with: systemd-nspawn --private-network --directory {folder}"
+                )
+            raise
+
+    def _runner(self, component: Component, planned: PlannedLayer, root: Root) -> ComponentRunner:
+        return ComponentRunner(
+            component=component,
+            parameters=planned.parameters,
+            machine=root.machine(component.network),
+            upgrades=planned.upgrades,
+            on_line=self._progress.line,
+        )
+
+    def _upgrade_evidence(self, planned: PlannedLayer, machine: Machine) -> dict[str, Digest]:
+        """Keep the list that was applied, and see that it was applied."""
+        if planned.upgrades is None:
+            return {}
+        listed = [u for upgrades in planned.upgrades.values() for u in upgrades]
+        installed = machine.run(_PACKAGES_AFTER).stdout.decode().split("\n")
+        differing = [
+            u for u in listed if f"{u.name} {u.architecture} {u.new_version}" not in installed
+        ]
+        if differing:
+            raise UpgradeDiverged(planned.name, differing)
+        return {"upgrades": self._blobs.put(canonical_json(upgrades_document(planned.upgrades)))}
+
+    def initramfs_layer(self) -> None:
+        """Find or make the initramfs for what is installed, when a disk is wanted."""
+        if set(self.plan.artifacts) <= {ArtifactFormat.TAR}:
+            return
+        tree = self._layers.tree(self.done)
+        release = finishing.kernel_release(tree)
+        if release is None:
+            raise NoKernel(self.plan.image)
+        self._progress.step_started(INITRAMFS_LAYER)
+        key = finishing.initramfs_key(tree, release)
+        layer = self._layers.find(key, None, self._not_before).layer
+        if layer is not None and finishing.is_initramfs_current(
+            self._blobs.read(layer.evidence["inputs"]), tree
+        ):
+            self.done.append(layer)
+            self._progress.step_ended(StepState.CACHED, size_text(layer.size_bytes))
+            return
+        with self._roots.scratch(self.done) as root:
+            machine = root.machine(Network.NONE)
+            result = machine.run(finishing.initramfs_script(release), self._progress.line)
+            if result.exit_status != 0:
+                raise FinishFailed("initramfs", result)
+            inputs = finishing.initramfs_inputs(result.stdout.decode(errors="replace"), tree)
+            evidence = {"inputs": self._blobs.put(inputs)}
+            layer = root.seal(
+                NewLayer(key=key, name=INITRAMFS_LAYER, evidence=evidence, fits_any=True)
+            )
+        self._layers.publish(layer)
+        self._made(layer)
+
+    def finish_layer(self) -> None:
+        """Find or make the layer with what a machine starts by."""
+        planned = self.plan.layers[-1]
+        if planned.key is None:
+            raise ValueError("the key is known by now")
+        on = self.done[-1] if self.done else None
+        self._progress.step_started(FINISH_LAYER)
+        lookup = self._layers.find(planned.key, on, self._not_before)
+        if lookup.layer is not None:
+            self.done.append(lookup.layer)
+            self._progress.step_ended(StepState.CACHED)
+            return
+        with self._roots.scratch(self.done) as root:
+            machine = root.machine(Network.NONE)
+            self._write_keyrings(machine)
+            script = finishing.finish_script(
+                image=self.plan.image,
+                disk=self.plan.disk,
+                release=finishing.kernel_release(self._layers.tree(self.done)),
+                repositories=self.plan.repositories,
+            )
+            result = machine.run(script, self._progress.line)
+            if result.exit_status != 0:
+                raise FinishFailed("finish layer", result)
+            layer = root.seal(NewLayer(key=planned.key, name=FINISH_LAYER))
+        self._layers.publish(layer)
+        self._made(layer)
+
+    def _write_keyrings(self, machine: Machine) -> None:
+        """Put the keyrings of the image's own archives where its sources look for them."""
+        for number, repository in enumerate(self.plan.repositories):
+            if repository.keyring is None:
+                continue
+            path = finishing.keyring_inside(number, repository)
+            script = Script(
+                text=f"set -e\nmkdir -p /etc/apt/keyrings\ncat > {path}\n",
+                stdin=self._keyring_bytes(repository),
+            )
+            result = machine.run(script)
+            if result.exit_status != 0:
+                raise FinishFailed(f"keyring of {repository.url}", result)
+
+    def _keyring_bytes(self, repository: Repository) -> bytes:
+        return self._request.keyrings[repository.keyring or ""]
+
+
+def upgrades_document(upgrades: Upgrades) -> Canonical:
+    """Give upgrades as they are kept: step name -> [name, architecture, old version, new version]."""
+    return {
+        step: [[u.name, u.architecture, u.old_version, u.new_version] for u in listed]
+        for step, listed in upgrades.items()
+    }

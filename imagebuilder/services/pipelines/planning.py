@@ -1,0 +1,303 @@
+"""Planning: a recipe's path becomes ingredients, a plan, and a verdict on whether to build at all."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import PurePath
+
+from imagebuilder.domain.component import Component
+from imagebuilder.domain.digest import Canonical, Digest, digest_of
+from imagebuilder.domain.image import DocumentText, ImageVersion, Reference
+from imagebuilder.domain.layer import Layer
+from imagebuilder.domain.package import Upgrade
+from imagebuilder.domain.plan import OWN_LAYERS, Plan, PlannedParent, PlannedTest, Upgrades
+from imagebuilder.domain.recipe import (
+    ImageParent,
+    Recipe,
+    Repository,
+    RootfsParent,
+    Suite,
+    SuiteParent,
+    overridden,
+)
+from imagebuilder.domain.resolution import Ingredients, resolve
+from imagebuilder.ports.blobs import BlobStore
+from imagebuilder.ports.building import LayerStore, PackageSources
+from imagebuilder.ports.catalogue import VersionStore
+from imagebuilder.ports.documents import DocumentSource
+from imagebuilder.services.authoring import Authoring
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildRequest:
+    """What a person asks for.
+
+    Shape: `overrides` maps component.parameter to a value.
+    """
+
+    recipe_path: str
+    overrides: Mapping[str, str] = field(default_factory=dict)
+    refresh: bool = False
+    keep: bool = False
+    until_artifact: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preparation:
+    """All that is known before anything is built.
+
+    `before` is the image's newest version; `archives` are what the build may fetch from;
+    `suite` is the Debian suite at the bottom, empty when it is not known.
+    """
+
+    recipe: Recipe
+    ingredients: Ingredients
+    plan: Plan
+    archives: tuple[Repository, ...]
+    before: ImageVersion | None
+    documents: tuple[DocumentText, ...]
+    tests: tuple[PurePath, ...]
+    keyrings: Mapping[str, bytes] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    indexes: Mapping[str, Digest] = field(default_factory=dict)
+    reason: str = ""
+
+    @property
+    def is_unchanged(self) -> bool:
+        """Whether the newest version already is what would be built."""
+        return not self.reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Parent:
+    planned: PlannedParent
+    archives: tuple[Repository, ...]
+
+
+class Planning:
+    """Resolves names against documents, catalogue and archives."""
+
+    def __init__(
+        self,
+        authoring: Authoring,
+        documents: DocumentSource,
+        versions: VersionStore,
+        layers: LayerStore,
+        blobs: BlobStore,
+        sources: PackageSources,
+    ) -> None:
+        """Ask these."""
+        self._authoring = authoring
+        self._documents = documents
+        self._versions = versions
+        self._layers = layers
+        self._blobs = blobs
+        self._sources = sources
+
+    def prepare(self, request: BuildRequest) -> Preparation:
+        """Give everything decided that can be decided now.
+
+        Raises: InvalidDocument; ComponentNotFound; VersionNotFound: the parent image was never built.
+        """
+        path = request.recipe_path
+        recipe, components, warnings, texts = self._read(request)
+        recipe, keyrings = self._with_located_keyrings(recipe, path)
+        parent = self._parent(recipe, path)
+        tests = tuple(self._documents.locate(test, path) for test in recipe.tests)
+        before = self._versions.newest(recipe.name)
+        ingredients = Ingredients(
+            recipe=recipe,
+            components=components,
+            parent=parent.planned,
+            tests=tuple(
+                PlannedTest(path=name, digest=self._documents.folder_digest(file))
+                for name, file in zip(recipe.tests, tests, strict=True)
+            ),
+            default_repositories=tuple(replace(r, keyring=None) for r in parent.archives),
+            keyrings={name: Digest.of_bytes(content) for name, content in keyrings.items()},
+            follows=before.disk_digest if before and self._can_be_followed(before) else None,
+        )
+        return self._judged(
+            Preparation(
+                recipe=recipe,
+                ingredients=ingredients,
+                plan=resolve(ingredients),
+                archives=(*parent.archives, *recipe.repositories),
+                before=before,
+                documents=texts,
+                tests=tests,
+                keyrings=keyrings,
+                warnings=warnings,
+            ),
+            request,
+        )
+
+    def _read(
+        self, request: BuildRequest
+    ) -> tuple[
+        Recipe,
+        list[tuple[Component, Mapping[str, str]]],
+        tuple[str, ...],
+        tuple[DocumentText, ...],
+    ]:
+        read = self._authoring.recipe(request.recipe_path)
+        recipe = overridden(read.value, request.overrides)
+        shelf = self._authoring.components_for(recipe, request.recipe_path)
+        texts = [_document("recipe", recipe.name, recipe.text)]
+        texts += [_document("component", c.name, c.text) for c, _ in shelf.components]
+        warnings = tuple(str(problem) for problem in (*read.warnings, *shelf.warnings))
+        return recipe, list(shelf.components), warnings, tuple(dict.fromkeys(texts))
+
+    def _with_located_keyrings(self, recipe: Recipe, path: str) -> tuple[Recipe, dict[str, bytes]]:
+        """Give the recipe with absolute keyring paths, and what those files hold."""
+        repositories = []
+        keyrings = {}
+        for repository in recipe.repositories:
+            if repository.keyring is not None:
+                file = self._documents.locate(repository.keyring, path)
+                keyrings[str(file)] = self._documents.content(file)
+                repository = replace(repository, keyring=str(file))  # noqa: PLW2901 - the same, located
+            repositories.append(repository)
+        return replace(recipe, repositories=tuple(repositories)), keyrings
+
+    def _parent(self, recipe: Recipe, path: str) -> _Parent:
+        match recipe.parent:
+            case SuiteParent() as suite:
+                return self._suite(suite, path)
+            case RootfsParent() as rootfs:
+                return self._rootfs(rootfs, path)
+            case ImageParent() as image:
+                return self._image(image)
+
+    def _suite(self, parent: SuiteParent, path: str) -> _Parent:
+        keyring, content = None, b""
+        if parent.keyring is not None:
+            keyring = str(self._documents.locate(parent.keyring, path))
+            content = self._documents.content(PurePath(keyring))
+        if parent.mirror is not None:
+            url = parent.mirror.replace("{snapshot}", parent.snapshot or "")
+            archives: tuple[Repository, ...] = (Repository(url=url, suites=(parent.suite,)),)
+        else:
+            archives = self._sources.repositories(parent.suite)
+        archives = tuple(replace(archive, keyring=keyring) for archive in archives)
+        asked = f"debian:{parent.suite}"
+        identity = digest_of([asked, parent.mirror, str(Digest.of_bytes(content)), parent.snapshot])
+        return _Parent(
+            planned=PlannedParent(
+                asked=asked, identity=str(identity), source=parent, suite=parent.suite
+            ),
+            archives=archives,
+        )
+
+    def _rootfs(self, parent: RootfsParent, path: str) -> _Parent:
+        file = self._documents.locate(parent.path, path)
+        digest = self._documents.folder_digest(file)
+        return _Parent(
+            planned=PlannedParent(
+                asked=f"rootfs:{parent.path}",
+                identity=str(digest),
+                source=replace(parent, path=str(file)),
+            ),
+            archives=(),
+        )
+
+    def _image(self, parent: ImageParent) -> _Parent:
+        version = self._versions.find(Reference(name=parent.name, asked=parent.asked))
+        contents = tuple(r.content for r in version.layers if r.name not in OWN_LAYERS)
+        suite = _text(version.plan, "suite")
+        return _Parent(
+            planned=PlannedParent(
+                asked=f"image:{parent.name}@{parent.asked}"
+                if parent.asked
+                else f"image:{parent.name}",
+                identity=str(digest_of([str(content) for content in contents])),
+                version_id=version.id,
+                contents=contents,
+                suite=suite,
+            ),
+            archives=self._sources.repositories(Suite(suite)) if suite else (),
+        )
+
+    def _judged(self, prepared: Preparation, request: BuildRequest) -> Preparation:
+        """Say why there is something to build, or nothing."""
+        prepared = self._with_known_upgrades(prepared)
+        return replace(prepared, reason=self._reason(prepared, request))
+
+    def _with_known_upgrades(self, prepared: Preparation) -> Preparation:
+        """Take the newest version's answers as long as the archives' signed indexes are the same."""
+        if prepared.plan.open_question is None:
+            return prepared
+        indexes = self._sources.indexes(prepared.archives)
+        prepared = replace(prepared, indexes=indexes)
+        if prepared.before is None or dict(prepared.before.indexes) != dict(indexes):
+            return prepared
+        known = recorded_upgrades(prepared.before.plan)
+        ingredients = replace(prepared.ingredients, known_upgrades=known)
+        return replace(prepared, ingredients=ingredients, plan=resolve(ingredients))
+
+    def _reason(self, prepared: Preparation, request: BuildRequest) -> str:
+        before = prepared.before
+        if before is None:
+            return "it was never built"
+        if request.refresh:
+            return "a build from scratch was asked for"
+        if prepared.plan.open_question is not None:
+            return "the package archives changed since"
+        if _text(before.plan, "content") != str(prepared.plan.content_digest):
+            return _what_changed(before, prepared.plan)
+        if any(not self._blobs.has(a.digest, a.size_bytes) for a in before.artifacts):
+            return "its files are not in the store any more"
+        if not all(self._layers.has(layer.content) for layer in before.layers):
+            return "its layers are not in the store any more"
+        return ""
+
+    def _can_be_followed(self, version: ImageVersion) -> bool:
+        return all(self._layers.has(layer.content) for layer in version.layers)
+
+    def layers_of(self, version: ImageVersion) -> Sequence[Layer]:
+        """Give a version's layers, verified. Raises: LayerMissing; LayerDamaged."""
+        return [self._layers.get(layer.content) for layer in version.layers]
+
+
+def _what_changed(before: ImageVersion, plan: Plan) -> str:
+    if before.definition_digest != plan.definition:
+        return "its recipe, a component or a test changed"
+    recorded = before.plan.get("parent") if isinstance(before.plan, Mapping) else None
+    if _text(recorded, "identity") != plan.parent.identity:
+        return "its parent changed"
+    return "what it is built from changed"
+
+
+def recorded_upgrades(plan: Canonical) -> dict[Digest, Upgrades]:
+    """Give the upgrade answers that a recorded plan holds. Shape: question -> answer."""
+    answers = plan.get("upgrades") if isinstance(plan, Mapping) else None
+    if not isinstance(answers, Mapping):
+        return {}
+    return {Digest.parse(question): _upgrades(answer) for question, answer in answers.items()}
+
+
+def _upgrades(answer: Canonical) -> Upgrades:
+    if not isinstance(answer, Mapping):
+        return {}
+    return {
+        step: tuple(
+            Upgrade(
+                name=str(row[0]),
+                architecture=str(row[1]),
+                old_version=str(row[2]),
+                new_version=str(row[3]),
+            )
+            for row in listed
+            if isinstance(row, Sequence)
+        )
+        for step, listed in answer.items()
+        if isinstance(listed, Sequence)
+    }
+
+
+def _document(kind: str, name: str, text: str) -> DocumentText:
+    return DocumentText(kind=kind, name=name, text=text, digest=Digest.of_bytes(text.encode()))
+
+
+def _text(document: Canonical, name: str) -> str:
+    value = document.get(name) if isinstance(document, Mapping) else None
+    return value if isinstance(value, str) else ""

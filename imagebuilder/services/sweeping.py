@@ -1,0 +1,40 @@
+"""Sweeping: runs whose process is gone are said to be interrupted."""
+
+from dataclasses import replace
+
+from imagebuilder.domain.ids import RunId
+from imagebuilder.domain.run import Run, RunState
+from imagebuilder.ports.clock import Clock
+from imagebuilder.ports.locks import Locks
+from imagebuilder.ports.runs import RunStore
+
+
+def run_lock(run_id: RunId) -> str:
+    """Give the name of the lock that a run holds as long as its process lives."""
+    return f"run-{run_id}"
+
+
+class Sweeping:
+    """Puts records right after a process was killed."""
+
+    def __init__(self, runs: RunStore, locks: Locks, clock: Clock) -> None:
+        """Look at runs and at who still holds their locks."""
+        self._runs = runs
+        self._locks = locks
+        self._clock = clock
+
+    def sweep(self) -> tuple[Run, ...]:
+        """Mark every run that nobody works on any more as interrupted, and give them."""
+        lost = [run for run in self._runs.running() if not self._locks.is_held(run_lock(run.id))]
+        ended = [
+            replace(
+                run,
+                state=RunState.INTERRUPTED,
+                ended_at=self._clock.now(),
+                error="The process ended in the middle of the run.",
+            )
+            for run in lost
+        ]
+        for run in ended:
+            self._runs.save(run)
+        return tuple(ended)

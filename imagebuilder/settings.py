@@ -1,0 +1,129 @@
+"""Settings: every knob, read once, from IMAGEBUILDER_* and the file they name.
+
+The file is $IMAGEBUILDER_HOME/settings.json or what IMAGEBUILDER_SETTINGS names; the environment wins.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from imagebuilder.domain.errors import InvalidInput
+
+_PREFIX = "IMAGEBUILDER_"
+_KNOBS = (
+    "home",
+    "settings",
+    "catalogue_url",
+    "mirror",
+    "security_mirror",
+    "components",
+    "test_postgres",
+)
+
+
+class SettingUnknown(InvalidInput):
+    """A setting nobody reads."""
+
+    code = "setting-unknown"
+
+    def __init__(self, name: str, where: str) -> None:
+        """Name it, where it stands and what may be meant."""
+        near = get_close_matches(name, _KNOBS, n=1)
+        super().__init__(
+            f"{where} sets {name}, which is no setting.",
+            hint=f"Did you mean {near[0]}?" if near else f"The settings are {', '.join(_KNOBS)}.",
+        )
+
+
+class SettingsUnreadable(InvalidInput):
+    """The settings file cannot be used."""
+
+    code = "settings-unreadable"
+
+    def __init__(self, path: Path, reason: str) -> None:
+        """Name the file and the reason."""
+        super().__init__(
+            f"The settings file {path} cannot be used.",
+            context=reason,
+            hint='Write one JSON object of strings, such as {"mirror": "https://..."}.',
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How this machine's imagebuilder is set up.
+
+    Shape: `credentials` maps a host to user:password, taken out of the mirrors' addresses so that they
+    are written nowhere.
+    """
+
+    home: Path
+    catalogue_url: str
+    mirror: str | None
+    security_mirror: str | None
+    component_folders: tuple[Path, ...]
+    credentials: Mapping[str, str]
+
+
+def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """Give the settings in force.
+
+    Raises: SettingUnknown; SettingsUnreadable.
+    """
+    given = os.environ if environment is None else environment
+    from_environment = {
+        name.removeprefix(_PREFIX).lower(): value
+        for name, value in given.items()
+        if name.startswith(_PREFIX) and value
+    }
+    for name in from_environment:
+        if name not in _KNOBS:
+            raise SettingUnknown(name, "The environment")
+    home = Path(from_environment.get("home") or _default_home(given)).absolute()
+    path = Path(from_environment.get("settings", home / "settings.json"))
+    knobs = {**_from_file(path, must_exist="settings" in from_environment), **from_environment}
+    credentials: dict[str, str] = {}
+    return Settings(
+        home=home,
+        catalogue_url=knobs.get("catalogue_url", f"sqlite:///{home}/catalogue.db"),
+        mirror=_without_secret(knobs.get("mirror"), credentials),
+        security_mirror=_without_secret(knobs.get("security_mirror"), credentials),
+        component_folders=tuple(map(Path, filter(None, knobs.get("components", "").split(":")))),
+        credentials=credentials,
+    )
+
+
+def _default_home(environment: Mapping[str, str]) -> Path:
+    if os.geteuid() == 0:
+        return Path("/var/lib/imagebuilder")
+    data = environment.get("XDG_DATA_HOME") or Path(environment.get("HOME", "/")) / ".local/share"
+    return Path(data) / "imagebuilder"
+
+
+def _from_file(path: Path, *, must_exist: bool) -> dict[str, str]:
+    if not path.exists() and not must_exist:
+        return {}
+    try:
+        read = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise SettingsUnreadable(path, str(error)) from error
+    if not isinstance(read, dict) or not all(isinstance(value, str) for value in read.values()):
+        raise SettingsUnreadable(path, "It is not one JSON object of strings.")
+    for name in read:
+        if name not in _KNOBS:
+            raise SettingUnknown(name, str(path))
+    return read
+
+
+def _without_secret(url: str | None, credentials: dict[str, str]) -> str | None:
+    """Give an address without its user and password, which go to credentials."""
+    if url is None:
+        return None
+    parts = urlsplit(url)
+    if parts.username is not None and parts.hostname is not None:
+        credentials[parts.hostname] = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

@@ -1,0 +1,324 @@
+"""A real Debian, booted in a container and through both kinds of firmware."""
+
+import hashlib
+import os
+import signal
+import socket
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+
+from imagebuilder.adapters.local.acceleration import Acceleration
+from imagebuilder.adapters.local.booting import LocalBooter
+from imagebuilder.adapters.local.container import Containers
+from imagebuilder.adapters.local.disk import LocalDisks
+from imagebuilder.adapters.local.manifest import scan
+from imagebuilder.adapters.local.qemu import BootLimits, VirtualMachines
+from imagebuilder.adapters.system.clock import SystemClock
+from imagebuilder.adapters.system.process import SystemCommandRunner
+from imagebuilder.adapters.testinfra.suite import ConfinedSuite
+from imagebuilder.domain.disk import esp_uuid, fstab, grub_config, root_uuid
+from imagebuilder.domain.evidence import Stage
+from imagebuilder.domain.layer import merged
+from imagebuilder.domain.recipe import Firmware
+from imagebuilder.domain.units import GIB
+from imagebuilder.ports.disks import DiskRequest
+from imagebuilder.ports.inspection import BootFailed
+from imagebuilder.ports.machine import Machine, MachineLost, Script
+
+pytestmark = [pytest.mark.root, pytest.mark.network, pytest.mark.timeout(900)]
+
+RUNNER = SystemCommandRunner(SystemClock())
+PACKAGES = (
+    "linux-image-cloud-amd64,initramfs-tools,zstd,systemd-sysv,udev,dbus,openssh-server,iproute2"
+)
+NETWORK = "[Match]\nName=en* eth*\n[Network]\nDHCP=yes\n"
+TESTS = """
+import pytest
+def test_kernel(host):
+    assert host.package("linux-image-cloud-amd64").is_installed
+@pytest.mark.booted
+def test_service(host):
+    assert host.service("systemd-journald").is_running
+    assert not host.service("ssh.socket").is_running
+@pytest.mark.machine
+def test_mounted(host):
+    assert host.mount_point("/").filesystem == "ext4"
+    assert host.service("ssh").is_running
+"""
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("system") / "root"
+    subprocess.run(
+        ["mmdebstrap", "--variant=minbase", f"--include={PACKAGES}", "bookworm", str(root)],
+        check=True,
+        timeout=600,
+    )
+    (kernel,) = (root / "boot").glob("vmlinuz-*")
+    release = kernel.name.removeprefix("vmlinuz-")
+    (root / "boot/grub").mkdir()
+    (root / "boot/grub/grub.cfg").write_text(
+        grub_config(kernel_release=release, root_uuid=root_uuid("boot-test"))
+    )
+    (root / "etc/fstab").write_text(fstab(root_uuid("boot-test"), esp_uuid("boot-test")))
+    (root / "etc/systemd/network/80-any.network").write_text(NETWORK)
+    (root / "etc/machine-id").write_text("")
+    subprocess.run(
+        ["systemctl", f"--root={root}", "enable", "systemd-networkd"], check=True, timeout=60
+    )
+    return root
+
+
+@pytest.fixture(scope="module")
+def disk(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    work = tmp_path_factory.mktemp("disk")
+    request = DiskRequest(
+        name="boot-test",
+        root=root,
+        tree=merged([scan(root)]),
+        size_bytes=2 * GIB,
+        firmware=tuple(Firmware),
+        source_date_epoch=1_700_000_000,
+    )
+    disks = LocalDisks(RUNNER, SystemClock(), work / "work", work / "store")
+    with disks.assemble(request) as built:
+        yield Path(built.raw)
+
+
+@pytest.fixture
+def containers(tmp_path: Path) -> Containers:
+    return Containers(RUNNER, SystemClock(), tmp_path / "work")
+
+
+@pytest.fixture
+def machines(tmp_path: Path) -> VirtualMachines:
+    return _machines(tmp_path)
+
+
+def _machines(folder: Path, limits: BootLimits | None = None) -> VirtualMachines:
+    acceleration = Acceleration(RUNNER, folder / "acceleration.json")
+    return VirtualMachines(RUNNER, SystemClock(), acceleration, folder / "w", limits=limits)
+
+
+@pytest.fixture
+def tests_folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "tests"
+    folder.mkdir()
+    (folder / "test_system.py").write_text(TESTS)
+    return folder
+
+
+def said(machine: Machine, text: str) -> str:
+    result = machine.run(Script(text=text, timeout_seconds=120))
+    assert result.exit_status == 0, result.last_lines
+    return result.stdout.decode().strip()
+
+
+def refused(machine: Machine, text: str) -> bool:
+    return machine.run(Script(text=text, timeout_seconds=60)).exit_status != 0
+
+
+def traces(mark: str) -> list[str]:
+    """Give what is left of a boot whose folder has mark in its name."""
+    found = [line for line in Path("/proc/mounts").read_text().splitlines() if mark in line]
+    for cmdline in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            text = cmdline.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if mark in text and str(os.getpid()) != cmdline.parent.name:
+            found.append(text)
+    return found
+
+
+def wait_until(is_so: Callable[[], bool], seconds: float = 30.0) -> None:
+    pause = threading.Event()
+    for _ in range(round(seconds / 0.05)):
+        if is_so():
+            return
+        pause.wait(0.05)
+    pytest.fail(f"not so within {seconds} s")
+
+
+def kill_in_the_middle(
+    context: Callable[[], AbstractContextManager[object]], mark: str, is_reached: Callable[[], bool]
+) -> None:
+    """Enter a context in a process of its own, and kill that with no chance to clean up."""
+    child = os.fork()
+    if child == 0:
+        try:
+            with context():
+                signal.pause()
+        finally:
+            os._exit(1)
+    try:
+        wait_until(is_reached, 120)
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    wait_until(lambda: traces(mark) == [])
+
+
+def groups() -> set[Path]:
+    return {p for p in Path("/sys/fs/cgroup").glob("**/imagebuilder-*") if p.is_dir()}
+
+
+class TestContainer:
+    def test_boot_then_services_run_and_tests_see_them(
+        self, containers: Containers, root: Path, tests_folder: Path, tmp_path: Path
+    ) -> None:
+        with containers.boot(root) as machine:
+            assert said(machine, "systemctl is-system-running || true") in {"running", "degraded"}
+            suite = ConfinedSuite(RUNNER, tmp_path / "suite")
+            report = suite.run([tests_folder], Stage.BOOTED, machine, None).report
+        assert [(r.name, str(r.outcome)) for r in report.results] == [
+            ("tests/test_system.py::test_service", "passed")
+        ]
+
+    def test_boot_then_the_root_it_was_given_is_not_changed(
+        self, containers: Containers, root: Path
+    ) -> None:
+        before = scan(root)
+        with containers.boot(root) as machine:
+            said(machine, "rm /etc/hostname; echo x > /etc/new; chown daemon /etc/passwd; sync")
+        assert scan(root) == before
+
+    def test_boot_then_root_inside_can_do_nothing_outside(
+        self, containers: Containers, root: Path
+    ) -> None:
+        before = Path("/proc/sys/kernel/core_pattern").read_text()
+        with containers.boot(root) as machine:
+            assert refused(machine, "mknod /tmp/disk b 254 0")
+            assert refused(machine, "mount -t devtmpfs none /mnt")
+            assert refused(
+                machine,
+                "mount -o remount,rw /proc/sys; echo pwned > /proc/sys/kernel/core_pattern",
+            )
+            assert refused(machine, f"kill -0 {os.getpid()}")
+            assert said(machine, "ls /sys/class/net") == "lo"
+            assert said(machine, "cat /proc/self/uid_map").split()[1] != "0"
+        assert Path("/proc/sys/kernel/core_pattern").read_text() == before
+
+    def test_boot_then_scripts_get_input_and_environment_and_a_time_limit(
+        self, containers: Containers, root: Path
+    ) -> None:
+        with containers.boot(root) as machine:
+            script = Script(
+                text="cat; echo $WORD; exit 3", stdin=b"in ", environment={"WORD": "a'b c"}
+            )
+            result = machine.run(script)
+            assert (result.exit_status, result.stdout) == (3, b"in a'b c\n")
+            assert machine.run(Script(text="sleep 99", timeout_seconds=0.5)).has_timed_out
+
+    def test_boot_of_two_at_once_then_both_come_up(
+        self, containers: Containers, root: Path
+    ) -> None:
+        with containers.boot(root) as one, containers.boot(root) as other:
+            said(one, "systemctl stop ssh && ! systemctl is-active ssh")
+            assert said(other, "systemctl is-active ssh") == "active"
+
+    def test_boot_when_the_container_switches_itself_off_then_the_machine_is_lost(
+        self, containers: Containers, root: Path
+    ) -> None:
+        script = Script(text="systemctl poweroff --force --force; sleep 60")
+        with containers.boot(root) as machine, pytest.raises(MachineLost):
+            machine.run(script)
+
+    def test_boot_when_it_has_ended_then_nothing_is_left(
+        self, containers: Containers, root: Path, tmp_path: Path
+    ) -> None:
+        before = groups()
+        with containers.boot(root):
+            assert traces(tmp_path.name)
+        assert traces(tmp_path.name) == []
+        assert groups() == before
+        assert list((tmp_path / "work").iterdir()) == []
+
+    def test_boot_when_we_are_killed_then_only_empty_groups_stay_until_the_next(
+        self, root: Path, tmp_path: Path
+    ) -> None:
+        before = groups()
+        work = tmp_path / f"killed-{os.getpid()}"
+        containers = Containers(RUNNER, SystemClock(), work)
+        kill_in_the_middle(
+            lambda: containers.boot(root), work.name, lambda: bool(traces(work.name))
+        )
+        with containers.boot(root):
+            pass
+        assert groups() == before
+
+
+@pytest.mark.qemu
+class TestMachine:
+    @pytest.mark.parametrize("firmware", list(Firmware))
+    def test_boot_through_firmware_then_root_can_log_in_and_tests_run(
+        self,
+        machines: VirtualMachines,
+        disk: Path,
+        firmware: Firmware,
+        tests_folder: Path,
+        tmp_path: Path,
+    ) -> None:
+        before = hashlib.file_digest(disk.open("rb"), "sha256").digest()
+        booter = LocalBooter(Containers(RUNNER, SystemClock(), tmp_path / "w"), machines)
+        lines: list[str] = []
+        console = tmp_path / "console.log"
+        with (
+            socket.create_server(("127.0.0.1", 0)) as listener,
+            booter.machine(disk, firmware, console, lines.append) as booted,
+        ):
+            machine = booted.machine
+            port = listener.getsockname()[1]
+            assert (
+                said(machine, "test -d /sys/firmware/efi && echo uefi || echo bios")
+            ) == firmware
+            assert refused(machine, f"timeout 5 bash -c '</dev/tcp/10.0.2.2/{port}'")
+            script = Script(
+                text="cat; echo $WORD; exit 3", stdin=b"in ", environment={"WORD": "a'b c"}
+            )
+            result = machine.run(script)
+            assert (result.exit_status, result.stdout) == (3, b"in a'b c\n")
+            assert machine.run(Script(text="sleep 98", timeout_seconds=1)).has_timed_out
+            assert refused(machine, "cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep 'slee[p] 98'")
+            suite = ConfinedSuite(RUNNER, tmp_path / "suite")
+            report = suite.run([tests_folder], Stage.MACHINE, machine, None).report
+            assert [r.outcome for r in report.results] == ["passed"], report
+            with pytest.raises(MachineLost):
+                machine.run(Script(text="systemctl poweroff --force --force", timeout_seconds=60))
+        assert any("Linux version" in line for line in lines)
+        assert "login:" in console.read_text(errors="replace")
+        assert hashlib.file_digest(disk.open("rb"), "sha256").digest() == before
+        assert traces(tmp_path.name) == []
+        assert list((tmp_path / "w").iterdir()) == []
+
+    def test_boot_when_there_is_nothing_to_boot_then_it_fails_with_the_console(
+        self, tmp_path: Path
+    ) -> None:
+        empty = tmp_path / "empty.raw"
+        empty.touch()
+        os.truncate(empty, 1 << 20)
+        machines = _machines(tmp_path, BootLimits(login_seconds=4.0))
+        with (
+            pytest.raises(BootFailed, match=r"through BIOS under .* within 4 s"),
+            machines.boot(empty, Firmware.BIOS, tmp_path / "console.log", None),
+        ):
+            pytest.fail("it came up")
+        assert traces(tmp_path.name) == []
+
+    def test_boot_when_we_are_killed_then_no_machine_stays(
+        self, disk: Path, tmp_path: Path
+    ) -> None:
+        folder = tmp_path / f"killed-{os.getpid()}"
+        console = folder / "console.log"
+        machines = _machines(folder)
+        kill_in_the_middle(
+            lambda: machines.boot(disk, Firmware.BIOS, console, None),
+            folder.name,
+            lambda: console.exists() and console.stat().st_size > 0,
+        )
