@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from imagebuilder.services.authoring import Authoring
     from imagebuilder.services.cataloguing import Cataloguing
     from imagebuilder.services.diagnosing import Diagnosing
-    from imagebuilder.services.pipelines.journey import BuildImage
+    from imagebuilder.services.pipelines.journey import BuildImage, Workers
     from imagebuilder.services.pipelines.planning import Planning
     from imagebuilder.services.sweeping import Sweeping
 
@@ -84,42 +84,43 @@ class Application:
     @cached_property
     def building(self) -> "BuildImage":
         """Builds images."""
+        from imagebuilder.services.building.stacking import Stacking
+        from imagebuilder.services.pipelines.journey import BuildImage, Desk
+
+        desk = Desk(
+            authoring=self.authoring,
+            planning=self.planning,
+            stacking=Stacking(self._layers, self.blobs, self.clock),
+            cataloguing=self.cataloguing,
+            sweeping=self.sweeping,
+            layers=self._layers,
+            blobs=self.blobs,
+            sources=self._sources,
+            runs=self.runs,
+            run_files=self.run_files,
+            locks=self._locks,
+            clock=self.clock,
+            ids=self._ids,
+        )
+        return BuildImage(desk, self._workers, process=f"process {os.getpid()}")
+
+    def _workers(self) -> "Workers":
         from imagebuilder.adapters.local.booting import LocalBooter
         from imagebuilder.adapters.local.container import Containers
         from imagebuilder.adapters.local.disk import LocalDisks
         from imagebuilder.adapters.local.roots import LocalWorkshop, Places
         from imagebuilder.adapters.testinfra.suite import ConfinedSuite
-        from imagebuilder.services.building.stacking import Stacking
-        from imagebuilder.services.pipelines.journey import BuildImage, Workers
+        from imagebuilder.services.pipelines.journey import Workers
 
         work, cache = self._home / "work", self._home / "cache"
-        return BuildImage(
-            Workers(
-                authoring=self.authoring,
-                planning=self.planning,
-                stacking=Stacking(self._layers, self.blobs, self.clock),
-                cataloguing=self.cataloguing,
-                sweeping=self.sweeping,
-                workshop=LocalWorkshop(
-                    self.commands,
-                    self.clock,
-                    self._layers,
-                    Places(work=work, cache=cache),
-                    self.settings.credentials,
-                ),
-                layers=self._layers,
-                disks=LocalDisks(self.commands, self.clock, work, self._home / "disks"),
-                tests=ConfinedSuite(self.commands, work),
-                booter=LocalBooter(Containers(self.commands, self.clock, work), self.machines),
-                blobs=self.blobs,
-                sources=self._sources,
-                runs=self.runs,
-                run_files=self.run_files,
-                locks=self._locks,
-                clock=self.clock,
-                ids=self._ids,
+        places = Places(work=work, cache=cache)
+        return Workers(
+            workshop=LocalWorkshop(
+                self.commands, self.clock, self._layers, places, self.settings.credentials
             ),
-            process=f"process {os.getpid()}",
+            disks=LocalDisks(self.commands, self.clock, work, self._home / "disks"),
+            tests=ConfinedSuite(self.commands, work),
+            booter=LocalBooter(Containers(self.commands, self.clock, work), self.machines),
         )
 
     @cached_property

@@ -7,7 +7,6 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -22,6 +21,7 @@ _KNOBS = (
     "security_mirror",
     "components",
     "test_postgres",
+    "traceback",
 )
 
 
@@ -32,6 +32,8 @@ class SettingUnknown(InvalidInput):
 
     def __init__(self, name: str, where: str) -> None:
         """Name it, where it stands and what may be meant."""
+        from difflib import get_close_matches  # noqa: PLC0415 - only a mistake needs it
+
         near = get_close_matches(name, _KNOBS, n=1)
         super().__init__(
             f"{where} sets {name}, which is no setting.",
@@ -95,6 +97,14 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         component_folders=tuple(map(Path, filter(None, knobs.get("components", "").split(":")))),
         credentials=credentials,
     )
+
+
+def wants_traceback() -> bool:
+    """Whether a fault of our own is to be shown with where in the program it happened.
+
+    It is asked when something is wrong already, so that nothing may be wrong with the answer.
+    """
+    return os.environ.get(f"{_PREFIX}TRACEBACK", "") not in ("", "0")
 
 
 def _default_home(environment: Mapping[str, str]) -> Path:

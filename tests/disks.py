@@ -1,8 +1,8 @@
-"""Disks of small roots for tests: made by the real tools, in user space, in a fraction of a second."""
+"""Disks of small roots for tests: made by the real tools, in user space, within a second."""
 
 import re
 import subprocess
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from imagebuilder.adapters.local.disk import LocalDisks
 from imagebuilder.adapters.local.manifest import scan
@@ -18,7 +18,7 @@ EPOCH = 1_700_000_000
 SIZE_BYTES = 160 * MIB
 
 
-def output_of(*argv: str | Path) -> str:
+def output_of(*argv: str | PurePath) -> str:
     """Run a program of the machine to its good end and give what it printed."""
     path = "/usr/sbin:/usr/bin:/sbin:/bin"
     return subprocess.run(
@@ -60,8 +60,8 @@ def a_request(
 class ReadBack:
     """The root file system of a raw disk, looked at with debugfs."""
 
-    def __init__(self, raw: Path, firmware: tuple[Firmware, ...] = (Firmware.BIOS,)) -> None:
-        layout = DiskLayout.for_firmware(raw.stat().st_size, firmware)
+    def __init__(self, raw: PurePath, firmware: tuple[Firmware, ...] = (Firmware.BIOS,)) -> None:
+        layout = DiskLayout.for_firmware(Path(raw).stat().st_size, firmware)
         self.place = f"{raw}?offset={layout.root.start_bytes}"
 
     def ask(self, question: str) -> str:

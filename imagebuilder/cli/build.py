@@ -12,7 +12,7 @@ from imagebuilder.domain.errors import InvalidInput
 
 if TYPE_CHECKING:
     from imagebuilder.services.pipelines.journey import BuildResult
-    from imagebuilder.services.pipelines.planning import BuildRequest, Preparation
+    from imagebuilder.services.pipelines.planning import BuildRequest
 
 
 class SettingMalformed(InvalidInput):

@@ -1,4 +1,4 @@
-"""What a command prints: data on stdout, everything else on stderr, errors with what, why and hint."""
+"""What a command prints: data on stdout, the rest on stderr, errors with what, why and hint."""
 
 import json
 import os
@@ -19,7 +19,13 @@ from imagebuilder.domain.errors import (
 from imagebuilder.domain.run import RunInterrupted
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from rich.console import Console
+
+    from imagebuilder.documents.problems import Problem
+
+# ruff: noqa: PLC0415 - rich and what only errors need are not imported, for the start-up time
 
 EXIT_STATUS: Mapping[type[ImageBuilderError], int] = {
     InvalidInput: 2,
@@ -34,7 +40,7 @@ EXIT_STATUS: Mapping[type[ImageBuilderError], int] = {
 _INTERRUPTED_STATUS = 130
 """Source: POSIX shells: 128 and the number of SIGINT."""
 
-Json: TypeAlias = str | int | float | bool | None | Sequence["Json"] | Mapping[str, "Json"]
+Json: TypeAlias = str | int | float | bool | Sequence["Json"] | Mapping[str, "Json"] | None
 
 
 def print_json(value: Json) -> None:
@@ -42,24 +48,48 @@ def print_json(value: Json) -> None:
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
+def print_lines(*lines: str) -> None:
+    """Write lines to stdout; nothing in them can steer a terminal."""
+    sys.stdout.writelines(f"{printable(line)}\n" for line in lines)
+
+
+def note(text: str) -> None:
+    """Write what is not data, such as a warning, to stderr."""
+    sys.stderr.write(f"{printable(text)}\n")
+
+
+def printable(text: str) -> str:
+    """Give foreign text with a question mark for every control character but tab and line end."""
+    return "".join(c if c.isprintable() or c in "\t\n " else "?" for c in text)
+
+
+def moment_text(moment: "datetime | None") -> str:
+    """Write a moment for people, in UTC; nothing when there is none."""
+    return "" if moment is None else f"{moment:%Y-%m-%d %H:%M:%SZ}"
+
+
 def console(*, is_error: bool = False) -> "Console":
     """Give a terminal that colours only when it is one."""
-    from rich.console import Console  # noqa: PLC0415 - a tenth of the start-up time
+    from rich.console import Console
 
     return Console(stderr=is_error, highlight=False, soft_wrap=True)
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Write rows under headings, in columns on a terminal and separated by tabs in a pipe."""
+    """Write rows under headings: columns as wide as the terminal allows, or tabs in a pipe."""
     if not sys.stdout.isatty():
         for row in rows:
-            sys.stdout.write("\t".join(row) + "\n")
+            cells = (" ".join(printable(cell).split()) for cell in row)
+            sys.stdout.write("\t".join(cells) + "\n")
         return
-    from rich.table import Table  # noqa: PLC0415 - a tenth of the start-up time
+    from rich.table import Table
+    from rich.text import Text
 
     table = Table(*headings, box=None, header_style="bold", pad_edge=False)
+    for column in table.columns:
+        column.overflow = "fold"
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(Text(printable(cell)) for cell in row))
     console().print(table, soft_wrap=False)
 
 
@@ -73,6 +103,8 @@ def told_errors(*, as_json: bool = False) -> Iterator[None]:
     """Turn errors into a message on stderr and the exit status of their family."""
     try:
         yield
+        # Here and not when the interpreter ends, where nobody could catch that the reader left.
+        sys.stdout.flush()
     except ImageBuilderError as error:
         tell(error, as_json=as_json)
         raise SystemExit(exit_status_of(error)) from error
@@ -82,29 +114,76 @@ def told_errors(*, as_json: bool = False) -> Iterator[None]:
     except BrokenPipeError as closed:
         _stop_writing()
         raise SystemExit(0) from closed
+    except Exception as error:
+        _tell_our_fault(error, as_json=as_json)
+        raise SystemExit(EXIT_STATUS[Broken]) from error
 
 
 def tell(error: ImageBuilderError, *, as_json: bool) -> None:
     """Write an error for a person, or as JSON, to stderr."""
     if as_json:
-        fields = {
-            "code": error.code,
-            "message": error.message,
-            "context": error.context,
-            "hint": error.hint,
-            "origin": str(error.origin) if error.origin else None,
-        }
-        sys.stderr.write(json.dumps({"error": fields}, ensure_ascii=False) + "\n")
+        _write_json_error(error)
         return
     shown = console(is_error=True)
     place = f"{error.origin}: " if error.origin else ""
     shown.print(f"[bold red]error[/] [dim]({error.code})[/]: ", end="")
-    shown.print(f"{place}{error.message}", markup=False)
+    shown.print(printable(f"{place}{error.message}"), markup=False)
     for line in error.context.splitlines():
-        shown.print(f"  {line}", markup=False)
+        shown.print(printable(f"  {line}"), markup=False)
     if error.hint:
         shown.print("[bold]hint[/]: ", end="")
-        shown.print(error.hint, markup=False)
+        shown.print(printable(error.hint), markup=False)
+
+
+def problem_json(problem: "Problem", *, severity: str) -> dict[str, Json]:
+    """Give a problem of a document as JSON."""
+    return {
+        "severity": severity,
+        "file": problem.origin.document,
+        "line": problem.origin.line,
+        "column": problem.origin.column,
+        "message": problem.message,
+        "hint": problem.hint,
+    }
+
+
+def _write_json_error(error: ImageBuilderError) -> None:
+    from imagebuilder.documents.problems import InvalidDocument
+
+    fields: dict[str, Json] = {
+        "code": error.code,
+        "message": error.message,
+        "context": error.context,
+        "hint": error.hint,
+        "origin": str(error.origin) if error.origin else None,
+    }
+    if isinstance(error, InvalidDocument):
+        fields["problems"] = [problem_json(p, severity="error") for p in error.problems]
+    sys.stderr.write(json.dumps({"error": fields}, ensure_ascii=False) + "\n")
+
+
+class Unexpected(Broken):
+    """Something went wrong that nobody thought of."""
+
+    code = "unexpected"
+
+    def __init__(self, error: Exception) -> None:
+        """Say what Python said, and how to report it."""
+        super().__init__(
+            "imagebuilder itself failed; this is not your fault.",
+            context=f"{type(error).__name__}: {error}",
+            hint="Please report it, with what IMAGEBUILDER_TRACEBACK=1 and the same command print.",
+        )
+
+
+def _tell_our_fault(error: Exception, *, as_json: bool) -> None:
+    from imagebuilder.settings import wants_traceback
+
+    if wants_traceback():
+        from traceback import format_exception
+
+        sys.stderr.writelines(format_exception(error))
+    tell(Unexpected(error), as_json=as_json)
 
 
 def _stop_writing() -> None:

@@ -3,12 +3,14 @@
 import json
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
-from imagebuilder.cli.output import console
+from imagebuilder.cli.output import console, printable
 from imagebuilder.domain.run import StepState
-from imagebuilder.domain.units import duration_text
+from imagebuilder.domain.units import MIB, duration_text
 from imagebuilder.ports.progress import Progress
 
 if TYPE_CHECKING:
@@ -49,6 +51,34 @@ def display(*, as_json: bool, is_quiet: bool) -> Display:
     if is_quiet:
         return Silence()
     return LiveDisplay() if sys.stderr.isatty() else PlainLines()
+
+
+_LARGE_BYTES = 64 * MIB
+
+
+@contextmanager
+def copying(what: str, total_bytes: int) -> Iterator[Callable[[int], None] | None]:
+    """Show how far a copy is, when it is a large one and somebody watches.
+
+    It gives what is to be told of bytes that came along, or None when nothing is shown.
+    """
+    if total_bytes < _LARGE_BYTES or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.progress import (  # noqa: PLC0415 - only a terminal needs it
+        BarColumn,
+        DownloadColumn,
+        TextColumn,
+        TransferSpeedColumn,
+    )
+    from rich.progress import Progress as Bar  # noqa: PLC0415 - the same
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(binary_units=True))
+    with Bar(
+        *columns, TransferSpeedColumn(), console=console(is_error=True), transient=True
+    ) as bar:
+        task = bar.add_task(what, total=total_bytes)
+        yield lambda count: bar.advance(task, count)
 
 
 class Silence:
@@ -166,7 +196,7 @@ class LiveDisplay(_Timed):
 
     def line(self, text: str) -> None:
         """Show the line below the step, with the few before it."""
-        self._tail = [*self._tail, text][-_TAIL_LINES:]
+        self._tail = [*self._tail, printable(text.expandtabs())][-_TAIL_LINES:]
 
     def step_ended(self, state: StepState, detail: str = "") -> None:
         """Leave one line for the step; what a failed one said last stays on the screen."""

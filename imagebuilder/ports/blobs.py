@@ -3,7 +3,7 @@
 Every adapter must keep: a blob appears whole or not at all; putting the same bytes twice is the same as once.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import PurePath
 from typing import Protocol
 
@@ -42,6 +42,17 @@ class BlobStore(Protocol):
         """Read all of a blob. Raises: BlobMissing; DigestMismatch: it is damaged."""
         ...
 
+    def copy_to(
+        self, digest: Digest, target: PurePath, on_bytes: Callable[[int], None] | None = None
+    ) -> None:
+        """Write a blob to a file outside, with holes for zeros; target appears whole or not at all.
+
+        It replaces what target was; on_bytes is told how many bytes came along, again and again.
+
+        Raises: BlobMissing; DigestMismatch: it is damaged; CopyFailed: target cannot be written.
+        """
+        ...
+
     def digests(self) -> Iterator[Digest]:
         """Give every blob there is."""
         ...
@@ -72,4 +83,18 @@ class BlobStoreFailed(Unavailable):
             f"{what}.",
             context=reason,
             hint="Check the free space and the permissions of the folder IMAGEBUILDER_HOME names.",
+        )
+
+
+class CopyFailed(Unavailable):
+    """A blob cannot be written to where it was asked for."""
+
+    code = "copy-failed"
+
+    def __init__(self, target: PurePath, reason: str) -> None:
+        """Name the file and what the system said."""
+        super().__init__(
+            f"{target} cannot be written.",
+            context=reason,
+            hint=f"Check that {target.parent} is there, its permissions and its free space.",
         )

@@ -96,6 +96,14 @@ class CommandRunner(Protocol):
         """
         ...
 
+    def attach(self, command: Command) -> int:
+        """Run on our own terminal until it ends and give its exit status, negative when killed.
+
+        It has our standard input and output; limits on time and output do not hold. The terminal
+        is afterwards as it was before. Raises: ProgramMissing: there is no such program.
+        """
+        ...
+
 
 class ProgramMissing(Unavailable):
     """A program of the machine that we need is not installed."""

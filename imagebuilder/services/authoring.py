@@ -117,7 +117,7 @@ def _chosen(use: ComponentUse, glimpses: Sequence[_Glimpse]) -> _Glimpse:
     asked = f"{use.name}@{use.wildcard}" if use.wildcard.fixed else str(use.name)
     named = [glimpse for glimpse in glimpses if glimpse.heading.name == use.name]
     if not named:
-        names = sorted({glimpse.heading.name for glimpse in glimpses})
+        names = sorted({g.heading.name for g in glimpses if g.heading.name})
         near = nearest(str(use.name), names)
         raise ComponentNotFound(asked, near=near, known=names, origin=use.origin)
     versions = {g.heading.version for g in named if g.heading.version is not None}

@@ -32,10 +32,10 @@ ComponentTests: TypeAlias = Callable[[Machine], tuple[TestResult, ...]]
 class Examination:
     """What to validate, and how thoroughly.
 
-    `offline` is a sandbox over the root without a network; `container_root` gives a root
-    folder that a boot may write to. `disk` is None when no disk is made. Consoles are written into `consoles`.
-    One boot proves the boot loader's configuration and the system; `boots_every_firmware` proves
-    each way into it. `hint` says how to look inside.
+    `offline` is a sandbox over the root without a network; `container_root` gives a root folder
+    that a boot may write to. `disk` is None when no disk is made. The consoles are written into
+    the folder `consoles`. One boot proves the boot loader's configuration and the system;
+    `boots_every_firmware` proves each way into it. `hint` says how to look inside.
     """
 
     image: str

@@ -3,11 +3,11 @@
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePath
 
 from imagebuilder.domain.digest import Digest, DigestMismatch
-from imagebuilder.ports.blobs import BlobMissing
+from imagebuilder.ports.blobs import BlobMissing, CopyFailed
 
 
 class FakeBlobStore:
@@ -63,6 +63,18 @@ class FakeBlobStore:
         found = Digest.of_bytes(self.contents[digest])
         if found != digest:
             raise DigestMismatch("A blob", expected=digest, found=found, hint="Make it again.")
+
+    def copy_to(
+        self, digest: Digest, target: PurePath, on_bytes: Callable[[int], None] | None = None
+    ) -> None:
+        """Write a sound blob to a file."""
+        self.verify(digest)
+        try:
+            Path(target).write_bytes(self.contents[digest])
+        except OSError as error:
+            raise CopyFailed(target, str(error)) from error
+        if on_bytes is not None:
+            on_bytes(len(self.contents[digest]))
 
     def digests(self) -> Iterator[Digest]:
         """Give every blob there is."""

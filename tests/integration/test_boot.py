@@ -124,6 +124,11 @@ def refused(machine: Machine, text: str) -> bool:
     return machine.run(Script(text=text, timeout_seconds=60)).exit_status != 0
 
 
+def digest_of_file(file: Path) -> bytes:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").digest()
+
+
 def traces(mark: str) -> list[str]:
     """Give what is left of a boot whose folder has mark in its name."""
     found = [line for line in Path("/proc/mounts").read_text().splitlines() if mark in line]
@@ -265,7 +270,7 @@ class TestMachine:
         tests_folder: Path,
         tmp_path: Path,
     ) -> None:
-        before = hashlib.file_digest(disk.open("rb"), "sha256").digest()
+        before = digest_of_file(disk)
         booter = LocalBooter(Containers(RUNNER, SystemClock(), tmp_path / "w"), machines)
         lines: list[str] = []
         console = tmp_path / "console.log"
@@ -293,7 +298,7 @@ class TestMachine:
                 machine.run(Script(text="systemctl poweroff --force --force", timeout_seconds=60))
         assert any("Linux version" in line for line in lines)
         assert "login:" in console.read_text(errors="replace")
-        assert hashlib.file_digest(disk.open("rb"), "sha256").digest() == before
+        assert digest_of_file(disk) == before
         assert traces(tmp_path.name) == []
         assert list((tmp_path / "w").iterdir()) == []
 

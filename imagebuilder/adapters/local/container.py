@@ -85,7 +85,8 @@ class ContainerMachine:
         return result
 
     def _require_alive(self) -> None:
-        if self._container.poll() is not None or not Path(f"/proc/{self._leader}").exists():
+        # A process that ends loses its namespaces before it ends those inside, which we see first.
+        if self._container.poll() is not None or not _is_alive(self._leader):
             raise MachineLost("container", _last_lines(self._container.output()))
 
 
@@ -207,6 +208,13 @@ def _leader_of(starter: int) -> int | None:
             except OSError:
                 continue
     return None
+
+
+def _is_alive(leader: int) -> bool:
+    try:
+        return bool(Path(f"/proc/{leader}/ns/pid").readlink())
+    except OSError:
+        return False
 
 
 def _children(process_id: int) -> list[int]:

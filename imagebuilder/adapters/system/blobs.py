@@ -9,15 +9,16 @@ import fcntl
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath
 
 from imagebuilder.domain.digest import Digest, DigestMismatch
-from imagebuilder.ports.blobs import BlobMissing, BlobStoreFailed
+from imagebuilder.ports.blobs import BlobMissing, BlobStoreFailed, CopyFailed
 
 _READ_ONLY = 0o444
-_CHUNK_BYTES = 1024 * 1024
+_CHUNK_BYTES = 256 * 1024
+_ZEROS = bytes(_CHUNK_BYTES)
 
 
 class FileBlobStore:
@@ -88,6 +89,27 @@ class FileBlobStore:
         with _translated(f"The stored file {digest.short} cannot be read"):
             found = _digest_of(file)
         _compare(digest, found, file)
+
+    def copy_to(
+        self, digest: Digest, target: PurePath, on_bytes: Callable[[int], None] | None = None
+    ) -> None:
+        """Write a blob to a file outside, with holes for zeros; target appears whole or not at all.
+
+        Raises: BlobMissing; DigestMismatch: it is damaged; CopyFailed: target cannot be written.
+        """
+        source, final = self._existing(digest), Path(target)
+        partial = final.with_name(f".{final.name}.{os.getpid()}.part")
+        try:
+            partial.touch(exist_ok=False)
+            found = _copied(source, partial, on_bytes)
+            _compare(digest, found, source)
+            _flush(partial)
+            partial.replace(final)
+        except OSError as error:
+            raise CopyFailed(target, str(error)) from error
+        finally:
+            with suppress(OSError):  # what was said before is what the person should read
+                partial.unlink(missing_ok=True)
 
     def digests(self) -> Iterator[Digest]:
         """Give every blob there is, sorted."""
@@ -161,16 +183,18 @@ def _digest_of(file: Path) -> Digest:
         return Digest(hashlib.file_digest(opened, "sha256").hexdigest())
 
 
-def _copied(source: Path, target: Path) -> Digest:
+def _copied(source: Path, target: Path, on_bytes: Callable[[int], None] | None = None) -> Digest:
     """Copy bytes, leaving holes where they are zero, and give the digest of what was copied."""
     hasher = hashlib.sha256()
     with source.open("rb") as reading, target.open("r+b") as writing:
         while chunk := reading.read(_CHUNK_BYTES):
             hasher.update(chunk)
-            if any(chunk):
-                writing.write(chunk)
-            else:
+            if chunk == _ZEROS[: len(chunk)]:
                 writing.seek(len(chunk), os.SEEK_CUR)
+            else:
+                writing.write(chunk)
+            if on_bytes is not None:
+                on_bytes(len(chunk))
         writing.truncate()
     return Digest(hasher.hexdigest())
 

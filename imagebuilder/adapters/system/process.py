@@ -12,6 +12,8 @@ import selectors
 import shutil
 import signal
 import subprocess
+import sys
+import termios
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -100,6 +102,33 @@ class SystemCommandRunner:
             finally:
                 child.kill_group()
                 reader.join()
+
+    def attach(self, command: Command) -> int:
+        """Run on our own terminal until it ends and give its exit status, negative when killed.
+
+        Raises: ProgramMissing; ProgramNotStarted.
+        """
+        environment = dict(command.environment or _MINIMAL_ENVIRONMENT)
+        argv = self._wrapped(command, environment)
+        with _terminal_kept():
+            try:
+                # It stays in our process group: only that may read from the terminal.
+                process = subprocess.Popen(argv, cwd=command.folder, env=environment)
+            except (OSError, ValueError) as error:
+                raise ProgramNotStarted(command.argv[0], str(error)) from error
+            try:
+                return process.wait()
+            finally:
+                self._ended(process)
+
+    def _ended(self, process: subprocess.Popen[bytes]) -> None:
+        """See that a program has ended: asked to, then killed."""
+        process.terminate()
+        try:
+            process.wait(self._grace_seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
     @contextmanager
     def _child(self, command: Command, *, stderr: int) -> Iterator["_Child"]:
@@ -328,6 +357,19 @@ class _Attendance:
             while taken < _LARGEST_REST_BYTES and (chunk := os.read(fd, _CHUNK_BYTES)):
                 self._pipes[fd].add(chunk)
                 taken += len(chunk)
+
+
+@contextmanager
+def _terminal_kept() -> Iterator[None]:
+    """Put the terminal back as it is now: a program that is killed cannot do it itself."""
+    if not sys.stdin.isatty():
+        yield
+        return
+    before = termios.tcgetattr(sys.stdin)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
 
 
 def _open_children(pid: int) -> list[int]:

@@ -1,6 +1,6 @@
 """BuildImage: the whole journey. Nothing is recorded that was not booted and tested."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import PurePath
@@ -71,19 +71,15 @@ class BuildResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Workers:
-    """Everything a build works with."""
+class Desk:
+    """What decides whether to build, and keeps the records."""
 
     authoring: Authoring
     planning: Planning
     stacking: Stacking
     cataloguing: Cataloguing
     sweeping: Sweeping
-    workshop: Workshop
     layers: LayerStore
-    disks: DiskBuilder
-    tests: TestRunner
-    booter: Booter
     blobs: BlobStore
     sources: PackageSources
     runs: RunStore
@@ -93,12 +89,23 @@ class Workers:
     ids: IdSource
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workers:
+    """What is needed only when there is something to build."""
+
+    workshop: Workshop
+    disks: DiskBuilder
+    tests: TestRunner
+    booter: Booter
+
+
 class BuildImage:
     """Builds an image from a recipe's path, its missing parents first."""
 
-    def __init__(self, workers: Workers, process: str) -> None:
-        """Build with workers; process says to others who is building."""
-        self._with = workers
+    def __init__(self, desk: Desk, workers: Callable[[], Workers], process: str) -> None:
+        """Get workers when there is something to build; process says to others who is building."""
+        self._with = desk
+        self._workers = workers
         self._process = process
 
     def build(self, request: BuildRequest, watcher: Progress) -> BuildResult:
@@ -140,9 +147,24 @@ class BuildImage:
                     self._with.clock,
                 )
                 with _failing_step(progress):
-                    return run.ended(
-                        _Build(self._with, prepared, request, progress, run.run).result()
-                    )
+                    return run.ended(self._result(prepared, request, progress, run.run))
+
+    def _result(
+        self,
+        prepared: Preparation,
+        request: BuildRequest,
+        progress: RecordedProgress,
+        run: Run,
+    ) -> BuildResult:
+        """Build unless nothing changed."""
+        if prepared.is_unchanged and not request.until_artifact:
+            return BuildResult(
+                run_id=run.id,
+                version=prepared.before,
+                is_unchanged=True,
+                warnings=prepared.warnings,
+            )
+        return _Build(self._with, self._workers(), prepared, request, progress, run).result()
 
     def _build_missing_parent(
         self,
@@ -219,30 +241,25 @@ class _Build:
 
     def __init__(
         self,
+        desk: Desk,
         workers: Workers,
         prepared: Preparation,
         request: BuildRequest,
         progress: RecordedProgress,
         run: Run,
     ) -> None:
-        self._with = workers
+        self._with = desk
+        self._workers = workers
         self._prepared = prepared
         self._request = request
         self._progress = progress
         self._run = run
 
     def result(self) -> BuildResult:
-        """Build unless nothing changed."""
+        """Build, validate and record, or end with the files."""
         prepared = self._prepared
-        if prepared.is_unchanged and not self._request.until_artifact:
-            return BuildResult(
-                run_id=self._run.id,
-                version=prepared.before,
-                is_unchanged=True,
-                warnings=prepared.warnings,
-            )
         with ExitStack() as held:
-            roots = held.enter_context(self._with.workshop.opened(prepared.archives))
+            roots = held.enter_context(self._workers.workshop.opened(prepared.archives))
             stack = self._with.stacking.stack(self._stack_request(), roots, self._progress)
             disk = self._disk(stack, roots, held)
             artifacts = self._artifacts(stack, disk, roots)
@@ -252,7 +269,7 @@ class _Build:
             reports = self._validated(stack, disk, roots)
             version = self._recorded(stack, disk, artifacts, packages, reports)
             if disk is not None:
-                self._with.disks.remember(stack.plan.image, disk)
+                self._workers.disks.remember(stack.plan.image, disk)
         return BuildResult(
             run_id=self._run.id,
             version=version,
@@ -279,7 +296,7 @@ class _Build:
         self._progress.step_started("disk")
         root = held.enter_context(roots.scratch(stack.layers))
         disk = held.enter_context(
-            self._with.disks.assemble(
+            self._workers.disks.assemble(
                 DiskRequest(
                     name=stack.plan.image,
                     root=root.path,
@@ -321,9 +338,9 @@ class _Build:
             self._progress.step_started(f"artifact {format_}")
             with roots.scratch(stack.layers) as root:
                 file = (
-                    self._with.disks.archive(root.path, stack.plan.source_date_epoch)
+                    self._workers.disks.archive(root.path, stack.plan.source_date_epoch)
                     if disk is None
-                    else self._with.disks.package(disk, root.path, format_)
+                    else self._workers.disks.package(disk, root.path, format_)
                 )
             digest = self._with.blobs.adopt(file)
             size_bytes = self._with.blobs.size_bytes(digest)
@@ -376,7 +393,7 @@ class _Build:
             layer.component and layer.component.steps(PhaseName.TEST) for layer in stack.plan.layers
         )
         validating = Validating(
-            self._with.tests, self._with.booter, self._with.blobs, self._progress
+            self._workers.tests, self._workers.booter, self._with.blobs, self._progress
         )
         with roots.scratch(stack.layers) as offline:
             examination = Examination(

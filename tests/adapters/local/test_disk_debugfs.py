@@ -1,3 +1,6 @@
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from imagebuilder.adapters.local.debugfs import (
@@ -12,7 +15,7 @@ from tests.fakes.process import FakeCommandRunner, a_result
 BANNER = b"debugfs 1.47.0 (5-Feb-2023)\n"
 
 
-def a_debugfs(tmp_path, **result):
+def a_debugfs(tmp_path: Path, **result: Any) -> Debugfs:
     runner = FakeCommandRunner({"debugfs": a_result(**result)})
     return Debugfs(runner, Place(raw=tmp_path / "disk.raw", offset_bytes=1024), {"LC_ALL": "C"})
 
@@ -27,21 +30,21 @@ def a_debugfs(tmp_path, **result):
         ("/<12>", b'"/<12>"'),
     ],
 )
-def test_quoted_name_is_written_as_debugfs_reads_it(name, said):
+def test_quoted_name_is_written_as_debugfs_reads_it(name: str, said: bytes) -> None:
     assert quoted(name) == said
 
 
 @pytest.mark.parametrize("name", ["/new\nline", "/return\r", "/" + "x" * 5000])
-def test_quoted_name_that_no_line_can_hold_is_refused(name):
+def test_quoted_name_that_no_line_can_hold_is_refused(name: str) -> None:
     with pytest.raises(Unspeakable):
         quoted(name)
 
 
-def test_apply_when_debugfs_says_only_its_name_is_good(tmp_path):
+def test_apply_when_debugfs_says_only_its_name_is_good(tmp_path: Path) -> None:
     a_debugfs(tmp_path, stderr=BANNER).apply([b"rm /a"])
 
 
-def test_apply_when_debugfs_complains_and_exits_with_0_fails_with_its_words(tmp_path):
+def test_apply_when_debugfs_complains_and_exits_with_0_fails_with_its_words(tmp_path: Path) -> None:
     complaint = b"rm: File not found by ext2_lookup while trying to resolve filename\n"
 
     with pytest.raises(FileSystemEditFailed) as caught:
@@ -50,11 +53,11 @@ def test_apply_when_debugfs_complains_and_exits_with_0_fails_with_its_words(tmp_
     assert "File not found" in caught.value.context
 
 
-def test_apply_of_nothing_runs_nothing(tmp_path):
+def test_apply_of_nothing_runs_nothing(tmp_path: Path) -> None:
     Debugfs(FakeCommandRunner(), Place(raw=tmp_path / "x", offset_bytes=0), {}).apply([])
 
 
-def test_listing_with_unusual_names_is_read_name_by_name(tmp_path):
+def test_listing_with_unusual_names_is_read_name_by_name(tmp_path: Path) -> None:
     printed = (
         b'debugfs: ls -p "/"\n'
         b"/2/040755/0/0/.//\n/2/040755/0/0/..//\n/0/000000/0/0//0/\n"

@@ -1,6 +1,7 @@
 import json
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +13,7 @@ from imagebuilder.domain.units import GIB
 BOTH = (Firmware.BIOS, Firmware.UEFI)
 
 
-def a_disk(path, layout, identity):
+def a_disk(path: Path, layout: DiskLayout, identity: DiskIdentity) -> Path:
     table = partition_table(layout, identity)
     with path.open("wb") as disk:
         disk.truncate(layout.size_bytes)
@@ -23,7 +24,7 @@ def a_disk(path, layout, identity):
 
 
 @pytest.mark.skipif(shutil.which("sfdisk", path="/usr/sbin:/sbin") is None, reason="no sfdisk")
-def test_table_is_read_by_sfdisk_as_it_was_meant(tmp_path):
+def test_table_is_read_by_sfdisk_as_it_was_meant(tmp_path: Path) -> None:
     layout = DiskLayout.for_firmware(4 * GIB, BOTH)
     identity = DiskIdentity.of("web")
     disk = a_disk(tmp_path / "disk", layout, identity)
@@ -46,7 +47,7 @@ def test_table_is_read_by_sfdisk_as_it_was_meant(tmp_path):
     assert verified.stderr == ""
 
 
-def test_table_names_its_partitions_and_protects_the_disk_from_old_tools():
+def test_table_names_its_partitions_and_protects_the_disk_from_old_tools() -> None:
     table = partition_table(DiskLayout.for_firmware(GIB, BOTH), DiskIdentity.of("web"))
 
     assert table.front[510:512] == b"\x55\xaa"
@@ -54,7 +55,7 @@ def test_table_names_its_partitions_and_protects_the_disk_from_old_tools():
     assert PartitionRole.ROOT.value.encode("utf-16-le") in table.front
 
 
-def test_tables_of_two_names_differ():
+def test_tables_of_two_names_differ() -> None:
     layout = DiskLayout.for_firmware(GIB, BOTH)
 
     one, other = (partition_table(layout, DiskIdentity.of(name)) for name in ("a", "b"))

@@ -367,7 +367,7 @@ class TestEscapes:
         self.escape(
             tmp_path,
             "writable = [d for d, _, _ in os.walk('/')\n"
-            "            if not d.startswith(('/proc', '/dev', '/tmp')) and os.access(d, os.W_OK)]\n"
+            "  if not d.startswith(('/proc', '/dev', '/tmp')) and os.access(d, os.W_OK)]\n"
             "assert writable == []\n"
             "assert os.statvfs('/tmp').f_blocks * os.statvfs('/tmp').f_frsize <= 1 << 28",
         )

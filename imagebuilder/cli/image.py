@@ -1,0 +1,123 @@
+"""`imagebuilder image`."""
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from imagebuilder.cli import image_boot, image_export
+from imagebuilder.cli.options import (
+    AsJson,
+    ImageArgument,
+    LaterReferenceArgument,
+    ReferenceArgument,
+)
+from imagebuilder.cli.output import moment_text, print_json, print_table, told_errors
+from imagebuilder.domain.units import size_text
+
+if TYPE_CHECKING:
+    from imagebuilder.domain.image import ImageVersion
+    from imagebuilder.services.cataloguing import Cataloguing
+
+app = typer.Typer(help="Images: the versions that were built and kept.", no_args_is_help=True)
+app.command()(image_export.export)
+app.command()(image_boot.boot)
+
+# ruff: noqa: PLC0415 - what a command does not need is not imported, for the start-up time
+
+
+def _cataloguing() -> "Cataloguing":
+    from imagebuilder.bootstrap import Application
+
+    return Application().cataloguing
+
+
+@app.command("list")
+def list_(name: ImageArgument = None, *, as_json: AsJson = False) -> None:
+    """List versions by name, the last built first."""
+    with told_errors(as_json=as_json):
+        from imagebuilder.cli.image_shape import summary_json
+
+        summaries = _cataloguing().list(name)
+        if as_json:
+            print_json([summary_json(summary) for summary in summaries])
+            return
+        print_table(
+            ("VERSION", "CREATED", "PARENT", "PACKAGES", "SIZE"),
+            [
+                (
+                    s.reference,
+                    moment_text(s.created_at),
+                    s.parent_asked,
+                    str(s.package_count),
+                    size_text(s.size_bytes),
+                )
+                for s in summaries
+            ],
+        )
+
+
+@app.command()
+def show(reference: ReferenceArgument, *, as_json: AsJson = False) -> None:
+    """Show a version: where it comes from, its artifacts, layers, tests and how many packages."""
+    with told_errors(as_json=as_json):
+        from imagebuilder.cli.image_shape import version_json
+        from imagebuilder.cli.image_text import print_version
+
+        cataloguing = _cataloguing()
+        version = cataloguing.show(reference)
+        parent = _parent_reference(cataloguing, version)
+        if as_json:
+            print_json(version_json(version, parent))
+            return
+        print_version(version, parent)
+
+
+@app.command()
+def packages(reference: ReferenceArgument, *, as_json: AsJson = False) -> None:
+    """List the packages of a version."""
+    with told_errors(as_json=as_json):
+        from imagebuilder.cli.image_shape import package_json
+
+        found = _cataloguing().packages(reference)
+        if as_json:
+            print_json([package_json(package) for package in found])
+            return
+        print_table(
+            ("PACKAGE", "VERSION", "ARCHITECTURE", "SOURCE", "SOURCE VERSION"),
+            [(p.name, p.version, p.architecture, p.source, p.source_version) for p in found],
+        )
+
+
+@app.command()
+def lineage(reference: ReferenceArgument, *, as_json: AsJson = False) -> None:
+    """Draw what a version stands on and what was built on it."""
+    with told_errors(as_json=as_json):
+        from imagebuilder.cli.image_shape import lineage_json
+        from imagebuilder.cli.image_text import print_lineage
+
+        found = _cataloguing().lineage(reference)
+        if as_json:
+            print_json(lineage_json(found))
+            return
+        print_lineage(found)
+
+
+@app.command()
+def diff(
+    old: ReferenceArgument, new: LaterReferenceArgument = None, *, as_json: AsJson = False
+) -> None:
+    """Show what differs between two versions, or between one and the one before it."""
+    with told_errors(as_json=as_json):
+        from imagebuilder.cli.image_shape import diff_json
+        from imagebuilder.cli.image_text import print_diff
+
+        found = _cataloguing().diff(old, new)
+        if as_json:
+            print_json(diff_json(found))
+            return
+        print_diff(found)
+
+
+def _parent_reference(cataloguing: "Cataloguing", version: "ImageVersion") -> str | None:
+    parent = version.parent.version_id
+    return None if parent is None else cataloguing.show(parent).reference

@@ -1,0 +1,83 @@
+"""Arguments and options that several commands take, and what the shell completes them with."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from imagebuilder.domain.errors import ImageBuilderError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from imagebuilder.bootstrap import Application
+
+_FORMS = "name, name@1.x, name@1.2.3, name@1.2.3/4, or the start of an id"
+
+
+def _completed(begun: str, known: "Callable[[Application], Iterable[str]]") -> list[str]:
+    from imagebuilder.bootstrap import Application  # noqa: PLC0415 - only completion needs it
+
+    try:
+        return [word for word in known(Application()) if word.startswith(begun)]
+    except ImageBuilderError:
+        # Nobody asked for an answer yet: the command itself will say what is wrong.
+        return []
+
+
+def _images(incomplete: str) -> list[str]:
+    return _completed(incomplete, lambda a: dict.fromkeys(s.image for s in a.cataloguing.list()))
+
+
+def _references(incomplete: str) -> list[str]:
+    if "@" not in incomplete:
+        return _images(incomplete)
+    return _completed(incomplete, lambda a: (s.reference for s in a.cataloguing.list()))
+
+
+def _run_ids(incomplete: str) -> list[str]:
+    return _completed(incomplete, lambda a: (run.id for run in a.runs.newest(50)))
+
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+ImageArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[NAME]", help="Only this image.", autocompletion=_images, show_default=False
+    ),
+]
+
+ImageOption = Annotated[
+    str | None,
+    typer.Option("--image", metavar="NAME", help="Only this image.", autocompletion=_images),
+]
+
+ReferenceArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="REF",
+        help=f"The image version: {_FORMS}.",
+        autocompletion=_references,
+        show_default=False,
+    ),
+]
+
+LaterReferenceArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[NEW]",
+        help="The newer version; without it, OLD is compared with the one before it.",
+        autocompletion=_references,
+        show_default=False,
+    ),
+]
+
+RunArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN",
+        help="The run's id, or its start.",
+        autocompletion=_run_ids,
+        show_default=False,
+    ),
+]
