@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from imagebuilder.services.authoring import Authoring
     from imagebuilder.services.cataloguing import Cataloguing
     from imagebuilder.services.diagnosing import Diagnosing
-    from imagebuilder.services.pipelines.journey import BuildImage, Workers
+    from imagebuilder.services.pipelines.desk import Workers
+    from imagebuilder.services.pipelines.journey import BuildImage
     from imagebuilder.services.pipelines.planning import Planning
     from imagebuilder.services.sweeping import Sweeping
 
@@ -85,7 +86,8 @@ class Application:
     def building(self) -> "BuildImage":
         """Builds images."""
         from imagebuilder.services.building.stacking import Stacking
-        from imagebuilder.services.pipelines.journey import BuildImage, Desk
+        from imagebuilder.services.pipelines.desk import Desk
+        from imagebuilder.services.pipelines.journey import BuildImage
 
         desk = Desk(
             authoring=self.authoring,
@@ -110,7 +112,7 @@ class Application:
         from imagebuilder.adapters.local.disk import LocalDisks
         from imagebuilder.adapters.local.roots import LocalWorkshop, Places
         from imagebuilder.adapters.testinfra.suite import ConfinedSuite
-        from imagebuilder.services.pipelines.journey import Workers
+        from imagebuilder.services.pipelines.desk import Workers
 
         work, cache = self._home / "work", self._home / "cache"
         places = Places(work=work, cache=cache)

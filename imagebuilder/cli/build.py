@@ -11,7 +11,7 @@ from imagebuilder.cli.progress import display
 from imagebuilder.domain.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from imagebuilder.services.pipelines.journey import BuildResult
+    from imagebuilder.services.pipelines.desk import BuildResult
     from imagebuilder.services.pipelines.planning import BuildRequest
 
 

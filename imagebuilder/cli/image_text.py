@@ -1,6 +1,5 @@
 """Versions, lineages and differences as people read them."""
 
-import difflib
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
@@ -139,13 +138,15 @@ def _component_text(layer: RecordedLayer) -> str:
 def _print_documents(changes: Sequence[Change[DocumentText]]) -> None:
     if not changes:
         return
+    from difflib import unified_diff  # noqa: PLC0415 - start-up
+
     print_lines("", "documents")
     for change in changes:
         print_lines(f"  {_SIGNS[change.kind]} {change.name}")
         if change.old is None or change.new is None:
             continue
         old, new = change.old.text.splitlines(), change.new.text.splitlines()
-        lines = difflib.unified_diff(old, new, n=1, lineterm="")
+        lines = unified_diff(old, new, n=1, lineterm="")
         print_lines(*(f"      {line}" for line in list(lines)[2:]))
 
 

@@ -1,6 +1,5 @@
 """Problems: what is wrong in a document, as values; all are collected, one error carries them."""
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -92,6 +91,8 @@ def sorted_problems(problems: Iterable[Problem]) -> tuple[Problem, ...]:
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """Give the known word that was most likely meant, or None when nothing is like it."""
+    import difflib  # noqa: PLC0415 - only a mistake needs it, and every build starts up
+
     by_folded = {candidate.casefold(): candidate for candidate in known}
     close = difflib.get_close_matches(word.casefold(), by_folded, n=1, cutoff=0.6)
     return by_folded[close[0]] if close else None

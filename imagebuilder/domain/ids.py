@@ -14,4 +14,4 @@ NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,126}$"
 
 def is_name(text: str) -> bool:
     """Whether text may name an image or a component."""
-    return re.match(NAME_PATTERN, text) is not None
+    return re.fullmatch(NAME_PATTERN, text) is not None

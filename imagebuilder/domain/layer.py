@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
-from imagebuilder.domain.digest import Digest
+from imagebuilder.domain.digest import Digest, digest_of
 
 Tree = Mapping[str, "Entry"]
 """A whole file system. Shape: absolute path without trailing slash -> Entry; "/" is the root."""
@@ -65,8 +65,8 @@ class LayerTree:
 class Layer:
     """A finished layer in the store.
 
-    Invariant: `content` is the digest of its tree; `parent_content` that of the layer it was made
-    on, None for the lowest. It fits on no other, even under the same key.
+    Invariant: `content` is the digest of its tree; `parent_content` that of all the layers it was
+    made on, None for the lowest. It fits on no others, even under the same key.
     """
 
     key: Digest
@@ -149,8 +149,11 @@ def total_size_bytes(entries: Mapping[str, Entry]) -> int:
 
 
 def stack_content(layers: Sequence[Layer]) -> Digest | None:
-    """Give the content digest that the next layer is made on; None when there is nothing below."""
-    return layers[-1].content if layers else None
+    """Give the content digest that the next layer is made on; None when there is nothing below.
+
+    All layers count: one that changes nothing is the same on whatever it lies.
+    """
+    return digest_of([layer.content.hex for layer in layers]) if layers else None
 
 
 def _body(entry: Entry) -> tuple[object, ...]:

@@ -42,8 +42,10 @@ class NewLayer:
 class LayerStore(Protocol):
     """Keeps layers."""
 
-    def find(self, key: Digest, on: Layer | None, not_before: datetime | None = None) -> Lookup:
-        """Look for a sound layer of that key, made on that parent, not before a moment."""
+    def find(
+        self, key: Digest, on: Sequence[Layer], not_before: datetime | None = None
+    ) -> Lookup:
+        """Look for a sound layer of that key, made on those layers, not before a moment."""
         ...
 
     def publish(self, layer: Layer) -> None:

@@ -29,7 +29,7 @@ class InProgress(WrongState):
     def __init__(self, what: str, who: str) -> None:
         """Say what and who."""
         super().__init__(
-            f"{what} is already being worked on.",
+            f"{what[:1].upper()}{what[1:]} is already being worked on.",
             context=f"By {who}." if who else "",
             hint="Wait until it has ended, or watch it with: imagebuilder run list",
         )

@@ -25,16 +25,20 @@ class Sweeping:
 
     def sweep(self) -> tuple[Run, ...]:
         """Mark every run that nobody works on any more as interrupted, and give them."""
-        lost = [run for run in self._runs.running() if not self._locks.is_held(run_lock(run.id))]
-        ended = [
-            replace(
+        ended = []
+        for run in self._runs.running():
+            # Read again once nobody holds it: it may have ended, and said so, in the meantime.
+            if self._locks.is_held(run_lock(run.id)) or not self._is_running(run.id):
+                continue
+            lost = replace(
                 run,
                 state=RunState.INTERRUPTED,
                 ended_at=self._clock.now(),
                 error="The process ended in the middle of the run.",
             )
-            for run in lost
-        ]
-        for run in ended:
-            self._runs.save(run)
+            self._runs.save(lost)
+            ended.append(lost)
         return tuple(ended)
+
+    def _is_running(self, run_id: RunId) -> bool:
+        return self._runs.get(run_id).state is RunState.RUNNING

@@ -11,17 +11,18 @@ which reads every byte.
 """
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
-import shutil
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
 from imagebuilder.adapters.local import manifest
+from imagebuilder.adapters.local.workplace import working_folder
 from imagebuilder.domain.digest import Digest
-from imagebuilder.domain.layer import Entry, Layer, LayerTree, merged
+from imagebuilder.domain.layer import Entry, Layer, LayerTree, merged, stack_content
 from imagebuilder.ports.building import LayerDamaged, LayerMissing, Lookup
 
 
@@ -35,13 +36,20 @@ class FileLayerStore:
         for part in ("trees", "manifests", "stamps", "keys", "locks"):
             (folder / part).mkdir(parents=True, exist_ok=True)
 
-    def find(self, key: Digest, on: Layer | None, not_before: datetime | None = None) -> Lookup:
-        """Look for a sound layer of that key, made on that parent, not before a moment."""
-        layer = self._read_key(self._folder / "keys" / key.hex)
+    def find(
+        self, key: Digest, on: Sequence[Layer], not_before: datetime | None = None
+    ) -> Lookup:
+        """Look for a sound layer of that key, made on those layers, not before a moment."""
+        try:
+            layer = _read_record(self._folder / "keys" / key.hex)
+        except ValueError:
+            return Lookup(layer=None, reason="damaged: the record of its key is not readable")
         if layer is None:
             return Lookup(layer=None, reason="never built")
-        if layer.parent_content != (on.content if on else None):
-            return Lookup(layer=None, reason="built on another build of the layer below")
+        if layer.key != key:
+            return Lookup(layer=None, reason="damaged: its record is that of another key")
+        if layer.parent_content != stack_content(on):
+            return Lookup(layer=None, reason="built on another build of the layers below")
         if not_before is not None and layer.created_at < not_before:
             return Lookup(layer=None, reason=f"built {layer.created_at:%Y-%m-%d %H:%M}, too old")
         damage = self._damage(layer)
@@ -55,7 +63,10 @@ class FileLayerStore:
 
         Raises: LayerMissing; LayerDamaged.
         """
-        layer = self._read_key(self._folder / "manifests" / f"{content.hex}.layer")
+        try:
+            layer = _read_record(self._folder / "manifests" / f"{content.hex}.layer")
+        except ValueError as damaged:
+            raise LayerDamaged(content.short, "its record") from damaged
         if layer is None or not self.has(content):
             raise LayerMissing(layer.name if layer else "?", content)
         damage = self._damage(layer)
@@ -82,16 +93,30 @@ class FileLayerStore:
         """Give the folder that an overlay takes as a lower one."""
         return self._folder / "trees" / content.hex
 
+    def incoming(self) -> contextlib.AbstractContextManager[Path]:
+        """Give a folder on the store's file system to make a tree in; gone with its process."""
+        return working_folder(self._folder / "incoming", "layer-")
+
     def adopt(self, upper: Path, layer: Layer, tree: LayerTree) -> Layer:
         """Keep a folder as a layer, taking the folder itself away. Durable: see the module."""
         target = self.tree_path(layer.content)
         self._write(self._folder / "manifests" / layer.content.hex, manifest.written(tree))
+        # A folder of that name may be from before a crash of the machine: it is not believed.
+        if target.exists() and self._damage(layer) is not None:
+            self._remove_tree(target)
         if not target.exists():
-            with contextlib.suppress(FileExistsError):
-                upper.rename(target)
-        self._write_stamp(layer.content)
+            self._rename_unless_there(upper, target)
+            self._write_stamp(layer.content)
         self._write(self._folder / "manifests" / f"{layer.content.hex}.layer", _layer_text(layer))
         return layer
+
+    def _rename_unless_there(self, upper: Path, target: Path) -> None:
+        try:
+            upper.rename(target)
+        except OSError as error:
+            # Another process made the same meanwhile, from another key.
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise
 
     def publish(self, layer: Layer) -> None:
         """Let a sealed layer be found by its key. Durable: once returned it survives a crash."""
@@ -101,17 +126,18 @@ class FileLayerStore:
         """Give the first path that is not as recorded, or None when the layer is whole."""
         folder = self.tree_path(layer.content)
         try:
+            text = self._manifest_text(layer.content)
+        except (FileNotFoundError, ValueError):
+            return "the manifest"
+        if folder.is_symlink() or not folder.is_dir():
+            return "/"
+        try:
             stamp = json.loads((self._folder / "stamps" / layer.content.hex).read_text())
         except (FileNotFoundError, ValueError):
             stamp = None
-        if not folder.is_dir():
-            return "/"
         if stamp == {"boot": self._boot_id, "stamp": manifest.stamp(folder)}:
             return None
-        try:
-            recorded = self._read_manifest(layer.content)
-        except (FileNotFoundError, ValueError):
-            return "the manifest"
+        recorded = manifest.read(text)
         damage = manifest.first_difference(recorded, manifest.scan(folder))
         if damage is None:
             self._write_stamp(layer.content)
@@ -121,40 +147,62 @@ class FileLayerStore:
         """Take a damaged layer away; its name first, so that nobody starts to use it."""
         (self._folder / "keys" / layer.key.hex).unlink(missing_ok=True)
         (self._folder / "manifests" / f"{layer.content.hex}.layer").unlink(missing_ok=True)
-        folder = self.tree_path(layer.content)
-        if folder.exists():
-            doomed = folder.with_suffix(".damaged")
-            shutil.rmtree(doomed, ignore_errors=True)
-            folder.rename(doomed)
-            shutil.rmtree(doomed)
+        self._remove_tree(self.tree_path(layer.content))
+
+    def _remove_tree(self, folder: Path) -> None:
+        """Take a tree away; under its own name it is gone at once."""
+        with self.incoming() as away:
+            # Another process may have found the same damage and be faster.
+            with contextlib.suppress(FileNotFoundError):
+                folder.rename(away / "tree")
 
     def _read_manifest(self, content: Digest) -> LayerTree:
+        return manifest.read(self._manifest_text(content))
+
+    def _manifest_text(self, content: Digest) -> bytes:
         text = (self._folder / "manifests" / content.hex).read_bytes()
         if Digest.of_bytes(text) != content:
             raise ValueError(f"the manifest of {content} is damaged")
-        return manifest.read(text)
+        return text
 
     def _write_stamp(self, content: Digest) -> None:
         text = {"boot": self._boot_id, "stamp": manifest.stamp(self.tree_path(content))}
         self._write(self._folder / "stamps" / content.hex, json.dumps(text).encode())
 
-    def _read_key(self, path: Path) -> Layer | None:
-        try:
-            return _read_layer(json.loads(path.read_text()))
-        except (FileNotFoundError, ValueError, KeyError):
-            return None
-
     def _write(self, path: Path, content: bytes) -> None:
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        with temporary.open("wb") as opened:
-            opened.write(content)
-            opened.flush()
-            os.fsync(opened.fileno())
-        temporary.replace(path)
+        """Write a file that is there whole or not at all, also after a crash of the machine."""
+        with self.incoming() as folder:
+            temporary = folder / "file"
+            with temporary.open("wb") as opened:
+                opened.write(content)
+                opened.flush()
+                os.fsync(opened.fileno())
+            temporary.replace(path)
+        above = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(above)
+        finally:
+            os.close(above)
+
+
+def _read_record(path: Path) -> Layer | None:
+    """Give the layer that a file records, None when there is no such file.
+
+    Raises: ValueError: the file is not as it was written.
+    """
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    check, _, body = text.partition(b"\n")
+    if check.decode(errors="replace") != Digest.of_bytes(body).hex:
+        raise ValueError(f"{path} is damaged")
+    return _read_layer(json.loads(body))
 
 
 def _layer_text(layer: Layer) -> bytes:
-    return json.dumps(
+    """Write a layer's record: the digest of what follows, a line end, the fields."""
+    body = json.dumps(
         {
             "key": layer.key.hex,
             "content": layer.content.hex,
@@ -166,6 +214,7 @@ def _layer_text(layer: Layer) -> bytes:
         },
         indent=1,
     ).encode()
+    return f"{Digest.of_bytes(body).hex}\n".encode() + body
 
 
 def _read_layer(fields: dict[str, object]) -> Layer:

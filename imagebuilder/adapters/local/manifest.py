@@ -9,6 +9,7 @@ import json
 import os
 import stat
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from imagebuilder.domain.digest import Digest
@@ -27,20 +28,25 @@ _KINDS = {
 
 
 def walk(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
-    """Give every name below folder and the folder itself ("/"), sorted, links not followed."""
+    """Give folder itself ("/") and every name below it, each folder's sorted, links not followed."""
     yield "/", folder.lstat()
-    yield from _below(str(folder), "")
-
-
-def _below(root: str, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
-    with os.scandir(root + prefix) as found:
-        entries = sorted(found, key=lambda entry: entry.name)
-    for entry in entries:
-        path = f"{prefix}/{entry.name}"
-        status = entry.stat(follow_symlinks=False)
+    root = str(folder)
+    # A list and no recursion: how deep folders lie is for the image to say.
+    waiting = _listed(root, "")
+    while waiting:
+        path, status = waiting.pop()
         yield path, status
         if stat.S_ISDIR(status.st_mode):
-            yield from _below(root, path)
+            waiting += _listed(root, path)
+
+
+def _listed(root: str, prefix: str) -> list[tuple[str, os.stat_result]]:
+    """Give the names in a folder, the last first."""
+    with os.scandir(root + prefix) as found:
+        entries = sorted(found, key=lambda entry: entry.name, reverse=True)
+        return [
+            (f"{prefix}/{entry.name}", entry.stat(follow_symlinks=False)) for entry in entries
+        ]
 
 
 def set_latest_time(folder: Path, latest: int) -> None:
@@ -55,7 +61,7 @@ def scan(folder: Path) -> LayerTree:
     """Give the change that an overlay's upper folder holds, every file's bytes read."""
     entries: dict[str, Entry] = {}
     whiteouts, opaque = set(), set()
-    first_names: dict[tuple[int, int], str] = {}
+    names: dict[tuple[int, int], list[str]] = {}
     for path, status in walk(folder):
         if stat.S_ISCHR(status.st_mode) and status.st_rdev == 0:
             whiteouts.add(path)
@@ -64,16 +70,18 @@ def scan(folder: Path) -> LayerTree:
         xattrs = _xattrs(full)
         if xattrs.pop(_OVERLAY_XATTRS + "opaque", b"") == b"y":
             opaque.add(path)
-        first = None
         if status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode):
-            first = first_names.setdefault((status.st_dev, status.st_ino), path)
-        entries[path] = _entry(full, status, xattrs, None if first == path else first)
+            names.setdefault((status.st_dev, status.st_ino), []).append(path)
+        entries[path] = _entry(full, status, xattrs)
+    for group in names.values():
+        first = min(group)
+        for path in group:
+            if path != first:
+                entries[path] = replace(entries[path], hard_link_of=first)
     return LayerTree(entries=entries, whiteouts=frozenset(whiteouts), opaque=frozenset(opaque))
 
 
-def _entry(
-    full: str, status: os.stat_result, xattrs: Mapping[str, bytes], first: str | None
-) -> Entry:
+def _entry(full: str, status: os.stat_result, xattrs: Mapping[str, bytes]) -> Entry:
     kind = _KINDS[stat.S_IFMT(status.st_mode)]
     is_device = kind in (EntryKind.CHARACTER_DEVICE, EntryKind.BLOCK_DEVICE)
     return Entry(
@@ -91,7 +99,6 @@ def _entry(
             for name, value in sorted(xattrs.items())
             if not name.startswith(_OVERLAY_XATTRS)
         ),
-        hard_link_of=first,
     )
 
 

@@ -6,10 +6,12 @@ by kill -9. Scratch space is memory when there is plenty, else a folder of the s
 
 import contextlib
 import ctypes
+import itertools
 import os
 import shutil
 import stat
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePath
@@ -95,12 +97,11 @@ class _Site:
         self._cache = cache
         self._credentials = credentials
         self._stack = stack
-        self._count = 0
+        self._numbers = itertools.count(1)
 
     def folder(self, name: str) -> Path:
         """Make a new empty folder."""
-        self._count += 1
-        folder = self.scratch / f"{self._count}-{name}"
+        folder = self.scratch / f"{next(self._numbers)}-{name}"
         folder.mkdir()
         return folder
 
@@ -215,23 +216,22 @@ class LocalRoots:
     def sealed(self, root: "LocalRoot", wanted: NewLayer) -> Layer:
         """Keep what was changed in a root as a layer."""
         manifest.set_latest_time(root.upper, DEFAULT_SOURCE_DATE_EPOCH)
-        tree = manifest.scan(root.upper)
-        layer = Layer(
-            key=wanted.key,
-            content=Digest.of_bytes(manifest.written(tree)),
-            parent_content=None if wanted.fits_any else stack_content(root.stack),
-            name=wanted.name,
-            created_at=self._clock.now(),
-            size_bytes=total_size_bytes(tree.entries),
-            evidence=wanted.evidence,
-        )
-        kept = self._layers.tree_path(layer.content).with_suffix(f".{os.getpid()}")
-        shutil.rmtree(kept, ignore_errors=True)
-        try:
-            self.copy(root.upper, kept)
-            return self._layers.adopt(kept, layer, tree)
-        finally:
-            shutil.rmtree(kept, ignore_errors=True)
+        with self._layers.incoming() as folder:
+            # Reading for the digests and copying to the store take as long: side by side.
+            with ThreadPoolExecutor(max_workers=1) as beside:
+                copied = beside.submit(self.copy, root.upper, folder / "tree")
+                tree = manifest.scan(root.upper)
+                copied.result()
+            layer = Layer(
+                key=wanted.key,
+                content=Digest.of_bytes(manifest.written(tree)),
+                parent_content=None if wanted.fits_any else stack_content(root.stack),
+                name=wanted.name,
+                created_at=self._clock.now(),
+                size_bytes=total_size_bytes(tree.entries),
+                evidence=wanted.evidence,
+            )
+            return self._layers.adopt(folder / "tree", layer, tree)
 
     def copy(self, source: Path, target: Path) -> None:
         """Copy a folder with all that is kept of files."""

@@ -17,21 +17,48 @@ def working_folder(parent: Path, prefix: str) -> Iterator[Path]:
     """Give a folder that is gone when the context ends; those of the dead are gone at once."""
     parent.mkdir(parents=True, exist_ok=True)
     sweep(parent, prefix)
-    folder = Path(tempfile.mkdtemp(dir=parent, prefix=prefix))
-    try:
-        with (folder / _LOCK).open("w") as lock:
+    with contextlib.ExitStack() as stack:
+        with _door(parent):
+            folder = Path(tempfile.mkdtemp(dir=parent, prefix=prefix))
+            lock = stack.enter_context((folder / _LOCK).open("w"))
             fcntl.flock(lock, fcntl.LOCK_EX)
-            yield folder
-    finally:
-        shutil.rmtree(folder)
+            stack.callback(_remove, folder)
+        yield folder
 
 
 def sweep(parent: Path, prefix: str) -> None:
     """Take away the folders whose processes are no more."""
-    for folder in parent.glob(f"{prefix}*"):
-        with contextlib.suppress(OSError), (folder / _LOCK).open("r+") as lock:
-            if _is_free(lock):
-                shutil.rmtree(folder, ignore_errors=True)
+    if not parent.is_dir():
+        return
+    with _door(parent):
+        dead = [folder for folder in parent.glob(f"{prefix}*") if _is_dead(folder)]
+        for folder in dead:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _door(parent: Path) -> Iterator[None]:
+    """Let one at a time make folders or take them away: one without a holder is then a dead one's."""
+    opened = os.open(parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(opened)
+
+
+def _remove(folder: Path) -> None:
+    with _door(folder.parent):
+        shutil.rmtree(folder)
+
+
+def _is_dead(folder: Path) -> bool:
+    try:
+        with (folder / _LOCK).open("r+") as lock:
+            return _is_free(lock)
+    except OSError:
+        # Its process ended before it had locked it, or while it took it away.
+        return True
 
 
 def _is_free(lock: IO[str]) -> bool:
@@ -39,5 +66,4 @@ def _is_free(lock: IO[str]) -> bool:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
-    # Between making the file and locking it, its owner is alive all the same.
-    return os.fstat(lock.fileno()).st_nlink > 0
+    return True

@@ -18,13 +18,13 @@ class FolderRunFiles:
     def append(self, run_id: RunId, number: int, step: str, text: str) -> None:
         """Add a line to a step's log."""
         name = f"{number:02d}-{_UNSAFE.sub('-', step)[:60]}.log"
-        with (Path(self.folder(run_id)) / name).open("a", errors="replace") as log:
+        with (Path(self.folder(run_id)) / name).open("a", encoding="utf-8", errors="replace") as log:
             log.write(text + "\n")
 
     def log(self, run_id: RunId, number: int) -> str:
         """Give a step's log; empty when it said nothing."""
         found = sorted((self._folder / run_id).glob(f"{number:02d}-*.log"))
-        return found[0].read_text(errors="replace") if found else ""
+        return found[0].read_text(encoding="utf-8", errors="replace") if found else ""
 
     def folder(self, run_id: RunId) -> PurePath:
         """Give the run's own folder, made when it is not there."""

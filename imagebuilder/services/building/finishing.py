@@ -10,10 +10,27 @@ from shlex import quote
 
 from imagebuilder.domain.digest import Canonical, Digest, digest_of
 from imagebuilder.domain.disk import esp_uuid, fstab, grub_config, root_uuid
+from imagebuilder.domain.errors import StepFailed
 from imagebuilder.domain.layer import EntryKind, Tree
 from imagebuilder.domain.plan import BUILDER_MODE
 from imagebuilder.domain.recipe import DiskSpec, Firmware, Repository
 from imagebuilder.ports.machine import Script
+from imagebuilder.ports.process import CommandResult
+
+
+class FinishFailed(StepFailed):
+    """The image could not be made ready to be handed out."""
+
+    code = "finish-failed"
+
+    def __init__(self, what: str, result: CommandResult) -> None:
+        """Say what could not be made and what was said."""
+        super().__init__(
+            f"The {what} could not be made: exit status {result.exit_status}.",
+            context=result.last_lines,
+            hint="Look at the last component that changed boot files.",
+        )
+
 
 _INITRAMFS_CONFIGURATION = (
     *("/etc/initramfs-tools/", "/usr/share/initramfs-tools/", "/etc/modprobe.d/"),
@@ -36,11 +53,11 @@ def kernel_release(tree: Tree) -> str | None:
 def _in_natural_order(text: str) -> list[tuple[int, str]]:
     parts: list[str] = []
     for character in text:
-        if parts and parts[-1].isdigit() == character.isdigit():
+        if parts and parts[-1].isdecimal() == character.isdecimal():
             parts[-1] += character
         else:
             parts.append(character)
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
 
 
 def initramfs_key(tree: Tree, release: str) -> Digest:

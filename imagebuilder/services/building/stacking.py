@@ -26,9 +26,9 @@ from imagebuilder.ports.blobs import BlobStore
 from imagebuilder.ports.building import LayerStore, NewLayer, NoKernel, Root, Roots
 from imagebuilder.ports.clock import Clock
 from imagebuilder.ports.machine import Machine, Script
-from imagebuilder.ports.process import CommandResult
 from imagebuilder.ports.progress import Progress
 from imagebuilder.services.building import finishing
+from imagebuilder.services.building.initramfs import InitramfsMaker
 from imagebuilder.services.provisioning.components import ComponentRunner
 
 _PACKAGES_AFTER = Script(
@@ -48,20 +48,6 @@ class UpgradeDiverged(Broken):
             f"Component {component} did not apply exactly the upgrades that were planned.",
             context=f"Not at the planned version: {listed}",
             hint="Build again; if the archive changed in between, the new list is taken.",
-        )
-
-
-class FinishFailed(StepFailed):
-    """The image could not be made ready to be handed out."""
-
-    code = "finish-failed"
-
-    def __init__(self, what: str, result: CommandResult) -> None:
-        """Say what could not be made and what was said."""
-        super().__init__(
-            f"The {what} could not be made: exit status {result.exit_status}.",
-            context=result.last_lines,
-            hint="Look at the last component that changed boot files.",
         )
 
 
@@ -116,10 +102,13 @@ class Stacking:
         Raises: ComponentFailed; MirrorUnreachable; SignatureRefused; NoKernel; FinishFailed.
         """
         work = _Work(self._layers, self._blobs, self._clock, request, roots, progress)
-        work.take_parent_image()
-        work.plan_layers()
-        work.initramfs_layer()
-        work.finish_layer()
+        try:
+            work.take_parent_image()
+            work.plan_layers()
+            work.initramfs_layer()
+            work.finish_layer()
+        finally:
+            work.end()
         return Stack(
             plan=work.plan,
             layers=tuple(work.done),
@@ -131,7 +120,7 @@ class Stacking:
         """Give what `stack` would find in the cache; nothing is made."""
         plan = resolve(request.ingredients)
         oldest = not_before(plan, request, self._clock)
-        on = self._layers.get(plan.parent.contents[-1]) if plan.parent.contents else None
+        on = [self._layers.get(content) for content in plan.parent.contents]
         rows: list[PreviewedLayer] = []
         is_broken = False
         for planned in plan.layers:
@@ -154,8 +143,8 @@ class Stacking:
                 is_broken = True
             else:
                 lookup = self._layers.find(planned.key, on, oldest)
-                on, why = lookup.layer, lookup.reason
-                is_broken = on is None
+                on += [lookup.layer] if lookup.layer else []
+                why, is_broken = lookup.reason, lookup.layer is None
             rows.append(
                 PreviewedLayer(name=planned.name, key=key, is_cached=not is_broken, why=why)
             )
@@ -191,6 +180,12 @@ class _Work:
         self.done: list[Layer] = []
         self.built: list[str] = []
         self._not_before = not_before(self.plan, request, clock)
+        self._initramfs = InitramfsMaker(layers, blobs, roots, self._not_before)
+        self._wants_disk = not set(self.plan.artifacts) <= {ArtifactFormat.TAR}
+
+    def end(self) -> None:
+        """Leave nothing running beside, however it ended."""
+        self._initramfs.finish()
 
     def take_parent_image(self) -> None:
         """Start from the parent image's layers, when there is one."""
@@ -229,15 +224,16 @@ class _Work:
         if planned.key is None:
             raise ValueError("the key is known by now")
         self._progress.step_started(planned.name)
-        on = self.done[-1] if self.done else None
-        lookup = self._layers.find(planned.key, on, self._not_before)
+        lookup = self._layers.find(planned.key, self.done, self._not_before)
         if lookup.layer is None:
             with self._layers.building(planned.key):
                 # Another build may have made it while this one waited.
-                lookup = self._layers.find(planned.key, on, self._not_before)
+                lookup = self._layers.find(planned.key, self.done, self._not_before)
                 if lookup.layer is None:
                     self._progress.line(f"layer {planned.key.short}: {lookup.reason}")
                     self._made(self._make(planned, planned.key))
+                    if self._wants_disk and planned is not self.plan.layers[-2]:
+                        self._initramfs.begin(self.done)
                     return
         self.done.append(lookup.layer)
         self._progress.step_ended(StepState.CACHED, size_text(lookup.layer.size_bytes))
@@ -305,42 +301,28 @@ class _Work:
 
     def initramfs_layer(self) -> None:
         """Find or make the initramfs for what is installed, when a disk is wanted."""
-        if set(self.plan.artifacts) <= {ArtifactFormat.TAR}:
+        if not self._wants_disk:
             return
+        self._initramfs.finish()
         tree = self._layers.tree(self.done)
         release = finishing.kernel_release(tree)
         if release is None:
             raise NoKernel(self.plan.image)
         self._progress.step_started(INITRAMFS_LAYER)
-        key = finishing.initramfs_key(tree, release)
-        layer = self._layers.find(key, None, self._not_before).layer
-        if layer is not None and finishing.is_initramfs_current(
-            self._blobs.read(layer.evidence["inputs"]), tree
-        ):
-            self.done.append(layer)
-            self._progress.step_ended(StepState.CACHED, size_text(layer.size_bytes))
+        layer = self._initramfs.found(tree, release)
+        if layer is None:
+            self._made(self._initramfs.made(self.done, tree, release, self._progress.line))
             return
-        with self._roots.scratch(self.done) as root:
-            machine = root.machine(Network.NONE)
-            result = machine.run(finishing.initramfs_script(release), self._progress.line)
-            if result.exit_status != 0:
-                raise FinishFailed("initramfs", result)
-            inputs = finishing.initramfs_inputs(result.stdout.decode(errors="replace"), tree)
-            evidence = {"inputs": self._blobs.put(inputs)}
-            layer = root.seal(
-                NewLayer(key=key, name=INITRAMFS_LAYER, evidence=evidence, fits_any=True)
-            )
-        self._layers.publish(layer)
-        self._made(layer)
+        self.done.append(layer)
+        self._progress.step_ended(StepState.CACHED, size_text(layer.size_bytes))
 
     def finish_layer(self) -> None:
         """Find or make the layer with what a machine starts by."""
         planned = self.plan.layers[-1]
         if planned.key is None:
             raise ValueError("the key is known by now")
-        on = self.done[-1] if self.done else None
         self._progress.step_started(FINISH_LAYER)
-        lookup = self._layers.find(planned.key, on, self._not_before)
+        lookup = self._layers.find(planned.key, self.done, self._not_before)
         if lookup.layer is not None:
             self.done.append(lookup.layer)
             self._progress.step_ended(StepState.CACHED)
@@ -356,7 +338,7 @@ class _Work:
             )
             result = machine.run(script, self._progress.line)
             if result.exit_status != 0:
-                raise FinishFailed("finish layer", result)
+                raise finishing.FinishFailed("finish layer", result)
             layer = root.seal(NewLayer(key=planned.key, name=FINISH_LAYER))
         self._layers.publish(layer)
         self._made(layer)
@@ -373,7 +355,7 @@ class _Work:
             )
             result = machine.run(script)
             if result.exit_status != 0:
-                raise FinishFailed(f"keyring of {repository.url}", result)
+                raise finishing.FinishFailed(f"keyring of {repository.url}", result)
 
     def _keyring_bytes(self, repository: Repository) -> bytes:
         return self._request.keyrings[repository.keyring or ""]

@@ -7,9 +7,8 @@ from pathlib import PurePath
 from imagebuilder.domain.component import Component
 from imagebuilder.domain.digest import Canonical, Digest, digest_of
 from imagebuilder.domain.image import DocumentText, ImageVersion, Reference
-from imagebuilder.domain.layer import Layer
 from imagebuilder.domain.package import Upgrade
-from imagebuilder.domain.plan import OWN_LAYERS, Plan, PlannedParent, PlannedTest, Upgrades
+from imagebuilder.domain.plan import FINISH_LAYER, INITRAMFS_LAYER, Plan, PlannedParent, PlannedTest, Upgrades
 from imagebuilder.domain.recipe import (
     ImageParent,
     Recipe,
@@ -20,6 +19,7 @@ from imagebuilder.domain.recipe import (
     overridden,
 )
 from imagebuilder.domain.resolution import Ingredients, resolve
+from imagebuilder.domain.versions import BuildVersion, RecipeVersion
 from imagebuilder.ports.blobs import BlobStore
 from imagebuilder.ports.building import LayerStore, PackageSources
 from imagebuilder.ports.catalogue import VersionStore
@@ -202,7 +202,7 @@ class Planning:
 
     def _image(self, parent: ImageParent) -> _Parent:
         version = self._versions.find(Reference(name=parent.name, asked=parent.asked))
-        contents = tuple(r.content for r in version.layers if r.name not in OWN_LAYERS)
+        contents = _contents_for_children(version)
         suite = _text(version.plan, "suite")
         return _Parent(
             planned=PlannedParent(
@@ -219,22 +219,26 @@ class Planning:
 
     def _judged(self, prepared: Preparation, request: BuildRequest) -> Preparation:
         """Say why there is something to build, or nothing."""
-        prepared = self._with_known_upgrades(prepared)
-        return replace(prepared, reason=self._reason(prepared, request))
+        prepared = self._with_known_upgrades(prepared, request)
+        return replace(prepared, reason=self.reason(prepared, request))
 
-    def _with_known_upgrades(self, prepared: Preparation) -> Preparation:
+    def _with_known_upgrades(
+        self, prepared: Preparation, request: BuildRequest
+    ) -> Preparation:
         """Take the newest version's answers as long as the archives' signed indexes are the same."""
         if prepared.plan.open_question is None:
             return prepared
         indexes = self._sources.indexes(prepared.archives)
         prepared = replace(prepared, indexes=indexes)
-        if prepared.before is None or dict(prepared.before.indexes) != dict(indexes):
+        # From scratch means asked anew: the layers below will not be those that were asked about.
+        if prepared.before is None or request.refresh or dict(prepared.before.indexes) != dict(indexes):
             return prepared
         known = recorded_upgrades(prepared.before.plan)
         ingredients = replace(prepared.ingredients, known_upgrades=known)
         return replace(prepared, ingredients=ingredients, plan=resolve(ingredients))
 
-    def _reason(self, prepared: Preparation, request: BuildRequest) -> str:
+    def reason(self, prepared: Preparation, request: BuildRequest) -> str:
+        """Say why the newest version is not what the plan would give; nothing when it is."""
         before = prepared.before
         if before is None:
             return "it was never built"
@@ -244,6 +248,8 @@ class Planning:
             return "the package archives changed since"
         if _text(before.plan, "content") != str(prepared.plan.content_digest):
             return _what_changed(before, prepared.plan)
+        if not _is_asked_for(before.version, prepared.plan.recipe_version):
+            return "its recipe asks for another version"
         if any(not self._blobs.has(a.digest, a.size_bytes) for a in before.artifacts):
             return "its files are not in the store any more"
         if not all(self._layers.has(layer.content) for layer in before.layers):
@@ -253,9 +259,23 @@ class Planning:
     def _can_be_followed(self, version: ImageVersion) -> bool:
         return all(self._layers.has(layer.content) for layer in version.layers)
 
-    def layers_of(self, version: ImageVersion) -> Sequence[Layer]:
-        """Give a version's layers, verified. Raises: LayerMissing; LayerDamaged."""
-        return [self._layers.get(layer.content) for layer in version.layers]
+
+def _contents_for_children(version: ImageVersion) -> tuple[Digest, ...]:
+    """Give what a child is built on: all but what a version has for itself, at its top.
+
+    A component may be called as one of these is, and stays.
+    """
+    layers = list(version.layers)
+    for name in (FINISH_LAYER, INITRAMFS_LAYER):
+        if layers and layers[-1].name == name and layers[-1].component_digest is None:
+            layers.pop()
+    return tuple(layer.content for layer in layers)
+
+
+def _is_asked_for(version: BuildVersion, asked: RecipeVersion) -> bool:
+    numbers = version.version
+    is_in_line = (numbers.major, numbers.minor) == (asked.major, asked.minor)
+    return is_in_line and asked.patch in (None, numbers.patch)
 
 
 def _what_changed(before: ImageVersion, plan: Plan) -> str:

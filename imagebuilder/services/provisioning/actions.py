@@ -21,6 +21,10 @@ _NEEDS_LISTS = (
     "  apt-get -q update\nfi\n"
 )
 _CONFIGURATION = "-o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold"
+_REFUSE_EXISTING = (
+    'if [ -e "$path" ] || [ -L "$path" ]; then echo "$path is there already" >&2; exit 1; fi'
+)
+_MAKE_PARENT = 'case "$path" in */*) mkdir -p -- "${path%/*}/";; esac'
 _UPGRADE_LINE = re.compile(
     r"^Inst (?P<name>\S+) (?:\[(?P<old>[^\]]+)\] )?\((?P<new>\S+) .*?\[(?P<architecture>[^\]]+)\]\)",
     re.MULTILINE,
@@ -57,9 +61,14 @@ def pending_upgrades_script(inputs: Canonical) -> Script:
     include, exclude = _texts(given, "include"), _texts(given, "exclude")
     lines = ["set -e", "apt-get -q update >&2"]
     if exclude:
-        lines.append(f"apt-mark hold {_quoted(exclude)} >&2")
-    what = f"install --only-upgrade {_quoted(include)}" if include else "dist-upgrade"
+        lines.append("held=$(apt-mark showhold)")
+        lines.append(f"apt-mark hold -- {_quoted(exclude)} >&2")
+    what = f"install --only-upgrade -- {_quoted(include)}" if include else "dist-upgrade"
     lines.append(f"apt-get -s -q {what}")
+    if exclude:
+        # The next UpdateOS step has its own say about these.
+        lines.append(f"apt-mark unhold -- {_quoted(exclude)} >&2")
+        lines.append('if [ -n "$held" ]; then apt-mark hold -- $held >&2; fi')
     return Script(text="\n".join(lines) + "\n", timeout_seconds=600)
 
 
@@ -87,19 +96,29 @@ def _install(given: Mapping[str, Canonical]) -> Script:
 
 
 def _upgrade(upgrades: Sequence[Upgrade]) -> Script:
-    wanted = _quoted(f"{u.name}:{u.architecture}={u.new_version}" for u in upgrades)
-    wanted = wanted.replace(":all=", "=")
+    """Apply exactly these; apt would take what is named for wanted by hand, so it is told otherwise."""
+    wanted = _quoted(f"{_apt_name(u)}={u.new_version}" for u in upgrades)
+    new = _quoted(_apt_name(u) for u in upgrades if not u.old_version)
     return Script(
-        text=f"set -e\n{_NEEDS_LISTS}exec {_APT} {_CONFIGURATION} --no-install-recommends install -- {wanted}\n"
+        text=f"set -e\n{_NEEDS_LISTS}automatic=$(apt-mark showauto)\n"
+        f"{_APT} {_CONFIGURATION} --no-install-recommends install -- {wanted}\n"
+        f"set -- $automatic {new}\n"
+        'if [ $# -gt 0 ]; then apt-mark auto -- "$@" >/dev/null; fi\n'
     )
+
+
+def _apt_name(upgrade: Upgrade) -> str:
+    """Name a package as apt takes it, which knows no architecture `all`."""
+    is_for_all = upgrade.architecture == "all"
+    return upgrade.name if is_for_all else f"{upgrade.name}:{upgrade.architecture}"
 
 
 def _create_file(item: Mapping[str, Canonical]) -> Script:
     path = quote(str(item["path"]))
     lines = ["set -e", f"path={path}"]
     if item.get("overwrite") is False:
-        lines.append('if [ -e "$path" ]; then echo "$path exists" >&2; exit 1; fi')
-    lines += ['mkdir -p -- "$(dirname -- "$path")"', 'cat > "$path"', *_attributes(item)]
+        lines.append(_REFUSE_EXISTING)
+    lines += [_MAKE_PARENT, 'cat > "$path"', *_attributes(item)]
     content = item.get("content")
     return Script(
         text="\n".join(lines) + "\n", stdin=str("" if content is None else content).encode()
@@ -109,7 +128,7 @@ def _create_file(item: Mapping[str, Canonical]) -> Script:
 def _create_folder(item: Mapping[str, Canonical]) -> Script:
     lines = ["set -e", f"path={quote(str(item['path']))}"]
     if item.get("overwrite") is False:
-        lines.append('if [ -e "$path" ]; then echo "$path exists" >&2; exit 1; fi')
+        lines.append(_REFUSE_EXISTING)
     lines += ['mkdir -p -- "$path"', *_attributes(item)]
     return Script(text="\n".join(lines) + "\n")
 

@@ -7,7 +7,7 @@ document; a retried step is run anew with its whole time; exit status 194 restar
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from imagebuilder.domain.component import Component, ComponentStep, OnFailure, PhaseName
+from imagebuilder.domain.component import ActionName, Component, ComponentStep, OnFailure, PhaseName
 from imagebuilder.domain.digest import Canonical
 from imagebuilder.domain.errors import StepFailed
 from imagebuilder.domain.package import Upgrade
@@ -112,11 +112,11 @@ class ComponentRunner:
         answers: dict[str, tuple[Upgrade, ...]] = {}
         taken: set[tuple[str, str]] = set()
         for step in self.component.steps(PhaseName.BUILD):
-            if step.action != "UpdateOS":
+            if step.action is not ActionName.UPDATE_OS:
                 continue
             inputs = substitute(step.inputs, self._value)
             result = self.machine.run(pending_upgrades_script(inputs), self.on_line)
-            if result.exit_status != 0:
+            if _has_failed(result):
                 raise ComponentFailed(self.component, PhaseName.BUILD, step, result)
             found = parse_upgrades(result.stdout.decode(errors="replace"))
             answers[step.name] = tuple(u for u in found if (u.name, u.architecture) not in taken)
@@ -132,12 +132,12 @@ class ComponentRunner:
         attempt = 0
         for attempt in range(1, step.max_attempts + 1):
             results = list(self._results(scripts, step))
-            if all(result.exit_status == 0 for result in results):
+            if not any(map(_has_failed, results)):
                 break
             if attempt < step.max_attempts:
                 self._say(f"attempt {attempt} of {step.max_attempts} failed, trying again")
         stdout = b"".join(result.stdout for result in results).decode(errors="replace")
-        is_success = all(result.exit_status == 0 for result in results)
+        is_success = not any(map(_has_failed, results))
         outcome = StepOutcome(
             name=step.name,
             is_success=is_success,
@@ -156,7 +156,7 @@ class ComponentRunner:
             if left is not None:
                 left = max(0.1, left - result.seconds)
             yield result
-            if result.exit_status != 0:
+            if _has_failed(result):
                 return
 
     def _run_with_restarts(self, script: Script, timeout_seconds: float | None) -> CommandResult:
@@ -169,7 +169,7 @@ class ComponentRunner:
         )
         result = self.machine.run(limited, self.on_line)
         for _ in range(_RESTARTS_LIMIT):
-            if result.exit_status != _RESTART_STATUS:
+            if result.exit_status != _RESTART_STATUS or result.has_timed_out:
                 break
             self._say("exit status 194: restarting the step, as after a reboot")
             result = self.machine.run(limited, self.on_line)
@@ -189,6 +189,11 @@ class ComponentRunner:
     def _say(self, text: str) -> None:
         if self.on_line is not None:
             self.on_line(text)
+
+
+def _has_failed(result: CommandResult) -> bool:
+    """Whether a script failed: one that ends well on being stopped has not done its work."""
+    return result.exit_status != 0 or result.has_timed_out
 
 
 def _step_value(done: StepOutcome, reference: StepValue) -> str | None:

@@ -294,7 +294,7 @@ def test_total_size_when_a_file_has_two_names_then_counts_once() -> None:
     assert total_size_bytes(entries) == 15
 
 
-def test_stack_content_when_asked_then_is_that_of_the_highest() -> None:
+def test_stack_content_when_any_layer_differs_then_is_another() -> None:
     layers = [
         Layer(
             key=a_digest("key"),
@@ -307,5 +307,7 @@ def test_stack_content_when_asked_then_is_that_of_the_highest() -> None:
         for name in ("low", "high")
     ]
 
-    assert stack_content(layers) == a_digest("high")
+    low, high = layers
+    assert len({stack_content(stack) for stack in ([low], [high], [low, high], [high, low])}) == 4
+    assert stack_content([low, high]) == stack_content(tuple(layers))
     assert stack_content([]) is None

@@ -1,0 +1,329 @@
+"""`imagebuilder image` in text and JSON."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.functional.conftest import DISK, Catalogue, Cli
+
+
+def test_list_when_nothing_was_built_then_prints_nothing(cli: Cli) -> None:
+    result = cli("image", "list")
+
+    assert (result.exit_code, result.stdout) == (0, "")
+
+
+def test_list_in_a_pipe_then_gives_tab_separated_rows_last_built_first(
+    cli: Cli, catalogue: Catalogue
+) -> None:
+    rows = [line.split("\t") for line in cli("image", "list").stdout.splitlines()]
+
+    assert [row[0] for row in rows] == [
+        "debian-base@1.0.0/1",
+        "debian-web@1.2.1/1",
+        "debian-web@1.2.0/1",
+    ]
+    assert rows[1][2:] == ["image:debian-base@1.x", "2", "5.7 MiB"]
+
+
+def test_list_as_json_when_an_image_is_named_then_gives_its_versions_only(
+    cli: Cli, catalogue: Catalogue
+) -> None:
+    listed = cli.json("image", "list", "debian-base")
+
+    assert listed == [
+        {
+            "reference": "debian-base@1.0.0/1",
+            "id": catalogue.base.id,
+            "image": "debian-base",
+            "version": "1.0.0/1",
+            "created_at": catalogue.base.created_at.isoformat(),
+            "parent": "debian:bookworm",
+            "package_count": 2,
+            "size_bytes": len(DISK),
+        }
+    ]
+
+
+def test_list_when_the_image_is_unknown_then_exits_with_3(cli: Cli, catalogue: Catalogue) -> None:
+    error = cli.error("image", "list", "debian-wed")
+
+    assert (error["exit"], error["code"]) == (3, "version-not-found")
+
+
+def test_show_then_tells_version_parent_artifacts_layers_and_tests(
+    cli: Cli, catalogue: Catalogue
+) -> None:
+    shown = cli("image", "show", "debian-web").stdout
+
+    assert "debian-web@1.2.1/1" in shown
+    assert "image:debian-base@1.x, which was debian-base@1.0.0/1" in shown
+    assert f"qcow2\t2.9 MiB\t8.0 GiB\t{catalogue.disk}" in shown
+    assert "nginx\t1.0.1\t4.7 GiB" in shown
+    assert "offline\t1 passed\t1.5 s" in shown
+
+
+def test_show_as_json_then_holds_what_the_catalogue_holds(cli: Cli, catalogue: Catalogue) -> None:
+    shown = cli.json("image", "show", "debian-web@1.2.1/1")
+
+    assert shown["id"] == catalogue.new.id
+    assert shown["run"] == "run-1"
+    assert shown["parent"]["reference"] == "debian-base@1.0.0/1"
+    assert shown["plan_digest"] == str(catalogue.new.plan_digest)
+    assert [a["format"] for a in shown["artifacts"]] == ["qcow2", "raw"]
+    assert shown["artifacts"][0]["digest"] == str(catalogue.disk)
+    assert [(x["name"], x["component_version"]) for x in shown["layers"]] == [
+        ("root", "1.0.0"),
+        ("nginx", "1.0.1"),
+    ]
+    assert shown["layers"][1]["parameters"] == {"port": "8080"}
+    assert [(t["stage"], t["passed"], t["failed"]) for t in shown["tests"]] == [("offline", 1, 0)]
+    assert shown["package_count"] == 2
+
+
+@pytest.mark.parametrize(
+    ("reference", "meant"),
+    [
+        ("debian-web", "debian-web@1.2.1/1"),
+        ("debian-web@1.x", "debian-web@1.2.1/1"),
+        ("debian-web@1.2.0", "debian-web@1.2.0/1"),
+        ("debian-web@1.2.0/1", "debian-web@1.2.0/1"),
+    ],
+)
+def test_show_when_asked_in_any_form_then_finds_the_version(
+    cli: Cli, catalogue: Catalogue, reference: str, meant: str
+) -> None:
+    assert cli.json("image", "show", reference)["reference"] == meant
+
+
+def test_show_when_asked_by_the_start_of_an_id_then_finds_the_version(
+    cli: Cli, catalogue: Catalogue
+) -> None:
+    assert cli.json("image", "show", catalogue.old.id[:-2])["reference"] == "debian-web@1.2.0/1"
+
+
+@pytest.mark.parametrize(
+    ("reference", "expected"),
+    [
+        ("debian-web@9.x", (3, "version-not-found")),
+        ("nothing", (3, "version-not-found")),
+        ("version-", (3, "reference-ambiguous")),
+        ("debian-web@", (2, "reference-malformed")),
+        ("debian-web@latest", (2, "reference-malformed")),
+        ("@1.x", (2, "reference-malformed")),
+        ("", (2, "reference-malformed")),
+    ],
+)
+@pytest.mark.parametrize("command", ["show", "packages", "lineage", "diff"])
+def test_commands_when_the_reference_is_bad_then_say_so(
+    cli: Cli, catalogue: Catalogue, command: str, reference: str, expected: tuple[int, str]
+) -> None:
+    error = cli.error("image", command, reference)
+
+    assert (error["exit"], error["code"]) == expected
+    assert error["hint"]
+
+
+def test_packages_then_lists_them_sorted(cli: Cli, catalogue: Catalogue) -> None:
+    assert cli("image", "packages", "debian-web").stdout == (
+        "bash\t5.2-2\tamd64\tbash\t5.2-2\ncurl\t8.0\tamd64\tcurl\t8.0\n"
+    )
+    assert cli.json("image", "packages", "debian-web")[1] == {
+        "name": "curl",
+        "version": "8.0",
+        "architecture": "amd64",
+        "source": "curl",
+        "source_version": "8.0",
+    }
+
+
+def test_lineage_then_draws_up_and_down_with_the_focus_marked(
+    cli: Cli, catalogue: Catalogue
+) -> None:
+    lines = cli("image", "lineage", "debian-base").stdout.splitlines()
+
+    assert lines[0] == "debian:bookworm"
+    assert "debian-base@1.0.0/1 <--" in lines[1]
+    assert "debian-web@1.2.0/1  (asked for image:debian-base@1.x)" in lines[2]
+    assert "debian-web@1.2.1/1" in lines[3]
+
+
+def test_lineage_as_json_then_has_the_edges_to_the_parent_and_its_suite(
+    cli: Cli, catalogue: Catalogue
+) -> None:
+    lineage = cli.json("image", "lineage", "debian-web")
+
+    assert lineage["focus"] == catalogue.new.id
+    assert {node["label"] for node in lineage["nodes"]} == {
+        "debian:bookworm",
+        "debian-base@1.0.0/1",
+        "debian-web@1.2.1/1",
+    }
+    assert lineage["edges"] == [
+        {
+            "parent": "origin:debian:bookworm",
+            "child": catalogue.base.id,
+            "asked": "debian:bookworm",
+        },
+        {
+            "parent": catalogue.base.id,
+            "child": catalogue.new.id,
+            "asked": "image:debian-base@1.x",
+        },
+    ]
+
+
+def test_diff_of_one_version_then_compares_it_with_the_one_before(
+    cli: Cli, catalogue: Catalogue
+) -> None:
+    shown = cli("image", "diff", "debian-web").stdout
+
+    assert shown.startswith("debian-web@1.2.0/1 -> debian-web@1.2.1/1\n")
+    assert "  ~ nginx  1.0.0 -> 1.0.1 (port=8080)\n" in shown
+    assert "      +version: 2\n" in shown
+    assert "  ~ bash:amd64  5.2-1 -> 5.2-2\n" in shown
+    assert "  + curl:amd64  8.0\n" in shown
+    assert "  - nginx:amd64  1.22.1-9\n" in shown
+    assert "  + raw  2.9 MiB" in shown
+
+
+def test_diff_as_json_then_tells_old_and_new_of_each_change(cli: Cli, catalogue: Catalogue) -> None:
+    diff = cli.json("image", "diff", "debian-web@1.2.0", "debian-web@1.2.1")
+
+    assert (diff["old"], diff["new"], diff["is_empty"]) == (
+        "debian-web@1.2.0/1",
+        "debian-web@1.2.1/1",
+        False,
+    )
+    (component,) = diff["components"]
+    assert (component["name"], component["kind"]) == ("nginx", "changed")
+    assert (component["old"]["parameters"], component["new"]["parameters"]) == (
+        {},
+        {"port": "8080"},
+    )
+    assert [p["name"] for p in diff["packages"]] == ["bash", "curl", "nginx"]
+    assert [(a["name"], a["old"]) for a in diff["artifacts"]] == [("raw", None)]
+
+
+def test_diff_of_a_version_with_itself_then_says_that_nothing_differs(
+    cli: Cli, catalogue: Catalogue
+) -> None:
+    assert "nothing differs" in cli("image", "diff", "debian-web", "debian-web").stdout
+
+
+def test_diff_of_images_with_different_parents_then_names_both_parents(
+    cli: Cli, catalogue: Catalogue
+) -> None:
+    shown = cli("image", "diff", "debian-base", "debian-web@1.2.0").stdout
+
+    assert "  ~ debian:bookworm -> image:debian-base@1.x\n" in shown
+
+
+def test_diff_of_a_first_version_alone_then_exits_with_3(cli: Cli, catalogue: Catalogue) -> None:
+    error = cli.error("image", "diff", "debian-base")
+
+    assert (error["exit"], error["code"]) == (3, "no-version-before")
+
+
+def test_export_then_writes_the_file_with_holes_and_prints_path_and_digest(
+    cli: Cli, catalogue: Catalogue
+) -> None:
+    result = cli("image", "export", "debian-web", "--output", "web.qcow2")
+
+    made = cli.folder / "web.qcow2"
+    assert result.stdout == f"web.qcow2\n{catalogue.disk}\n"
+    assert made.read_bytes() == DISK
+    assert made.stat().st_blocks * 512 < len(DISK) // 2
+
+
+def test_export_as_json_then_tells_what_was_written(cli: Cli, catalogue: Catalogue) -> None:
+    told = cli.json("image", "export", "debian-web", "--format", "raw", "-o", "web.raw")
+
+    assert told == {
+        "reference": "debian-web@1.2.1/1",
+        "format": "raw",
+        "path": str(cli.folder / "web.raw"),
+        "digest": str(catalogue.disk),
+        "size_bytes": len(DISK),
+    }
+
+
+def test_export_when_the_file_is_there_then_refuses_and_leaves_it(
+    cli: Cli, catalogue: Catalogue
+) -> None:
+    there = cli.write("web.qcow2", "mine")
+
+    error = cli.error("image", "export", "debian-web", "-o", there)
+
+    assert (error["exit"], error["code"]) == (4, "file-there")
+    assert there.read_text() == "mine"
+
+
+def test_export_when_forced_then_replaces_the_file(cli: Cli, catalogue: Catalogue) -> None:
+    there = cli.write("web.qcow2", "mine")
+
+    assert cli("image", "export", "debian-web", "-o", there, "--force").exit_code == 0
+    assert there.read_bytes() == DISK
+
+
+def test_export_when_the_format_was_not_built_then_names_those_that_were(
+    cli: Cli, catalogue: Catalogue
+) -> None:
+    error = cli.error("image", "export", "debian-web", "--format", "vmdk", "-o", "web.vmdk")
+
+    assert (error["exit"], error["code"]) == (2, "artifact-not-made")
+    assert "qcow2, raw" in error["context"]
+
+
+def test_export_when_the_folder_is_missing_then_exits_with_6(
+    cli: Cli, catalogue: Catalogue
+) -> None:
+    error = cli.error("image", "export", "debian-web", "-o", "no/such/web.qcow2")
+
+    assert (error["exit"], error["code"]) == (6, "copy-failed")
+
+
+def _blob(cli: Cli, catalogue: Catalogue) -> Path:
+    return Path(cli.application().blobs.path(catalogue.disk))
+
+
+def test_export_when_the_blob_is_damaged_then_exits_with_70_and_leaves_no_file(
+    cli: Cli, catalogue: Catalogue
+) -> None:
+    blob = _blob(cli, catalogue)
+    blob.chmod(0o644)
+    blob.write_bytes(DISK[:-1] + b"X")
+
+    error = cli.error("image", "export", "debian-web", "-o", "web.qcow2")
+
+    assert (error["exit"], error["code"]) == (70, "digest-mismatch")
+    assert list(cli.folder.iterdir()) == []
+
+
+def test_export_when_the_blob_is_gone_then_exits_with_3(cli: Cli, catalogue: Catalogue) -> None:
+    _blob(cli, catalogue).unlink()
+
+    error = cli.error("image", "export", "debian-web", "-o", "web.qcow2")
+
+    assert (error["exit"], error["code"]) == (3, "blob-missing")
+
+
+@pytest.mark.parametrize("forward", ["80", "80:", "a:b", "0:80", "80:65536", "1:2:3"])
+def test_boot_when_a_forward_is_malformed_then_exits_with_2(
+    cli: Cli, catalogue: Catalogue, forward: str
+) -> None:
+    result = cli("image", "boot", "debian-web", "--forward", forward)
+
+    assert result.exit_code == 2
+    assert "forward-malformed" in result.stderr
+
+
+def test_boot_when_the_disk_is_damaged_then_exits_with_70(cli: Cli, catalogue: Catalogue) -> None:
+    blob = _blob(cli, catalogue)
+    blob.chmod(0o644)
+    blob.write_bytes(b"not this")
+
+    result = cli("image", "boot", "debian-web")
+
+    assert result.exit_code == 70
+    assert "digest-mismatch" in result.stderr
