@@ -1,7 +1,7 @@
 """Settings become wired services; the only place that knows both sides.
 
-Each part is imported and made when it is first asked for: `imagebuilder --version` needs none of them,
-and a build that finds nothing changed needs only the catalogue and the documents.
+Each part is imported and made when it is first asked for: `imagebuilder --version` needs none of
+them, and a build that finds nothing changed needs only the catalogue and the documents.
 """
 
 import os

@@ -1,6 +1,7 @@
 """Settings: every knob, read once, from IMAGEBUILDER_* and the file they name.
 
-The file is $IMAGEBUILDER_HOME/settings.json or what IMAGEBUILDER_SETTINGS names; the environment wins.
+The file is $IMAGEBUILDER_HOME/settings.json or what IMAGEBUILDER_SETTINGS names; the environment
+wins.
 """
 
 import json
@@ -59,8 +60,8 @@ class SettingsUnreadable(InvalidInput):
 class Settings:
     """How this machine's imagebuilder is set up.
 
-    Shape: `credentials` maps a host to user:password, taken out of the mirrors' addresses so that they
-    are written nowhere.
+    Shape: `credentials` maps a host to user:password, taken out of the mirrors' addresses so that
+    they are written nowhere.
     """
 
     home: Path

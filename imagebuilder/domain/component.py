@@ -70,7 +70,8 @@ class Parameter:
 class ComponentStep:
     """One action of a phase; references in `inputs` are still unresolved.
 
-    Shape: `inputs` is a mapping, or a sequence of mappings for file actions, as the document has it.
+    Shape: `inputs` is a mapping, or a sequence of mappings for file actions, as the document has
+    it.
     Invariant: `timeout_seconds` is positive, or None for no limit; `max_attempts` is at least 1.
     """
 
@@ -127,7 +128,7 @@ class Component:
 
     @property
     def updates_packages(self) -> bool:
-        """Whether the build phase upgrades what is installed, so that its layer depends on the day."""
+        """Whether the build phase upgrades packages, so that its layer depends on the day."""
         return any(s.action is ActionName.UPDATE_OS for s in self.steps(PhaseName.BUILD))
 
     @property

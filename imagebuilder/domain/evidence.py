@@ -8,7 +8,7 @@ from imagebuilder.domain.errors import StepFailed
 
 
 class Stage(StrEnum):
-    """Where tests look at an image: its files at rest, its services in a container, the whole machine."""
+    """Where tests look: at files at rest, at services in a container, at the whole machine."""
 
     OFFLINE = "offline"
     BOOTED = "booted"

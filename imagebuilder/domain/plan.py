@@ -1,7 +1,7 @@
 """Plan: a recipe fully resolved; everything decided, nothing done.
 
-Layer keys are the digest of all that goes into a layer before it is built. What no key can hold, the
-package index of the day, is recorded with the version instead.
+Layer keys are the digest of all that goes into a layer before it is built. What no key can hold,
+the package index of the day, is recorded with the version instead.
 """
 
 from collections.abc import Mapping
@@ -29,8 +29,7 @@ DEFAULT_SOURCE_DATE_EPOCH = 1767225600
 
 INITRAMFS_LAYER = "initramfs"
 FINISH_LAYER = "finish"
-OWN_LAYERS = frozenset((INITRAMFS_LAYER, FINISH_LAYER))
-"""The layers that every image has for itself: no child is built on them."""
+"""These two every image has for itself, at its top: no child is built on them."""
 
 
 class LayerKind(StrEnum):
@@ -68,8 +67,8 @@ class PlannedParent:
     """What a recipe's parent turned out to be.
 
     `identity` goes into the first layer key. `source` is what to bootstrap or unpack, None when the
-    parent is a version of our own, whose `contents` (its layers, lowest first) are reused as they are.
-    `suite` is the Debian suite at the bottom, empty when it is not known.
+    parent is a version of our own, whose `contents` (its layers, lowest first) are reused as they
+    are. `suite` is the Debian suite at the bottom, empty when it is not known.
     """
 
     asked: str

@@ -73,7 +73,7 @@ class RootfsParent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageParent:
-    """An image of our own catalogue: `asked` is what follows the @, the newest version when empty."""
+    """An image of our own: `asked` is what follows the @, the newest version when empty."""
 
     name: ImageName
     asked: str = ""
@@ -115,7 +115,7 @@ class Recipe:
     description: str = ""
     tests: tuple[str, ...] = ()
     artifacts: tuple[ArtifactFormat, ...] = (ArtifactFormat.QCOW2,)
-    disk: DiskSpec = DiskSpec()  # noqa: RUF009 - frozen, so one instance may be shared
+    disk: DiskSpec = DiskSpec()
     repositories: tuple[Repository, ...] = ()
     max_age_seconds: int | None = None
     text: str = ""

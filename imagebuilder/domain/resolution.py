@@ -1,4 +1,4 @@
-"""Resolution: recipe, components and parent become a plan; a pure function, asked again as more is known."""
+"""Resolution: recipe, components and parent become a plan, by a pure function."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,7 +25,8 @@ class Ingredients:
     """All that a recipe's names stand for today.
 
     Shape: `components` are in the recipe's order, each with all its parameters filled;
-    `keyrings` maps the path of a keyring to what it holds; `known_upgrades` maps a question (`PlannedLayer.question`) to its answer.
+    `keyrings` maps the path of a keyring to what it holds; `known_upgrades` maps a question
+    (`PlannedLayer.question`) to its answer.
     """
 
     recipe: Recipe

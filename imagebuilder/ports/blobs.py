@@ -1,6 +1,7 @@
 """BlobStore: bytes by digest.
 
-Every adapter must keep: a blob appears whole or not at all; putting the same bytes twice is the same as once.
+Every adapter must keep: a blob appears whole or not at all; putting the same bytes twice is the
+same as once.
 """
 
 from collections.abc import Callable, Iterator

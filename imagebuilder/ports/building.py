@@ -1,7 +1,7 @@
 """LayerStore and Roots: layers kept by key, and root file systems made of them.
 
-Every adapter must keep: a layer appears whole or not at all; a layer that is given out was verified;
-what is mounted or running is gone when its context ends, and when we are killed.
+Every adapter must keep: a layer appears whole or not at all; a layer that is given out was
+verified; what is mounted or running is gone when its context ends, and when we are killed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,7 +31,7 @@ class Lookup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewLayer:
-    """What a layer is to be known by. `fits_any` when it may lie on any other, whatever it was made on."""
+    """What a layer is to be known by; one that `fits_any` may lie on any other."""
 
     key: Digest
     name: str
@@ -42,9 +42,7 @@ class NewLayer:
 class LayerStore(Protocol):
     """Keeps layers."""
 
-    def find(
-        self, key: Digest, on: Sequence[Layer], not_before: datetime | None = None
-    ) -> Lookup:
+    def find(self, key: Digest, on: Sequence[Layer], not_before: datetime | None = None) -> Lookup:
         """Look for a sound layer of that key, made on those layers, not before a moment."""
         ...
 
@@ -222,7 +220,7 @@ class NoKernel(InvalidInput):
         super().__init__(
             f"Image {image} has no kernel, so no disk of it could boot.",
             context="/boot holds no vmlinuz that has modules in /lib/modules.",
-            hint="Add a component that installs a kernel, such as base-system, or ask only for tar.",
+            hint="Add a component that installs a kernel, or ask for the artifact tar alone.",
         )
 
 

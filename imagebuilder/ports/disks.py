@@ -1,8 +1,8 @@
 """DiskBuilder: a root file system made into a disk that boots, and the disk into files people take.
 
-Every adapter must keep: the same request gives the same bytes; nothing of the host gets into the disk;
-a request that follows a predecessor gives the same files as one that does not, only laid out so that
-unchanged files keep their blocks.
+Every adapter must keep: the same request gives the same bytes; nothing of the host gets into the
+disk; a request that follows a predecessor gives the same files as one that does not, only laid out
+so that unchanged files keep their blocks.
 """
 
 from collections.abc import Mapping

@@ -24,7 +24,7 @@ class DocumentSource(Protocol):
         ...
 
     def locate(self, path: str, beside: str) -> PurePath:
-        """Give the absolute path of a file that a document at `beside` names. Raises: DocumentUnreadable."""
+        """Give the absolute path of a file that a document names. Raises: DocumentUnreadable."""
         ...
 
     def content(self, path: PurePath) -> bytes:

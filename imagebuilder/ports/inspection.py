@@ -1,7 +1,7 @@
 """Looking at an image: booting it, and running tests against it.
 
-Every adapter must keep: what is booted is thrown away afterwards and the image given is not changed;
-tests are foreign code and see nothing of this machine but the image they test.
+Every adapter must keep: what is booted is thrown away afterwards and the image given is not
+changed; tests are foreign code and see nothing of this machine but the image they test.
 """
 
 from collections.abc import Sequence
@@ -70,8 +70,9 @@ class Booter(Protocol):
     def machine(
         self, disk: PurePath, firmware: Firmware, console: PurePath, on_line: OnLine | None
     ) -> AbstractContextManager[BootedMachine]:
-        """Boot a disk file (raw or qcow2) through its firmware to an SSH login, on a throw-away
-        overlay. The serial console is kept in `console`.
+        """Boot a disk file (raw or qcow2) through its firmware to an SSH login.
+
+        What the guest writes is forgotten; its serial console is kept in `console`.
 
         Raises: BootFailed: no login in time.
         """

@@ -1,8 +1,9 @@
 """Machine: a place where commands of an image can be run.
 
-A root file system in a sandbox, a booted container and a virtual machine over SSH are the same to who
-uses one. Every adapter must keep: commands run as the image's root; what a command leaves running when
-it ends is ended, except on a booted machine; a time limit ends the command and all its children.
+A root file system in a sandbox, a booted container and a virtual machine over SSH are the same to
+who uses one. Every adapter must keep: commands run as the image's root; what a command leaves
+running when it ends is ended, except on a booted machine; a time limit ends the command and all its
+children.
 """
 
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ from imagebuilder.ports.process import CommandResult, OnLine
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Script:
-    """Shell text to run inside. Shape: `stdin` is given to it; `environment` is added to the machine's."""
+    """Shell text to run inside; `environment` is added to the machine's own."""
 
     text: str
     interpreter: str = "/bin/sh"

@@ -1,8 +1,8 @@
 """CommandRunner: a program of the machine, run with limits.
 
-Every adapter must keep: the child has its own process group, dies when we die (also by kill -9), gets
-no standard input unless given one, and never outlives the call; output beyond the cap is dropped from
-the middle and counted; argv is never a place for a secret.
+Every adapter must keep: the child has its own process group, dies when we die (also by kill -9),
+gets no standard input unless given one, and never outlives the call; output beyond the cap is
+dropped from the middle and counted; argv is never a place for a secret.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from imagebuilder.adapters.system.blobs import FileBlobStore
 from imagebuilder.domain.digest import Digest, DigestMismatch
-from imagebuilder.ports.blobs import BlobMissing, BlobStore
+from imagebuilder.ports.blobs import BlobMissing, BlobStore, CopyFailed
 from tests.fakes.blobs import FakeBlobStore
 
 ABSENT = Digest.of_bytes(b"never stored")
@@ -128,3 +128,45 @@ def test_digests_gives_every_blob_once(store: BlobStore) -> None:
 
     assert set(given_out) == kept
     assert len(given_out) == len(kept)
+
+
+def test_copy_to_then_the_file_holds_the_bytes_and_all_were_told(
+    store: BlobStore, tmp_path: Path
+) -> None:
+    content = bytes(700_000) + b"end"
+    told: list[int] = []
+    target = tmp_path / "copy"
+    target.write_bytes(b"what was there")
+
+    store.copy_to(store.put(content), target, told.append)
+
+    assert target.read_bytes() == content
+    assert sum(told) == len(content)
+
+
+def test_copy_to_when_the_blob_is_missing_then_says_so_and_makes_no_file(
+    store: BlobStore, tmp_path: Path
+) -> None:
+    with pytest.raises(BlobMissing):
+        store.copy_to(ABSENT, tmp_path / "copy")
+
+    assert not (tmp_path / "copy").exists()
+
+
+def test_copy_to_when_the_folder_is_missing_then_the_copy_fails(
+    store: BlobStore, tmp_path: Path
+) -> None:
+    with pytest.raises(CopyFailed, match="copy cannot be written"):
+        store.copy_to(store.put(b"content"), tmp_path / "no-such-folder/copy")
+
+
+def test_copy_to_when_the_blob_is_damaged_then_says_so_and_makes_no_file(
+    store: BlobStore, tmp_path: Path
+) -> None:
+    digest = store.put(b"content")
+    damage(store, digest, b"contenT")
+
+    with pytest.raises(DigestMismatch):
+        store.copy_to(digest, tmp_path / "copy")
+
+    assert [file.name for file in tmp_path.iterdir() if file.name != "blobs"] == []

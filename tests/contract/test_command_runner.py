@@ -79,3 +79,14 @@ def test_start_when_the_context_ends_then_the_program_has_ended(runner: CommandR
         assert running.pid > 0
 
     assert running.poll() is not None
+
+
+def test_attach_when_the_program_ends_then_gives_its_status(runner: CommandRunner) -> None:
+    assert runner.attach(Command(argv=("sh", "-c", "exit 3"))) == 3
+
+
+def test_attach_when_the_program_is_not_installed_then_raises_program_missing(
+    runner: CommandRunner,
+) -> None:
+    with pytest.raises(ProgramMissing, match="no-such-program-here"):
+        runner.attach(ABSENT)

@@ -124,7 +124,7 @@ def test_component_check_when_it_is_large_then_warns_and_passes(cli: Cli) -> Non
     assert result.exit_code == 0
     assert "component nginx 1.4.2 is sound: steps build 1" in result.stdout
     assert "warning: " in result.stderr
-    assert "64" in result.stderr
+    assert "65,536" in result.stderr
 
 
 def test_component_check_as_json_when_it_is_faulty_then_has_every_place(cli: Cli) -> None:

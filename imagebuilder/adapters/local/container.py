@@ -212,7 +212,7 @@ def _leader_of(starter: int) -> int | None:
 
 def _is_alive(leader: int) -> bool:
     try:
-        return bool(Path(f"/proc/{leader}/ns/pid").readlink())
+        return bool(Path(f"/proc/{leader}/ns/mnt").readlink())
     except OSError:
         return False
 

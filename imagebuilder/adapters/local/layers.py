@@ -30,15 +30,13 @@ class FileLayerStore:
     """Keeps layers below a folder."""
 
     def __init__(self, folder: Path, boot_id: str) -> None:
-        """Use folder, which is made when it is not there; boot_id names this start of the machine."""
+        """Use folder, which is made when it is not there; boot_id names this start."""
         self._folder = folder
         self._boot_id = boot_id
         for part in ("trees", "manifests", "stamps", "keys", "locks"):
             (folder / part).mkdir(parents=True, exist_ok=True)
 
-    def find(
-        self, key: Digest, on: Sequence[Layer], not_before: datetime | None = None
-    ) -> Lookup:
+    def find(self, key: Digest, on: Sequence[Layer], not_before: datetime | None = None) -> Lookup:
         """Look for a sound layer of that key, made on those layers, not before a moment."""
         try:
             layer = _read_record(self._folder / "keys" / key.hex)
@@ -151,10 +149,9 @@ class FileLayerStore:
 
     def _remove_tree(self, folder: Path) -> None:
         """Take a tree away; under its own name it is gone at once."""
-        with self.incoming() as away:
-            # Another process may have found the same damage and be faster.
-            with contextlib.suppress(FileNotFoundError):
-                folder.rename(away / "tree")
+        # Another process may have found the same damage and be faster.
+        with self.incoming() as away, contextlib.suppress(FileNotFoundError):
+            folder.rename(away / "tree")
 
     def _read_manifest(self, content: Digest) -> LayerTree:
         return manifest.read(self._manifest_text(content))

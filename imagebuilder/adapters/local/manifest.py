@@ -28,7 +28,7 @@ _KINDS = {
 
 
 def walk(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
-    """Give folder itself ("/") and every name below it, each folder's sorted, links not followed."""
+    """Give folder itself ("/") and every name below it, sorted, links not followed."""
     yield "/", folder.lstat()
     root = str(folder)
     # A list and no recursion: how deep folders lie is for the image to say.
@@ -44,13 +44,11 @@ def _listed(root: str, prefix: str) -> list[tuple[str, os.stat_result]]:
     """Give the names in a folder, the last first."""
     with os.scandir(root + prefix) as found:
         entries = sorted(found, key=lambda entry: entry.name, reverse=True)
-        return [
-            (f"{prefix}/{entry.name}", entry.stat(follow_symlinks=False)) for entry in entries
-        ]
+        return [(f"{prefix}/{entry.name}", entry.stat(follow_symlinks=False)) for entry in entries]
 
 
 def set_latest_time(folder: Path, latest: int) -> None:
-    """Make every time later than a moment that moment, so that when a file was written is no input."""
+    """Make every time after a moment that moment: when a file was written is no input."""
     moment = latest * 10**9
     for path, status in walk(folder):
         if status.st_mtime_ns > moment:
@@ -92,7 +90,7 @@ def _entry(full: str, status: os.stat_result, xattrs: Mapping[str, bytes]) -> En
         mtime=status.st_mtime_ns // 10**9,
         size_bytes=status.st_size if kind is EntryKind.FILE else 0,
         content=file_digest(full) if kind is EntryKind.FILE else None,
-        target=os.readlink(full) if kind is EntryKind.SYMLINK else None,
+        target=str(Path(full).readlink()) if kind is EntryKind.SYMLINK else None,
         device=(os.major(status.st_rdev), os.minor(status.st_rdev)) if is_device else None,
         xattrs=tuple(
             (name, value.hex())
@@ -116,7 +114,7 @@ def file_digest(path: str) -> Digest:
 
 
 def stamp(folder: Path) -> str:
-    """Give a fingerprint of every name's size, times and inode: it changes when anything is touched.
+    """Give a fingerprint of all sizes, times and inodes; it changes when anything is touched.
 
     Reading all bytes of a root takes a second, this a tenth; the change time cannot be set by a
     program, so nothing but the disk itself can change a byte and keep the fingerprint.

@@ -1,12 +1,12 @@
 """Reach: what a sandbox can see of the network: one forwarding proxy, and nothing else.
 
-A network namespace is made whose only interface is its own loopback. A listening socket made inside it
-stays inside, while the threads that serve it live outside: so there is no bridge, no address
-translation, no firewall rule, and nothing to clean up: the namespace ends with its last descriptor, also
-when we are killed. The host's loopback and metadata addresses do not exist in there.
+A network namespace is made whose only interface is its own loopback. A listening socket made inside
+it stays inside, while the threads that serve it live outside: so there is no bridge, no address
+translation, no firewall rule, and nothing to clean up: the namespace ends with its last descriptor,
+also when we are killed. The host's loopback and metadata addresses do not exist in there.
 
-The proxy keeps what never changes under its address (.deb files, indexes named by their hash), so that
-the next build downloads nothing twice; apt checks every byte of it again inside.
+The proxy keeps what never changes under its address (.deb files, indexes named by their hash), so
+that the next build downloads nothing twice; apt checks every byte of it again inside.
 """
 
 import contextlib

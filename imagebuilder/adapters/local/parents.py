@@ -17,7 +17,7 @@ _ENVIRONMENT = {
     "SOURCE_DATE_EPOCH": str(DEFAULT_SOURCE_DATE_EPOCH),
 }
 _BAD_SIGNATURE = re.compile(
-    r"NO_PUBKEY|BADSIG|EXPKEYSIG|is not signed|signatures? (?:were|was|couldn)", re.I
+    r"NO_PUBKEY|BADSIG|EXPKEYSIG|is not signed|signatures? (?:were|was|couldn)", re.IGNORECASE
 )
 _NO_ANSWER = re.compile(
     r"Failed to fetch|Could not (?:resolve|connect)|Unable to connect|does not have a Release"
@@ -92,7 +92,7 @@ class ParentMaker:
         return CommandFailed(result)
 
     def _unpack(self, parent: RootfsParent, root: Path, on_line: OnLine | None) -> None:
-        """Unpack where nothing but the target can be written, so that no path can lead elsewhere."""
+        """Unpack where only the target can be written, so that no path can lead elsewhere."""
         archive = Path(parent.path)
         if parent.sha256 is not None and file_digest(str(archive)) != parent.sha256:
             raise ArchiveRefused(

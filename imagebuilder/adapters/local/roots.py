@@ -1,7 +1,7 @@
 """LocalWorkshop: root file systems as overlays, in a mount namespace of our own.
 
-Every mount is private to this process and its children, so that all of them are gone when it ends, also
-by kill -9. Scratch space is memory when there is plenty, else a folder of the store.
+Every mount is private to this process and its children, so that all of them are gone when it ends,
+also by kill -9. Scratch space is memory when there is plenty, else a folder of the store.
 """
 
 import contextlib
@@ -161,7 +161,7 @@ class LocalRoots:
         upper, work, root = session / "upper", session / "work", session / "root"
         for folder in (upper, work, root):
             folder.mkdir()
-        # The kernel takes no folder twice; of two equal layers the upper one alone makes the same tree.
+        # The kernel takes no folder twice; of two equal layers the upper alone makes the same tree.
         contents = dict.fromkeys(layer.content for layer in reversed(stack))
         lowers = [self._layers.tree_path(content) for content in contents]
         _copy_attributes(lowers[0], upper)
@@ -280,7 +280,7 @@ def _free_memory_bytes() -> int:
 
 
 def _copy_attributes(source: Path, target: Path) -> None:
-    """Make an upper folder the same root folder as the one below it: overlayfs shows the upper's."""
+    """Give an upper folder the attributes of the one below: overlayfs shows the upper's."""
     status = source.stat()
     os.chown(target, status.st_uid, status.st_gid)
     target.chmod(stat.S_IMODE(status.st_mode))

@@ -1,8 +1,8 @@
 """SandboxMachine: commands of an image, run over its root folder in bubblewrap.
 
 Nine capabilities are what package scripts need; nothing else of root is left. The image's own files
-are all there is, but for /proc, an empty /dev, and folders that live as long as one component's work
-(/tmp, /run, apt's lists and archives), so that none of it gets into a layer.
+are all there is, but for /proc, an empty /dev, and folders that live as long as one component's
+work (/tmp, /run, apt's lists and archives), so that none of it gets into a layer.
 """
 
 import os
@@ -50,8 +50,8 @@ class UnsafeRoot(Refused):
 class Confinement:
     """How a sandbox is set up.
 
-    Shape: `folders` and `read_only` map a path inside to one of this machine. `reach` is None for no
-    network at all.
+    Shape: `folders` and `read_only` map a path inside to one of this machine. `reach` is None for
+    no network at all.
     """
 
     root: Path

@@ -144,10 +144,8 @@ def one_line(repository: Repository, keyring: str | None = None) -> list[str]:
     """Write an archive as apt's one-line style, a line a suite."""
     key = keyring or repository.keyring
     options = f" [signed-by={key}]" if key else ""
-    return [
-        f"deb{options} {without_credentials(repository.url)} {suite} {' '.join(repository.components)}"
-        for suite in repository.suites
-    ]
+    address, parts = without_credentials(repository.url), " ".join(repository.components)
+    return [f"deb{options} {address} {suite} {parts}" for suite in repository.suites]
 
 
 def sources_list(archives: Sequence[Repository], keyrings: str) -> tuple[str, dict[str, Path]]:

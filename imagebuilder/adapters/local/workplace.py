@@ -38,7 +38,7 @@ def sweep(parent: Path, prefix: str) -> None:
 
 @contextlib.contextmanager
 def _door(parent: Path) -> Iterator[None]:
-    """Let one at a time make folders or take them away: one without a holder is then a dead one's."""
+    """Let one at a time make or take away folders: one without a holder is then a dead one's."""
     opened = os.open(parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(opened, fcntl.LOCK_EX)

@@ -18,7 +18,9 @@ class FolderRunFiles:
     def append(self, run_id: RunId, number: int, step: str, text: str) -> None:
         """Add a line to a step's log."""
         name = f"{number:02d}-{_UNSAFE.sub('-', step)[:60]}.log"
-        with (Path(self.folder(run_id)) / name).open("a", encoding="utf-8", errors="replace") as log:
+        with (Path(self.folder(run_id)) / name).open(
+            "a", encoding="utf-8", errors="replace"
+        ) as log:
             log.write(text + "\n")
 
     def log(self, run_id: RunId, number: int) -> str:

@@ -1,7 +1,7 @@
 """Finishing: what turns a root file system into one that can be handed out.
 
-The initramfs and the finish layer are made after all components and are no part of what a child image
-is built on: it gets its own.
+The initramfs and the finish layer are made after all components and are no part of what a child
+image is built on: it gets its own.
 """
 
 import json
@@ -28,7 +28,7 @@ class FinishFailed(StepFailed):
         super().__init__(
             f"The {what} could not be made: exit status {result.exit_status}.",
             context=result.last_lines,
-            hint="Look at the last component that changed boot files.",
+            hint="Look at the last component that changed what it is made from.",
         )
 
 
@@ -137,7 +137,8 @@ def finish_script(
 
 
 _REMOVALS = (
-    "rm -f /usr/sbin/policy-rc.d /etc/apt/apt.conf.d/99mmdebstrap /etc/dpkg/dpkg.cfg.d/99mmdebstrap",
+    "rm -f /usr/sbin/policy-rc.d",
+    "rm -f /etc/apt/apt.conf.d/99mmdebstrap /etc/dpkg/dpkg.cfg.d/99mmdebstrap",
     "rm -f /var/lib/dbus/machine-id /etc/ssh/ssh_host_*_key /etc/ssh/ssh_host_*_key.pub",
     "rm -f /root/.bash_history /var/lib/systemd/random-seed /var/lib/systemd/credential.secret",
     "rm -f /var/cache/ldconfig/aux-cache /var/lib/dpkg/*-old /var/cache/debconf/*-old",

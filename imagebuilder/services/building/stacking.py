@@ -87,21 +87,27 @@ class PreviewedLayer:
     why: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Stores:
+    layers: LayerStore
+    blobs: BlobStore
+    clock: Clock
+
+
 class Stacking:
     """Finds or makes layers."""
 
     def __init__(self, layers: LayerStore, blobs: BlobStore, clock: Clock) -> None:
         """Look in layers; keep evidence in blobs."""
         self._layers = layers
-        self._blobs = blobs
-        self._clock = clock
+        self._stores = _Stores(layers=layers, blobs=blobs, clock=clock)
 
     def stack(self, request: StackRequest, roots: Roots, progress: Progress) -> Stack:
         """Give the whole stack of an image.
 
         Raises: ComponentFailed; MirrorUnreachable; SignatureRefused; NoKernel; FinishFailed.
         """
-        work = _Work(self._layers, self._blobs, self._clock, request, roots, progress)
+        work = _Work(self._stores, request, roots, progress)
         try:
             work.take_parent_image()
             work.plan_layers()
@@ -119,7 +125,7 @@ class Stacking:
     def preview(self, request: StackRequest) -> tuple[PreviewedLayer, ...]:
         """Give what `stack` would find in the cache; nothing is made."""
         plan = resolve(request.ingredients)
-        oldest = not_before(plan, request, self._clock)
+        oldest = not_before(plan, request, self._stores.clock)
         on = [self._layers.get(content) for content in plan.parent.contents]
         rows: list[PreviewedLayer] = []
         is_broken = False
@@ -162,16 +168,10 @@ class _Work:
     """One stack in the making."""
 
     def __init__(
-        self,
-        layers: LayerStore,
-        blobs: BlobStore,
-        clock: Clock,
-        request: StackRequest,
-        roots: Roots,
-        progress: Progress,
+        self, stores: "_Stores", request: StackRequest, roots: Roots, progress: Progress
     ) -> None:
-        self._layers = layers
-        self._blobs = blobs
+        self._layers = stores.layers
+        self._blobs = stores.blobs
         self._request = request
         self._roots = roots
         self._progress = progress
@@ -179,8 +179,8 @@ class _Work:
         self.plan = resolve(self.given)
         self.done: list[Layer] = []
         self.built: list[str] = []
-        self._not_before = not_before(self.plan, request, clock)
-        self._initramfs = InitramfsMaker(layers, blobs, roots, self._not_before)
+        self._not_before = not_before(self.plan, request, stores.clock)
+        self._initramfs = InitramfsMaker(stores.layers, stores.blobs, roots, self._not_before)
         self._wants_disk = not set(self.plan.artifacts) <= {ArtifactFormat.TAR}
 
     def end(self) -> None:
@@ -272,9 +272,7 @@ class _Work:
             folder = self._request.keep_folder
             if folder is not None:
                 root.keep_copy(folder)
-                failure.hint = (
-                    f"Look inside with: systemd-nspawn --private-network --directory {folder}"
-                )
+                failure.hint = look_inside(folder)
             raise
 
     def _runner(self, component: Component, planned: PlannedLayer, root: Root) -> ComponentRunner:
@@ -361,8 +359,13 @@ class _Work:
         return self._request.keyrings[repository.keyring or ""]
 
 
+def look_inside(folder: PurePath) -> str:
+    """Give the hint how to enter a root that was kept."""
+    return f"Look inside with: systemd-nspawn --private-network --directory {folder}"
+
+
 def upgrades_document(upgrades: Upgrades) -> Canonical:
-    """Give upgrades as they are kept: step name -> [name, architecture, old version, new version]."""
+    """Give upgrades as kept: step name -> [name, architecture, old version, new version]."""
     return {
         step: [[u.name, u.architecture, u.old_version, u.new_version] for u in listed]
         for step, listed in upgrades.items()

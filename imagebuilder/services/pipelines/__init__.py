@@ -1,1 +1,1 @@
-"""Pipelines: the whole journey from a recipe's path to a recorded version; sees all other services."""
+"""Pipelines: the journey from a recipe's path to a recorded version; sees all services."""

@@ -19,7 +19,7 @@ from imagebuilder.services.building.stacking import (
     StackRequest,
 )
 from imagebuilder.services.pipelines.desk import BuildResult, Desk, Workers
-from imagebuilder.services.pipelines.making import Making
+from imagebuilder.services.pipelines.making import Job, Making
 from imagebuilder.services.pipelines.planning import BuildRequest, Preparation
 from imagebuilder.services.pipelines.watching import RecordedProgress
 from imagebuilder.services.sweeping import run_lock
@@ -90,7 +90,8 @@ class BuildImage:
                 is_unchanged=True,
                 warnings=prepared.warnings,
             )
-        return Making(self._with, self._workers(), prepared, request, progress, run).result()
+        job = Job(request=request, prepared=prepared, run=run)
+        return Making(self._with, self._workers(), job, progress).result()
 
     def _build_missing_parent(
         self,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 
 from imagebuilder.domain.artifact import Artifact
@@ -16,17 +17,19 @@ from imagebuilder.domain.image import (
     VersionDraft,
 )
 from imagebuilder.domain.package import InstalledPackage
-from imagebuilder.domain.plan import Plan
+from imagebuilder.domain.plan import Plan, Upgrades
 from imagebuilder.domain.recipe import ArtifactFormat
 from imagebuilder.domain.run import Run, StepState
 from imagebuilder.domain.units import size_text
-from imagebuilder.ports.building import Roots
+from imagebuilder.ports.building import LayerDamaged, LayerMissing, Roots
 from imagebuilder.ports.disks import BuiltDisk, DiskRequest, Predecessor
 from imagebuilder.ports.machine import Machine, Script
 from imagebuilder.ports.progress import Progress
+from imagebuilder.services.building.finishing import FinishFailed
 from imagebuilder.services.building.stacking import (
     Stack,
     StackRequest,
+    look_inside,
     upgrades_document,
 )
 from imagebuilder.services.pipelines.desk import BuildResult, Desk, Workers
@@ -42,24 +45,26 @@ _PACKAGES = Script(
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What is to be made, and under which run it is kept."""
+
+    request: BuildRequest
+    prepared: Preparation
+    run: Run
+
+
 class Making:
     """One build, from what was prepared to what is recorded."""
 
-    def __init__(
-        self,
-        desk: Desk,
-        workers: Workers,
-        prepared: Preparation,
-        request: BuildRequest,
-        progress: RecordedProgress,
-        run: Run,
-    ) -> None:
+    def __init__(self, desk: Desk, workers: Workers, job: Job, progress: RecordedProgress) -> None:
+        """Do a job with workers."""
         self._with = desk
         self._workers = workers
-        self._prepared = prepared
-        self._request = request
+        self._prepared = job.prepared
+        self._request = job.request
         self._progress = progress
-        self._run = run
+        self._run = job.run
 
     def result(self) -> BuildResult:
         """Build, validate and record, or end with the files."""
@@ -67,13 +72,16 @@ class Making:
         with ExitStack() as held:
             roots = held.enter_context(self._workers.workshop.opened(prepared.archives))
             stack = self._with.stacking.stack(self._stack_request(), roots, self._progress)
+            if self._is_as_before(stack):
+                return self._unchanged()
+            indexes = self._indexes(stack)
             disk = self._disk(stack, roots, held)
             artifacts = self._artifacts(stack, disk, roots)
             if self._request.until_artifact:
                 return self._unrecorded(stack, artifacts)
             packages = self._packages(stack, roots)
             reports = self._validated(stack, disk, roots)
-            version = self._recorded(stack, disk, artifacts, packages, reports)
+            version = self._recorded(stack, _Made(disk, artifacts, packages, reports, indexes))
             if disk is not None:
                 self._workers.disks.remember(stack.plan.image, disk)
         return BuildResult(
@@ -82,6 +90,21 @@ class Making:
             built=stack.built,
             warnings=prepared.warnings,
             reason=prepared.reason,
+        )
+
+    def _is_as_before(self, stack: Stack) -> bool:
+        """Whether all questions were answered as for the newest version, and nothing was made."""
+        if stack.built or self._request.until_artifact:
+            return False
+        answered = replace(self._prepared, plan=stack.plan)
+        return not self._with.planning.reason(answered, self._request)
+
+    def _unchanged(self) -> BuildResult:
+        return BuildResult(
+            run_id=self._run.id,
+            version=self._prepared.before,
+            is_unchanged=True,
+            warnings=self._prepared.warnings,
         )
 
     def _stack_request(self) -> StackRequest:
@@ -129,7 +152,12 @@ class Making:
         qcow2 = next((a for a in before.artifacts if a.format is ArtifactFormat.QCOW2), None)
         if qcow2 is None or not self._with.blobs.has(qcow2.digest, qcow2.size_bytes):
             return None
-        layers = [self._with.layers.get(layer.content) for layer in before.layers]
+        try:
+            layers = [self._with.layers.get(layer.content) for layer in before.layers]
+        except (LayerMissing, LayerDamaged) as lost:
+            # To follow a layout saves blocks; an image without that is as good.
+            self._progress.line(f"laid out anew: {lost.message}")
+            return None
         return Predecessor(
             disk_digest=before.disk_digest,
             tree=self._with.layers.tree(layers),
@@ -173,8 +201,10 @@ class Making:
 
     def _packages(self, stack: Stack, roots: Roots) -> tuple[InstalledPackage, ...]:
         with roots.scratch(stack.layers) as root:
-            listed = root.machine(Network.NONE).run(_PACKAGES).stdout.decode(errors="replace")
-        rows = (line.split("|") for line in listed.splitlines())
+            result = root.machine(Network.NONE).run(_PACKAGES)
+        if result.exit_status != 0 or result.has_timed_out:
+            raise FinishFailed("list of packages", result)
+        rows = (line.split("|") for line in result.stdout.decode(errors="replace").splitlines())
         return tuple(
             InstalledPackage(
                 name=row[1],
@@ -184,7 +214,8 @@ class Making:
                 source_version=row[5],
             )
             for row in rows
-            if row[0].startswith("ii")
+            # The second letter says what is there; the first only what is wanted, such as on hold.
+            if row[0][1:2] == "i"
         )
 
     def _validated(
@@ -217,22 +248,15 @@ class Making:
             except ImageBuilderError as failure:
                 if self._request.keep:
                     offline.keep_copy(self._kept)
-                    failure.hint = f"Look inside with: systemd-nspawn --private-network --directory {self._kept}"
+                    failure.hint = look_inside(self._kept)
                 raise
 
     def _component_tests(self, plan: Plan) -> "_ComponentTests":
         return _ComponentTests(plan, self._progress)
 
-    def _recorded(
-        self,
-        stack: Stack,
-        disk: BuiltDisk | None,
-        artifacts: tuple[Artifact, ...],
-        packages: tuple[InstalledPackage, ...],
-        reports: tuple[TestReport, ...],
-    ) -> ImageVersion:
+    def _recorded(self, stack: Stack, made: "_Made") -> ImageVersion:
         self._progress.step_started("record")
-        plan, prepared = stack.plan, self._prepared
+        plan, prepared = replace(stack.plan, follows=made.follows), self._prepared
         version = self._with.cataloguing.record(
             VersionDraft(
                 image=plan.image,
@@ -240,31 +264,50 @@ class Making:
                 run_id=self._run.id,
                 plan_digest=plan.digest,
                 definition_digest=plan.definition,
-                plan=_plan_document(stack),
+                plan=_plan_document(plan, stack.upgrades),
                 parent=ParentEdge(
                     asked=plan.parent.asked,
                     identity=plan.parent.identity,
                     version_id=plan.parent.version_id,
                 ),
-                disk_digest=disk.digest if disk else artifacts[0].digest,
-                artifacts=artifacts,
+                disk_digest=made.disk.digest if made.disk else made.artifacts[0].digest,
+                artifacts=made.artifacts,
                 layers=_recorded_layers(stack),
-                packages=packages,
-                reports=reports,
+                packages=made.packages,
+                reports=made.reports,
                 documents=prepared.documents,
-                indexes=self._indexes(stack),
+                indexes=made.indexes,
             )
         )
         self._progress.step_ended(StepState.SUCCEEDED, version.reference)
         return version
 
     def _indexes(self, stack: Stack) -> Mapping[str, Digest]:
-        """Say which signed indexes the packages came from; those of before when none was fetched."""
+        """Say which signed indexes packages came from; those of before when none was fetched."""
         if self._prepared.indexes:
             return self._prepared.indexes
         if stack.built or self._prepared.before is None:
             return self._with.sources.indexes(self._prepared.archives)
         return self._prepared.before.indexes
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """What a stack was made into, and what was seen of it."""
+
+    disk: BuiltDisk | None
+    artifacts: tuple[Artifact, ...]
+    packages: tuple[InstalledPackage, ...]
+    reports: tuple[TestReport, ...]
+    indexes: Mapping[str, Digest]
+
+    @property
+    def follows(self) -> Digest | None:
+        """The disk whose layout was kept in the end, whatever the plan hoped for."""
+        disk = self.disk
+        if disk is None or disk.predecessor is None or disk.changed_blocks is None:
+            return None
+        return disk.predecessor.disk_digest
 
 
 class _ComponentTests:
@@ -298,16 +341,17 @@ class _ComponentTests:
         return tuple(results)
 
 
-def _plan_document(stack: Stack) -> Canonical:
-    document = stack.plan.document()
+def _plan_document(plan: Plan, answers: Mapping[Digest, Upgrades]) -> Canonical:
+    document = plan.document()
     if not isinstance(document, Mapping):
         raise TypeError("a plan's document is a mapping")
-    upgrades = {str(question): upgrades_document(u) for question, u in stack.upgrades.items()}
+    upgrades = {str(question): upgrades_document(u) for question, u in answers.items()}
     return {**document, "upgrades": upgrades}
 
 
 def _recorded_layers(stack: Stack) -> tuple[RecordedLayer, ...]:
-    planned = {layer.key: layer for layer in stack.plan.layers}
+    # An empty layer has the key of the one below, which keeps what it is.
+    planned = {layer.key: layer for layer in stack.plan.layers if not layer.is_empty}
     recorded = []
     for layer in stack.layers:
         wanted = planned.get(layer.key)

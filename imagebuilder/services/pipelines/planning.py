@@ -1,4 +1,4 @@
-"""Planning: a recipe's path becomes ingredients, a plan, and a verdict on whether to build at all."""
+"""Planning: a recipe's path becomes ingredients, a plan, and a verdict whether to build."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -8,7 +8,14 @@ from imagebuilder.domain.component import Component
 from imagebuilder.domain.digest import Canonical, Digest, digest_of
 from imagebuilder.domain.image import DocumentText, ImageVersion, Reference
 from imagebuilder.domain.package import Upgrade
-from imagebuilder.domain.plan import FINISH_LAYER, INITRAMFS_LAYER, Plan, PlannedParent, PlannedTest, Upgrades
+from imagebuilder.domain.plan import (
+    FINISH_LAYER,
+    INITRAMFS_LAYER,
+    Plan,
+    PlannedParent,
+    PlannedTest,
+    Upgrades,
+)
 from imagebuilder.domain.recipe import (
     ImageParent,
     Recipe,
@@ -96,7 +103,8 @@ class Planning:
     def prepare(self, request: BuildRequest) -> Preparation:
         """Give everything decided that can be decided now.
 
-        Raises: InvalidDocument; ComponentNotFound; VersionNotFound: the parent image was never built.
+        Raises: InvalidDocument; ComponentNotFound; VersionNotFound: the parent image was never
+        built.
         """
         path = request.recipe_path
         recipe, components, warnings, texts = self._read(request)
@@ -222,18 +230,17 @@ class Planning:
         prepared = self._with_known_upgrades(prepared, request)
         return replace(prepared, reason=self.reason(prepared, request))
 
-    def _with_known_upgrades(
-        self, prepared: Preparation, request: BuildRequest
-    ) -> Preparation:
-        """Take the newest version's answers as long as the archives' signed indexes are the same."""
+    def _with_known_upgrades(self, prepared: Preparation, request: BuildRequest) -> Preparation:
+        """Take the newest version's answers while the archives' signed indexes are the same."""
         if prepared.plan.open_question is None:
             return prepared
         indexes = self._sources.indexes(prepared.archives)
         prepared = replace(prepared, indexes=indexes)
         # From scratch means asked anew: the layers below will not be those that were asked about.
-        if prepared.before is None or request.refresh or dict(prepared.before.indexes) != dict(indexes):
+        before = prepared.before
+        if before is None or request.refresh or dict(before.indexes) != dict(indexes):
             return prepared
-        known = recorded_upgrades(prepared.before.plan)
+        known = recorded_upgrades(before.plan)
         ingredients = replace(prepared.ingredients, known_upgrades=known)
         return replace(prepared, ingredients=ingredients, plan=resolve(ingredients))
 

@@ -1,7 +1,7 @@
 """Actions: what each action module of a component comes to as shell text for the image.
 
-Everything is done by programs of the image inside its own confinement, so that no path of a document
-and no link in the image can reach further.
+Everything is done by programs of the image inside its own confinement, so that no path of a
+document and no link in the image can reach further.
 
 Source: AWS Task Orchestrator and Executor, action modules. InstallPackages is ours.
 """
@@ -26,7 +26,8 @@ _REFUSE_EXISTING = (
 )
 _MAKE_PARENT = 'case "$path" in */*) mkdir -p -- "${path%/*}/";; esac'
 _UPGRADE_LINE = re.compile(
-    r"^Inst (?P<name>\S+) (?:\[(?P<old>[^\]]+)\] )?\((?P<new>\S+) .*?\[(?P<architecture>[^\]]+)\]\)",
+    r"^Inst (?P<name>\S+) (?:\[(?P<old>[^\]]+)\] )?"
+    r"\((?P<new>\S+) .*?\[(?P<architecture>[^\]]+)\]\)",
     re.MULTILINE,
 )
 
@@ -56,7 +57,7 @@ def scripts_for(
 
 
 def pending_upgrades_script(inputs: Canonical) -> Script:
-    """Give the script whose output `parse_upgrades` reads: what UpdateOS would do with these inputs."""
+    """Give the script whose output `parse_upgrades` reads: what UpdateOS would do."""
     given = _mapping(inputs)
     include, exclude = _texts(given, "include"), _texts(given, "exclude")
     lines = ["set -e", "apt-get -q update >&2"]
@@ -90,13 +91,12 @@ def parse_upgrades(output: str) -> tuple[Upgrade, ...]:
 def _install(given: Mapping[str, Canonical]) -> Script:
     recommends = "" if given.get("recommends") is True else "--no-install-recommends "
     packages = _quoted(_texts(given, "packages"))
-    return Script(
-        text=f"set -e\n{_NEEDS_LISTS}exec {_APT} {_CONFIGURATION} install {recommends}-- {packages}\n"
-    )
+    install = f"{_APT} {_CONFIGURATION} install {recommends}-- {packages}"
+    return Script(text=f"set -e\n{_NEEDS_LISTS}exec {install}\n")
 
 
 def _upgrade(upgrades: Sequence[Upgrade]) -> Script:
-    """Apply exactly these; apt would take what is named for wanted by hand, so it is told otherwise."""
+    """Apply exactly these; apt is told not to take what is named for wanted by hand."""
     wanted = _quoted(f"{_apt_name(u)}={u.new_version}" for u in upgrades)
     new = _quoted(_apt_name(u) for u in upgrades if not u.old_version)
     return Script(

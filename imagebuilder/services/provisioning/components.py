@@ -72,7 +72,8 @@ class StepOutcome:
 class ComponentRunner:
     """Runs one component with its parameters on one machine.
 
-    Outputs of the build phase are seen by validate; a test phase starts afresh, as it runs elsewhere.
+    Outputs of the build phase are seen by validate; a test phase starts afresh, as it runs
+    elsewhere.
     """
 
     component: Component
@@ -149,7 +150,7 @@ class ComponentRunner:
         return outcome, results[-1] if results else None
 
     def _results(self, scripts: Sequence[Script], step: ComponentStep) -> Iterator[CommandResult]:
-        """Run a step's scripts in order, up to the first that fails; its time is for all of them."""
+        """Run a step's scripts up to the first that fails; its time is for all of them."""
         left = None if step.timeout_seconds is None else float(step.timeout_seconds)
         for script in scripts:
             result = self._run_with_restarts(script, left)

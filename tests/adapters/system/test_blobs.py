@@ -161,3 +161,26 @@ def test_digests_when_a_strange_file_lies_there_then_leaves_it_out(
     (root / "sha256" / digest.hex[:2] / "README").write_text("not ours")
 
     assert list(store.digests()) == [digest]
+
+
+def test_copy_to_when_it_is_mostly_zeros_then_leaves_holes(
+    store: FileBlobStore, tmp_path: Path
+) -> None:
+    content = bytes(8 * 2**20) + b"end"
+
+    store.copy_to(store.put(content), tmp_path / "copy")
+
+    assert (tmp_path / "copy").stat().st_blocks * 512 < 2**20
+    assert (tmp_path / "copy").stat().st_size == len(content)
+
+
+def test_copy_to_when_it_replaces_a_file_then_other_names_of_that_file_stay_as_they_were(
+    store: FileBlobStore, tmp_path: Path
+) -> None:
+    target, other = tmp_path / "copy", tmp_path / "other"
+    target.write_bytes(b"before")
+    other.hardlink_to(target)
+
+    store.copy_to(store.put(b"after"), target)
+
+    assert (target.read_bytes(), other.read_bytes()) == (b"after", b"before")

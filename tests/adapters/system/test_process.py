@@ -1,10 +1,12 @@
 """What only real processes show: limits, floods, groups, namespaces, and our own death."""
 
 import os
+import pty
 import resource
 import signal
 import subprocess
 import sys
+import termios
 import threading
 import time
 from collections.abc import Callable
@@ -351,6 +353,7 @@ def test_start_when_its_time_is_up_then_the_program_is_killed(runner: SystemComm
 
 OURSELVES = """
 import sys
+import termios
 from imagebuilder.adapters.system.clock import SystemClock
 from imagebuilder.adapters.system.process import SystemCommandRunner
 from imagebuilder.ports.process import Command
@@ -425,3 +428,46 @@ def _command_line(pid: int) -> bytes:
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     except (FileNotFoundError, ProcessLookupError):
         return b""
+
+
+def test_attach_when_we_are_interrupted_then_the_program_ends_too(
+    runner: SystemCommandRunner, tmp_path: Path
+) -> None:
+    pid = tmp_path / "pid"
+
+    def interrupt(_signal: int, _frame: object) -> None:
+        if pid.exists() and pid.read_text():
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            raise RunInterrupted
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 0.02, 0.02)
+    try:
+        with pytest.raises(RunInterrupted):
+            runner.attach(shell(f"echo $$ > {pid}; exec sleep 100"))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+    assert not is_alive(int(pid.read_text()))
+
+
+def test_attach_when_the_program_spoils_the_terminal_then_it_is_put_right() -> None:
+    ours, terminal = pty.openpty()
+    before = termios.tcgetattr(terminal)
+    script = (
+        "from imagebuilder.adapters.system.clock import SystemClock\n"
+        "from imagebuilder.adapters.system.process import SystemCommandRunner\n"
+        "from imagebuilder.ports.process import Command\n"
+        "spoil = Command(argv=('sh', '-c', 'stty raw -echo; kill -9 $$'))\n"
+        "print(SystemCommandRunner(SystemClock()).attach(spoil))\n"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", script], stdin=terminal, capture_output=True, check=True, timeout=30
+    )
+
+    assert done.stdout == b"-9\n"
+    assert termios.tcgetattr(terminal) == before
+    os.close(terminal)
+    os.close(ours)
