@@ -61,11 +61,16 @@ class Application:
     @cached_property
     def planning(self) -> "Planning":
         """Plans builds."""
-        from imagebuilder.services.pipelines.planning import Planning
+        from imagebuilder.services.pipelines.planning import Inventory, Planning
 
-        return Planning(
-            self.authoring, self._documents, self.versions, self._layers, self.blobs, self._sources
+        inventory = Inventory(
+            documents=self._documents,
+            versions=self.versions,
+            layers=self._layers,
+            blobs=self.blobs,
+            sources=self._sources,
         )
+        return Planning(self.authoring, inventory, self.clock)
 
     @cached_property
     def sweeping(self) -> "Sweeping":
@@ -210,6 +215,10 @@ class Application:
     def _sources(self) -> "AptSources":
         from imagebuilder.adapters.local.sources import AptSources, Mirrors
 
-        mirrors = Mirrors(main=self.settings.mirror, security=self.settings.security_mirror)
+        mirrors = Mirrors(
+            main=self.settings.mirror,
+            security=self.settings.security_mirror,
+            credentials=self.settings.credentials,
+        )
         known = self._home / "cache/apt-sources.json"
         return AptSources(self.commands, mirrors, Path("/etc/apt"), known)

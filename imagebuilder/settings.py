@@ -6,8 +6,8 @@ wins.
 
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -24,6 +24,8 @@ _KNOBS = (
     "test_postgres",
     "traceback",
 )
+_ONLY_FROM_ENVIRONMENT = frozenset(("settings", "traceback"))
+"""What is wanted before the file is read, or when it cannot be."""
 
 
 class SettingUnknown(InvalidInput):
@@ -31,14 +33,14 @@ class SettingUnknown(InvalidInput):
 
     code = "setting-unknown"
 
-    def __init__(self, name: str, where: str) -> None:
-        """Name it, where it stands and what may be meant."""
+    def __init__(self, name: str, where: str, known: Sequence[str]) -> None:
+        """Name it as it was written, where it stands and what may be meant."""
         from difflib import get_close_matches  # noqa: PLC0415 - only a mistake needs it
 
-        near = get_close_matches(name, _KNOBS, n=1)
+        near = get_close_matches(name, known, n=1)
         super().__init__(
             f"{where} sets {name}, which is no setting.",
-            hint=f"Did you mean {near[0]}?" if near else f"The settings are {', '.join(_KNOBS)}.",
+            hint=f"Did you mean {near[0]}?" if near else f"The settings are {', '.join(known)}.",
         )
 
 
@@ -56,6 +58,19 @@ class SettingsUnreadable(InvalidInput):
         )
 
 
+class SettingMalformed(InvalidInput):
+    """A setting is not what it must be."""
+
+    code = "setting-malformed"
+
+    def __init__(self, name: str, wanted: str) -> None:
+        """Name it and say what it must be; its value is not shown, for it may hold a secret."""
+        super().__init__(
+            f"The setting {name} is not {wanted}.",
+            hint=f"Correct {name} in the settings file, or {_PREFIX}{name.upper()}.",
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """How this machine's imagebuilder is set up.
@@ -65,17 +80,17 @@ class Settings:
     """
 
     home: Path
-    catalogue_url: str
+    catalogue_url: str = field(repr=False)
     mirror: str | None
     security_mirror: str | None
     component_folders: tuple[Path, ...]
-    credentials: Mapping[str, str]
+    credentials: Mapping[str, str] = field(repr=False)
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     """Give the settings in force.
 
-    Raises: SettingUnknown; SettingsUnreadable.
+    Raises: SettingUnknown; SettingMalformed; SettingsUnreadable.
     """
     given = os.environ if environment is None else environment
     from_environment = {
@@ -85,16 +100,18 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     }
     for name in from_environment:
         if name not in _KNOBS:
-            raise SettingUnknown(name, "The environment")
-    home = Path(from_environment.get("home") or _default_home(given)).absolute()
-    path = Path(from_environment.get("settings", home / "settings.json"))
+            known = [f"{_PREFIX}{knob.upper()}" for knob in _KNOBS]
+            raise SettingUnknown(f"{_PREFIX}{name.upper()}", "The environment", known)
+    usual_home = from_environment.get("home") or _default_home(given)
+    path = Path(from_environment.get("settings", Path(usual_home) / "settings.json"))
     knobs = {**_from_file(path, must_exist="settings" in from_environment), **from_environment}
+    home = Path(knobs.get("home") or usual_home).absolute()
     credentials: dict[str, str] = {}
     return Settings(
         home=home,
         catalogue_url=knobs.get("catalogue_url", f"sqlite:///{home}/catalogue.db"),
-        mirror=_without_secret(knobs.get("mirror"), credentials),
-        security_mirror=_without_secret(knobs.get("security_mirror"), credentials),
+        mirror=_without_secret("mirror", knobs, credentials),
+        security_mirror=_without_secret("security_mirror", knobs, credentials),
         component_folders=tuple(map(Path, filter(None, knobs.get("components", "").split(":")))),
         credentials=credentials,
     )
@@ -116,25 +133,33 @@ def _default_home(environment: Mapping[str, str]) -> Path:
 
 
 def _from_file(path: Path, *, must_exist: bool) -> dict[str, str]:
-    if not path.exists() and not must_exist:
-        return {}
     try:
-        read = json.loads(path.read_text())
+        read = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        if must_exist:
+            raise SettingsUnreadable(path, str(error)) from error
+        return {}
     except (OSError, ValueError) as error:
         raise SettingsUnreadable(path, str(error)) from error
     if not isinstance(read, dict) or not all(isinstance(value, str) for value in read.values()):
         raise SettingsUnreadable(path, "It is not one JSON object of strings.")
+    known = [knob for knob in _KNOBS if knob not in _ONLY_FROM_ENVIRONMENT]
     for name in read:
-        if name not in _KNOBS:
-            raise SettingUnknown(name, str(path))
+        if name not in known:
+            raise SettingUnknown(name, str(path), known)
     return read
 
 
-def _without_secret(url: str | None, credentials: dict[str, str]) -> str | None:
+def _without_secret(name: str, knobs: Mapping[str, str], credentials: dict[str, str]) -> str | None:
     """Give an address without its user and password, which go to credentials."""
-    if url is None:
+    url = knobs.get(name)
+    if not url:
         return None
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        # What urlsplit says quotes the address, password and all.
+        raise SettingMalformed(name, "an address such as https://deb.example.org") from None
     if parts.username is not None and parts.hostname is not None:
         credentials[parts.hostname] = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

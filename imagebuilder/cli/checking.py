@@ -1,6 +1,5 @@
 """Checking documents: every fault of every file is shown, not only the first one's."""
 
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,7 +50,6 @@ def check_files(files: Sequence[Path], check: Callable[[str], Sound], *, as_json
     else:
         _print_findings(findings)
     if any(finding.faults for finding in findings):
-        sys.stdout.flush()
         raise SystemExit(EXIT_STATUS[InvalidInput])
 
 

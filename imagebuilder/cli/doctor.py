@@ -1,6 +1,5 @@
 """`imagebuilder doctor`."""
 
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
@@ -38,7 +37,6 @@ def doctor(
         else:
             _print(found)
         if any(d.is_required and not d.is_present for d in found):
-            sys.stdout.flush()
             raise SystemExit(EXIT_STATUS[Unavailable])
 
 

@@ -76,7 +76,9 @@ def print_lineage(lineage: Lineage) -> None:
             node, branch = waiting.pop()
             for child in lineage.children(node):
                 is_focus = child == lineage.focus
-                label = _node_text(labels[child], asked[child], is_focus=is_focus)
+                # What was asked for is worth saying where it is not what was found.
+                said = "" if asked[child] == labels[node] else asked[child]
+                label = _node_text(labels[child], said, is_focus=is_focus)
                 waiting.append((child, branch.add(label)))
         shown.print(tree)
 
@@ -87,7 +89,7 @@ def _node_text(label: str, asked: str, *, is_focus: bool) -> "Text":
     text = Text(printable(label), style="bold green" if is_focus else "")
     if is_focus:
         text.append(" <--")
-    if asked and asked != label:
+    if asked:
         text.append(f"  (asked for {printable(asked)})", style="dim not bold")
     return text
 

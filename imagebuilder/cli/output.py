@@ -45,12 +45,42 @@ Json: TypeAlias = str | int | float | bool | Sequence["Json"] | Mapping[str, "Js
 
 def print_json(value: Json) -> None:
     """Write one JSON document to stdout."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
 def print_lines(*lines: str) -> None:
     """Write lines to stdout; nothing in them can steer a terminal."""
-    sys.stdout.writelines(f"{printable(line)}\n" for line in lines)
+    write("".join(f"{printable(line)}\n" for line in lines))
+
+
+def write(text: str) -> None:
+    """Write text to stdout as it is. Raises: OutputRefused."""
+    with _translated_output():
+        sys.stdout.write(text)
+
+
+class OutputRefused(Unavailable):
+    """Standard output takes no more."""
+
+    code = "output-refused"
+
+    def __init__(self, reason: str) -> None:
+        """Say what the system said."""
+        super().__init__(
+            "The output could not be written.",
+            context=reason,
+            hint="Check the free space of where it is redirected to.",
+        )
+
+
+@contextmanager
+def _translated_output() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputRefused(str(error)) from error
 
 
 def note(text: str) -> None:
@@ -80,7 +110,7 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     if not sys.stdout.isatty():
         for row in rows:
             cells = (" ".join(printable(cell).split()) for cell in row)
-            sys.stdout.write("\t".join(cells) + "\n")
+            write("\t".join(cells) + "\n")
         return
     from rich.table import Table
     from rich.text import Text
@@ -102,10 +132,11 @@ def exit_status_of(error: ImageBuilderError) -> int:
 def told_errors(*, as_json: bool = False) -> Iterator[None]:
     """Turn errors into a message on stderr and the exit status of their family."""
     try:
-        yield
-        # Here and not when the interpreter ends, where nobody could catch that the reader left.
-        sys.stdout.flush()
+        with _flushed_output():
+            yield
     except ImageBuilderError as error:
+        if isinstance(error, OutputRefused):
+            _stop_writing()
         tell(error, as_json=as_json)
         raise SystemExit(exit_status_of(error)) from error
     except (KeyboardInterrupt, RunInterrupted) as interrupted:
@@ -117,6 +148,19 @@ def told_errors(*, as_json: bool = False) -> Iterator[None]:
     except Exception as error:
         _tell_our_fault(error, as_json=as_json)
         raise SystemExit(EXIT_STATUS[Broken]) from error
+
+
+@contextmanager
+def _flushed_output() -> Iterator[None]:
+    """Write out what was printed, here and not when the interpreter ends and nobody could tell."""
+    try:
+        yield
+    except SystemExit:
+        with _translated_output():
+            sys.stdout.flush()
+        raise
+    with _translated_output():
+        sys.stdout.flush()
 
 
 def tell(error: ImageBuilderError, *, as_json: bool) -> None:
@@ -187,7 +231,7 @@ def _tell_our_fault(error: Exception, *, as_json: bool) -> None:
 
 
 def _stop_writing() -> None:
-    """Let the flush at the end go nowhere: the reader of our output left.
+    """Let the flush at the end go nowhere: nobody takes our output.
 
     Source: Python's documentation of SIGPIPE.
     """

@@ -1,12 +1,11 @@
 """`imagebuilder schema`."""
 
-import sys
 from enum import StrEnum
 from typing import Annotated
 
 import typer
 
-from imagebuilder.cli.output import told_errors
+from imagebuilder.cli.output import told_errors, write
 
 
 class Kind(StrEnum):
@@ -28,4 +27,4 @@ def schema(
             schema_text,
         )
 
-        sys.stdout.write(schema_text(DocumentKind(kind.value)))
+        write(schema_text(DocumentKind(kind.value)))

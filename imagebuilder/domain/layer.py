@@ -148,6 +148,11 @@ def total_size_bytes(entries: Mapping[str, Entry]) -> int:
     return sum(e.size_bytes for e in entries.values() if e.hard_link_of is None)
 
 
+def contents_of(layers: Iterable[Layer]) -> tuple[Digest, ...]:
+    """Give what names the file system that layers make together."""
+    return tuple(layer.content for layer in layers)
+
+
 def stack_content(layers: Sequence[Layer]) -> Digest | None:
     """Give the content digest that the next layer is made on; None when there is nothing below.
 

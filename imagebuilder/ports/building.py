@@ -62,8 +62,12 @@ class LayerStore(Protocol):
         """Hold the right to build a key; waits while another process has it."""
         ...
 
-    def tree(self, stack: Sequence[Layer]) -> Tree:
-        """Give the file system that layers make together, lowest first."""
+    def tree(self, contents: Sequence[Digest]) -> Tree:
+        """Give the file system that layers of these contents make together, lowest first.
+
+        Only what is written of them is read, so it is known of layers whose files are damaged too.
+        Raises: LayerMissing: nothing is written of one of them.
+        """
         ...
 
 

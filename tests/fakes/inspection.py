@@ -82,21 +82,3 @@ class FakeBooter:
             yield
         finally:
             self.ended.append(what)
-
-
-@dataclass(slots=True)
-class FakeProgress:
-    """Notes what it is told. Shape: `steps` are (name, state or "running", detail)."""
-
-    steps: list[tuple[str, str, str]] = field(default_factory=list)
-    lines: list[str] = field(default_factory=list)
-
-    def step_started(self, name: str) -> None:
-        self.steps.append((name, "running", ""))
-
-    def line(self, text: str) -> None:
-        self.lines.append(text)
-
-    def step_ended(self, state: str, detail: str = "") -> None:
-        name, _, _ = self.steps.pop()
-        self.steps.append((name, str(state), detail))

@@ -1,6 +1,10 @@
-"""A RunStore in memory."""
+"""A RunStore and RunFiles in memory."""
 
+import shutil
+import tempfile
+import weakref
 from collections.abc import Sequence
+from pathlib import Path, PurePath
 
 from imagebuilder.domain.ids import ImageName, RunId
 from imagebuilder.domain.run import Run, RunState, StepRun
@@ -48,3 +52,29 @@ class FakeRunStore:
         """Give the runs that are recorded as running, oldest first."""
         found = [run for run in self.runs.values() if run.state is RunState.RUNNING]
         return sorted(found, key=lambda run: (run.started_at, run.id))
+
+
+class FakeRunFiles:
+    """Keeps logs in a dictionary; `folder` makes a temporary one on demand."""
+
+    def __init__(self) -> None:
+        """Begin empty."""
+        self.logs: dict[tuple[str, int], list[str]] = {}
+        self._root: Path | None = None
+
+    def append(self, run_id: RunId, number: int, step: str, text: str) -> None:
+        """Add a line to a step's log."""
+        self.logs.setdefault((run_id, number), []).append(text)
+
+    def log(self, run_id: RunId, number: int) -> str:
+        """Give a step's log; empty when it said nothing."""
+        return "".join(f"{line}\n" for line in self.logs.get((run_id, number), ()))
+
+    def folder(self, run_id: RunId) -> PurePath:
+        """Give the run's own folder, made when it is not there."""
+        if self._root is None:
+            self._root = Path(tempfile.mkdtemp(prefix="fake-runs-"))
+            weakref.finalize(self, shutil.rmtree, self._root, ignore_errors=True)
+        folder = self._root / run_id
+        folder.mkdir(exist_ok=True)
+        return folder

@@ -145,3 +145,16 @@ def _completed(words: str) -> list[str]:
     )
     assert done.stderr == ""
     return done.stdout.split()
+
+
+@pytest.mark.parametrize("command", [("image", "list"), ("schema", "recipe"), ("doctor",)])
+@pytest.mark.usefixtures("catalogue")
+def test_output_when_it_cannot_be_written_then_exits_with_6(command: tuple[str, ...]) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [*_COMMAND, *command], stdout=full, stderr=subprocess.PIPE, check=False, timeout=30
+        )
+
+    assert done.returncode == 6
+    assert done.stderr.startswith(b"error (output-refused): ")
+    assert b"Traceback" not in done.stderr

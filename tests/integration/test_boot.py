@@ -232,8 +232,9 @@ class TestContainer:
         self, containers: Containers, root: Path
     ) -> None:
         script = Script(text="systemctl poweroff --force --force; sleep 60")
-        with containers.boot(root) as machine, pytest.raises(MachineLost):
+        with containers.boot(root) as machine, pytest.raises(MachineLost) as loss:
             machine.run(script)
+        assert "multi-user" in loss.value.context
 
     def test_boot_when_it_has_ended_then_nothing_is_left(
         self, containers: Containers, root: Path, tmp_path: Path

@@ -6,6 +6,7 @@ All of it (overlay, processes, mounts) lives in namespaces of one process that d
 """
 
 import os
+import re
 import shlex
 import tempfile
 import threading
@@ -31,6 +32,8 @@ _FIRST_USER_ID = 0x60000000
 """Far above the ids of people, daemons and their subordinate ranges."""
 _LOOK_SECONDS = 0.05
 _UP = {"running", "degraded"}
+_SHOWN_LINES = 30
+_TERMINAL_CODES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]|\r")
 _SHORTEST_WAIT_SECONDS = 0.5
 
 # Runs as the first process of new process and mount namespaces. $1 is an empty folder, $2 the root,
@@ -182,7 +185,7 @@ def _nspawn(root: Path) -> list[str]:
         "--register=no",
         "--keep-unit",
         "--boot",
-        "--console=pipe",
+        "--console=read-only",
         f"--directory={root}",
         "--machine=image",
         "--private-network",
@@ -248,4 +251,5 @@ def _failed(container: RunningProcess, seconds: float, reason: str) -> BootFaile
 
 
 def _last_lines(output: bytes) -> str:
-    return "\n".join(output.decode(errors="replace").splitlines()[-20:])
+    text = _TERMINAL_CODES.sub("", output.decode(errors="replace"))
+    return "\n".join(line for line in text.splitlines()[-_SHOWN_LINES:] if line.strip())

@@ -22,7 +22,7 @@ from pathlib import Path
 from imagebuilder.adapters.local import manifest
 from imagebuilder.adapters.local.workplace import working_folder
 from imagebuilder.domain.digest import Digest
-from imagebuilder.domain.layer import Entry, Layer, LayerTree, merged, stack_content
+from imagebuilder.domain.layer import Layer, LayerTree, Tree, merged, stack_content
 from imagebuilder.ports.building import LayerDamaged, LayerMissing, Lookup
 
 
@@ -33,6 +33,8 @@ class FileLayerStore:
         """Use folder, which is made when it is not there; boot_id names this start."""
         self._folder = folder
         self._boot_id = boot_id
+        self._manifests: dict[Digest, LayerTree] = {}
+        self._trees: dict[tuple[Digest, ...], Tree] = {}
         for part in ("trees", "manifests", "stamps", "keys", "locks"):
             (folder / part).mkdir(parents=True, exist_ok=True)
 
@@ -41,20 +43,23 @@ class FileLayerStore:
         try:
             layer = _read_record(self._folder / "keys" / key.hex)
         except ValueError:
-            return Lookup(layer=None, reason="damaged: the record of its key is not readable")
+            return Lookup(layer=None, reason="damaged: its record is not as it was written")
         if layer is None:
             return Lookup(layer=None, reason="never built")
-        if layer.key != key:
-            return Lookup(layer=None, reason="damaged: its record is that of another key")
+        reason = self._unfitness(layer, on, not_before)
+        return Lookup(layer=None if reason else layer, reason=reason)
+
+    def _unfitness(self, layer: Layer, on: Sequence[Layer], not_before: datetime | None) -> str:
+        """Say why a layer cannot be used; nothing when it can."""
         if layer.parent_content != stack_content(on):
-            return Lookup(layer=None, reason="built on another build of the layers below")
+            return "built on another build of the layers below"
         if not_before is not None and layer.created_at < not_before:
-            return Lookup(layer=None, reason=f"built {layer.created_at:%Y-%m-%d %H:%M}, too old")
+            return f"built {layer.created_at:%Y-%m-%d %H:%M}, too old"
         damage = self._damage(layer)
         if damage is not None:
             self._forget(layer)
-            return Lookup(layer=None, reason=f"damaged: {damage} differs")
-        return Lookup(layer=layer)
+            return f"damaged: {damage} differs"
+        return ""
 
     def get(self, content: Digest) -> Layer:
         """Give a layer by its content, verified.
@@ -83,9 +88,16 @@ class FileLayerStore:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
-    def tree(self, stack: Sequence[Layer]) -> dict[str, Entry]:
-        """Give the file system that layers make together, lowest first."""
-        return merged(self._read_manifest(layer.content) for layer in stack)
+    def tree(self, contents: Sequence[Digest]) -> Tree:
+        """Give the file system that layers of these contents make together, lowest first.
+
+        A build asks for the same few trees again and again, so they are remembered.
+        Raises: LayerMissing: nothing sound is written of one of them.
+        """
+        asked = tuple(contents)
+        if asked not in self._trees:
+            self._trees[asked] = merged(map(self._read_manifest, asked))
+        return self._trees[asked]
 
     def tree_path(self, content: Digest) -> Path:
         """Give the folder that an overlay takes as a lower one."""
@@ -154,7 +166,12 @@ class FileLayerStore:
             folder.rename(away / "tree")
 
     def _read_manifest(self, content: Digest) -> LayerTree:
-        return manifest.read(self._manifest_text(content))
+        if content not in self._manifests:
+            try:
+                self._manifests[content] = manifest.read(self._manifest_text(content))
+            except (FileNotFoundError, ValueError) as error:
+                raise LayerMissing(content.short, content) from error
+        return self._manifests[content]
 
     def _manifest_text(self, content: Digest) -> bytes:
         text = (self._folder / "manifests" / content.hex).read_bytes()

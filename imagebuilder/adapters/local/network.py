@@ -23,7 +23,7 @@ from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
-from http.client import HTTPConnection, HTTPException, HTTPResponse
+from http.client import HTTPConnection, HTTPException, HTTPResponse, InvalidURL
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import BinaryIO
@@ -35,6 +35,8 @@ _SIOCSIFFLAGS = 0x8914
 _IFF_UP = 1
 _TIMEOUT_SECONDS = 30
 _CHUNK_BYTES = 1 << 18
+_LARGEST_BODY_BYTES = 64 << 20
+_SERVER_ERROR = 500
 _HOP_HEADERS = frozenset(
     ("connection", "keep-alive", "proxy-authorization", "proxy-connection", "te", "upgrade", "host")
 )
@@ -44,18 +46,22 @@ _HOP_HEADERS = frozenset(
 class Allowed:
     """Whom a sandbox may talk to.
 
-    `hosts` are always allowed, wherever they are; with `is_open` every public address is too.
-    Shape: `credentials` maps a host to user:password, added here so that no sandbox ever sees them.
+    `archives` are always allowed, wherever they are; with `is_open` every public address is too.
+    Shape: `archives` are (host, port); `credentials` maps the host of one to user:password, added
+    here so that no sandbox ever sees them.
     """
 
-    hosts: frozenset[str]
+    archives: frozenset[tuple[str, int]]
     is_open: bool = False
     credentials: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True, kw_only=True)
 class Reach:
-    """An open way out: the namespace to enter, and what went wrong on the far side so far."""
+    """An open way out: the namespace to enter, and what is wrong on the far side.
+
+    Shape: `failures` maps the host of an archive that did not answer when it was last asked to why.
+    """
 
     namespace_fd: int
     failures: dict[str, str] = field(default_factory=dict)
@@ -132,6 +138,14 @@ class _NotAllowedError(Exception):
     pass
 
 
+class _AnswerCutShortError(Exception):
+    pass
+
+
+class _ClientGoneError(Exception):
+    pass
+
+
 class _Forwarding(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = _TIMEOUT_SECONDS
@@ -142,37 +156,40 @@ class _Forwarding(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer from the cache, or fetch."""
-        url = urlsplit(self.path)
+        address = self._address()
+        if address is None:
+            return
         kept = _Kept(self.server.cache, self.path)
-        if url.scheme != "http" or not url.hostname:
-            self.send_error(400, "Only http:// addresses are forwarded")
-        elif (content := kept.found()) is not None and url.hostname in self.server.allowed.hosts:
-            with content:
-                self._answer(200, {"Content-Length": str(os.fstat(content.fileno()).st_size)})
-                if self.command == "GET":
-                    shutil.copyfileobj(content, self.wfile, _CHUNK_BYTES)
-        else:
-            self._fetch(url.hostname, url.port or 80, kept)
+        content = kept.found() if address in self.server.allowed.archives else None
+        if content is None:
+            self._fetch(address, kept)
+            return
+        with content:
+            self._answer(200, {"Content-Length": str(os.fstat(content.fileno()).st_size)})
+            if self.command == "GET":
+                shutil.copyfileobj(content, self.wfile, _CHUNK_BYTES)
 
     do_HEAD = do_GET  # noqa: N815 - the library's name
 
     def do_POST(self) -> None:
         """Forward what a step sends, such as a registration."""
-        url = urlsplit(self.path)
-        if url.scheme != "http" or not url.hostname:
-            self.send_error(400, "Only http:// addresses are forwarded")
-        else:
-            self._fetch(url.hostname, url.port or 80, None)
+        address = self._address()
+        if address is not None:
+            self._fetch(address, None)
 
     do_PUT = do_POST  # noqa: N815 - the library's name
 
     def do_CONNECT(self) -> None:
         """Carry an encrypted connection through, unseen."""
         host, _, port = self.path.rpartition(":")
+        if not port.isdecimal():
+            self.send_error(400, "CONNECT takes a host, a colon and a port")
+            return
+        address = host.strip("[]").lower(), int(port)
         try:
-            upstream = self._connected(host.strip("[]"), int(port or 443))
-        except (_NotAllowedError, OSError, ValueError) as error:
-            self._refuse(host, error)
+            upstream = self._connected(address)
+        except (_NotAllowedError, OSError) as error:
+            self._refuse(address, error)
             return
         self.send_response(200, "Connection established")
         self.end_headers()
@@ -180,25 +197,63 @@ class _Forwarding(BaseHTTPRequestHandler):
             _carry(self.connection, upstream)
         self.close_connection = True
 
-    def _fetch(self, host: str, port: int, kept: "_Kept | None") -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        connection = HTTPConnection(host, port, timeout=_TIMEOUT_SECONDS)
-        url = urlsplit(self.path)
-        headers = {k: v for k, v in self.headers.items() if k.lower() not in _HOP_HEADERS}
-        if host in self.server.allowed.credentials:
-            secret = b64encode(self.server.allowed.credentials[host].encode()).decode()
-            headers["Authorization"] = f"Basic {secret}"
-        headers["Host"] = url.netloc.rpartition("@")[2]
+    def _address(self) -> tuple[str, int] | None:
+        """Give host and port of what is asked for; None when it was refused."""
         try:
-            connection.sock = self._connected(host, port)
-            target = f"{url.path or '/'}{'?' + url.query if url.query else ''}"
-            connection.request(self.command, target, body=body or None, headers=headers)
-            response = connection.getresponse()
-        except (_NotAllowedError, OSError, HTTPException) as error:
-            self._refuse(host, error)
+            url = urlsplit(self.path)
+            if url.scheme == "http" and url.hostname:
+                return url.hostname, url.port or 80
+        except ValueError:
+            pass  # a port or an address that is none: refused like every other kind
+        self.send_error(400, "Only http:// addresses are forwarded")
+        return None
+
+    def _body(self) -> bytes | None:
+        """Give what was sent along; None when it was refused."""
+        length = self.headers.get("Content-Length", "0")
+        if not length.isdecimal() or "Transfer-Encoding" in self.headers:
+            self.send_error(411, "Say how long the content is")
+        elif int(length) > _LARGEST_BODY_BYTES:
+            self.send_error(413, "That is more than a build may send at once")
+        else:
+            return self.rfile.read(int(length))
+        return None
+
+    def _fetch(self, address: tuple[str, int], kept: "_Kept | None") -> None:
+        body = self._body()
+        if body is None:
+            self.close_connection = True
             return
-        with contextlib.closing(connection), response:
-            self._relay(response, kept)
+        connection = HTTPConnection(*address, timeout=_TIMEOUT_SECONDS)
+        try:
+            with contextlib.closing(connection):
+                connection.sock = self._connected(address)
+                connection.request(
+                    self.command, self._target(), body=body or None, headers=self._headers(address)
+                )
+                with connection.getresponse() as response:
+                    self._note(address, response)
+                    self._relay(response, kept)
+        except _AnswerCutShortError as error:
+            self._fail(address, str(error))
+            self.close_connection = True
+        except InvalidURL:
+            self.send_error(400, "That is no address")
+        except (_NotAllowedError, OSError, HTTPException) as error:
+            self._refuse(address, error)
+
+    def _target(self) -> str:
+        url = urlsplit(self.path)
+        return f"{url.path or '/'}{'?' + url.query if url.query else ''}"
+
+    def _headers(self, address: tuple[str, int]) -> dict[str, str]:
+        headers = {k: v for k, v in self.headers.items() if k.lower() not in _HOP_HEADERS}
+        allowed = self.server.allowed
+        if address in allowed.archives and address[0] in allowed.credentials:
+            secret = b64encode(allowed.credentials[address[0]].encode()).decode()
+            headers["Authorization"] = f"Basic {secret}"
+        headers["Host"] = urlsplit(self.path).netloc.rpartition("@")[2]
+        return headers
 
     def _relay(self, response: HTTPResponse, kept: "_Kept | None") -> None:
         length = response.getheader("Content-Length")
@@ -214,17 +269,28 @@ class _Forwarding(BaseHTTPRequestHandler):
         if self.command == "HEAD":
             return
         is_kept = kept is not None and kept.is_lasting and response.status == 200 and bool(length)  # noqa: PLR2004 - HTTP OK
+        passed = 0
         with (
             kept.writing(int(length or 0)) if kept and is_kept else contextlib.nullcontext() as copy
         ):
-            while chunk := response.read(_CHUNK_BYTES):
-                self.wfile.write(chunk)
+            while chunk := _read(response):
+                self._pass_on(chunk)
+                passed += len(chunk)
                 if copy is not None:
                     copy.write(chunk)
+        if length is not None and passed < int(length):
+            raise _AnswerCutShortError(f"the answer ended after {passed} of {length} bytes")
 
-    def _connected(self, host: str, port: int) -> socket.socket:
+    def _pass_on(self, chunk: bytes) -> None:
+        try:
+            self.wfile.write(chunk)
+        except OSError as gone:
+            raise _ClientGoneError from gone
+
+    def _connected(self, address: tuple[str, int]) -> socket.socket:
+        host, port = address
         allowed = self.server.allowed
-        if host in allowed.hosts:
+        if address in allowed.archives:
             return socket.create_connection((host, port), timeout=_TIMEOUT_SECONDS)
         if not allowed.is_open:
             raise _NotAllowedError("the component may reach package archives only")
@@ -234,12 +300,25 @@ class _Forwarding(BaseHTTPRequestHandler):
         # The address that was checked is the one that is used, whatever the name says next time.
         return socket.create_connection((str(min(addresses)), port), timeout=_TIMEOUT_SECONDS)
 
-    def _refuse(self, host: str, error: Exception) -> None:
+    def _note(self, address: tuple[str, int], response: HTTPResponse) -> None:
+        """Remember whether an archive answers; errors of its own are as good as no answer."""
+        if response.status >= _SERVER_ERROR:
+            self._fail(address, f"it answers {response.status} {response.reason}")
+        elif address in self.server.allowed.archives:
+            self.server.failures.pop(address[0], None)
+
+    def _fail(self, address: tuple[str, int], reason: str) -> None:
+        if address in self.server.allowed.archives:
+            self.server.failures[address[0]] = reason
+
+    def _refuse(self, address: tuple[str, int], error: Exception) -> None:
+        host = address[0]
         if isinstance(error, _NotAllowedError):
             self.send_error(403, f"{host} is not reachable from here: {error}")
         else:
-            self.server.failures[host] = str(error)
-            self.send_error(502, f"{host} does not answer: {error}")
+            reason = str(error) or type(error).__name__
+            self._fail(address, reason)
+            self.send_error(502, f"{host} does not answer: {' '.join(reason.split())}")
 
     def _answer(self, status: int, headers: Mapping[str, str]) -> None:
         self.send_response_only(status)
@@ -295,6 +374,13 @@ class _Copy:
         self._opened.write(chunk)
         self.digest.update(chunk)
         self.size_bytes += len(chunk)
+
+
+def _read(response: HTTPResponse) -> bytes:
+    try:
+        return response.read(_CHUNK_BYTES)
+    except (OSError, HTTPException) as error:
+        raise _AnswerCutShortError(str(error) or type(error).__name__) from error
 
 
 def sha256_of(opened: BinaryIO) -> str:

@@ -1,11 +1,14 @@
 """ParentMaker: the lowest layer, bootstrapped from a Debian archive or unpacked from a tar file."""
 
+import os
 import re
+import stat
 from pathlib import Path
 
 from imagebuilder.adapters.local.manifest import file_digest
 from imagebuilder.adapters.local.network import Reach
 from imagebuilder.adapters.local.sources import one_line
+from imagebuilder.adapters.local.space import is_for_space
 from imagebuilder.domain.plan import DEFAULT_SOURCE_DATE_EPOCH, PlannedParent
 from imagebuilder.domain.recipe import Repository, RootfsParent, SuiteParent
 from imagebuilder.ports.building import ArchiveRefused, MirrorUnreachable, SignatureRefused
@@ -22,6 +25,9 @@ _BAD_SIGNATURE = re.compile(
 _NO_ANSWER = re.compile(
     r"Failed to fetch|Could not (?:resolve|connect)|Unable to connect|does not have a Release"
 )
+
+_LEADS_OUTSIDE = re.compile(r"Removing leading .*")
+"""Source: GNU tar, which unpacks such names after all, below the target, and says so."""
 
 POLICY = "#!/bin/sh\n# No service starts while an image is built.\nexit 101\n"
 """Source: Debian's policy-rc.d interface (invoke-rc.d): 101 forbids the action."""
@@ -82,6 +88,8 @@ class ParentMaker:
         said = result.stderr.decode(errors="replace")
         lines = [line for line in said.splitlines() if line.startswith(("W:", "E:", "Err:"))]
         reason = "\n".join(lines[-6:]) or result.last_lines
+        if is_for_space(result):
+            return CommandFailed(result)
         if _BAD_SIGNATURE.search(said):
             return SignatureRefused(address, reason)
         if self._reach is not None and self._reach.failures:
@@ -102,18 +110,41 @@ class ParentMaker:
         for link in ("bin", "sbin", "lib", "lib64"):
             argv += ["--symlink", f"usr/{link}", f"/{link}"]
         argv += ["--ro-bind", str(archive), "/archive", "--bind", str(root), "/target"]
-        argv += ["--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
+        # Not the user namespace: root alone would be known in it, and files belong to many.
+        argv += ["--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-net"]
+        argv += ["--unshare-cgroup-try", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
         for capability in ("CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "SETFCAP"):
             argv += ["--cap-add", f"CAP_{capability}"]
         argv += ["--", "tar", "--extract", "--file=/archive", "--directory=/target"]
         argv += ["--numeric-owner", "--preserve-permissions", "--xattrs", "--xattrs-include=*"]
-        argv += ["--exclude=./dev/*", "--exclude=dev/*", "--delay-directory-restore"]
+        # Only what lies in /dev itself: folders of that name elsewhere are none of our business.
+        argv += ["--anchored", "--exclude=./dev/*", "--exclude=dev/*", "--delay-directory-restore"]
         command = Command(argv=argv, environment=_ENVIRONMENT, timeout_seconds=1800)
-        result = self._commands.run(command, on_line)
-        if result.exit_status != 0:
-            raise ArchiveRefused(parent.path, result.last_lines)
-        if not (root / "usr").is_dir():
-            raise ArchiveRefused(parent.path, "It holds no /usr, so it is no root file system.")
-        for folder in ("proc", "dev", "tmp", "run"):
-            if not (root / folder).is_symlink():
-                (root / folder).mkdir(exist_ok=True)
+        _refuse_bad_unpacking(parent.path, self._commands.run(command, on_line))
+        _complete(parent.path, root)
+
+
+def _refuse_bad_unpacking(path: str, result: CommandResult) -> None:
+    if is_for_space(result):
+        raise CommandFailed(result)
+    outside = _LEADS_OUTSIDE.search(result.stderr.decode(errors="replace"))
+    if outside is not None:
+        raise ArchiveRefused(path, f"Names in it lead outside of it: {outside[0]}")
+    if result.exit_status != 0:
+        raise ArchiveRefused(path, result.last_lines)
+
+
+def _complete(path: str, root: Path) -> None:
+    """Make the folders that programs count on, where an archive left them out."""
+    if not _is_folder(root / "usr"):
+        raise ArchiveRefused(path, "It holds no /usr, so it is no root file system.")
+    for folder in ("proc", "dev", "tmp", "run"):
+        if not os.path.lexists(root / folder):
+            (root / folder).mkdir()
+            (root / folder).chmod(0o1777 if folder == "tmp" else 0o755)
+        elif not _is_folder(root / folder):
+            raise ArchiveRefused(path, f"Its /{folder} is no folder.")
+
+
+def _is_folder(path: Path) -> bool:
+    return stat.S_ISDIR(path.lstat().st_mode) if os.path.lexists(path) else False

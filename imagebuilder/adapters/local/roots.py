@@ -20,7 +20,8 @@ from imagebuilder.adapters.local import manifest, network
 from imagebuilder.adapters.local.layers import FileLayerStore
 from imagebuilder.adapters.local.parents import ParentMaker
 from imagebuilder.adapters.local.sandbox import Confinement, SandboxMachine
-from imagebuilder.adapters.local.sources import host_of, sources_list
+from imagebuilder.adapters.local.sources import address_of, sources_list
+from imagebuilder.adapters.local.space import full_told
 from imagebuilder.adapters.local.workplace import working_folder
 from imagebuilder.domain.component import Network
 from imagebuilder.domain.digest import Digest
@@ -34,6 +35,7 @@ from imagebuilder.ports.process import Command, CommandRunner, OnLine
 
 _CLONE_NEWNS = 0x00020000
 _PLENTY_BYTES = 6 * GIB
+_OWN_SOURCES = "/etc/apt/sources.list.d/debian.sources"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +71,8 @@ class LocalWorkshop:
         Raises: NotPrivileged: this process may not mount.
         """
         _enter_own_mounts(self._commands)
-        with contextlib.ExitStack() as stack:
+        self._places.work.mkdir(parents=True, exist_ok=True)
+        with full_told(self._places.work), contextlib.ExitStack() as stack:
             scratch = stack.enter_context(working_folder(self._places.work, "build-"))
             roots = scratch / "roots"
             roots.mkdir()
@@ -124,8 +127,10 @@ class _Site:
         return self._open(is_open=True)
 
     def _open(self, *, is_open: bool) -> network.Reach:
-        hosts = frozenset(host_of(archive.url) for archive in self.archives)
-        allowed = network.Allowed(hosts=hosts, is_open=is_open, credentials=self._credentials)
+        addresses = frozenset(address_of(archive.url) for archive in self.archives)
+        allowed = network.Allowed(
+            archives=addresses, is_open=is_open, credentials=self._credentials
+        )
         return self._stack.enter_context(network.opened(allowed, self._cache / "packages"))
 
     @cached_property
@@ -140,6 +145,13 @@ class _Site:
         path = self.folder("sources") / "sources.list"
         path.write_text(text)
         return {"/etc/apt/sources.list": path, **keyrings}
+
+    @cached_property
+    def nothing(self) -> Path:
+        """An empty file."""
+        path = self.folder("nothing") / "empty"
+        path.touch()
+        return path
 
 
 class LocalRoots:
@@ -165,18 +177,31 @@ class LocalRoots:
         contents = dict.fromkeys(layer.content for layer in reversed(stack))
         lowers = [self._layers.tree_path(content) for content in contents]
         _copy_attributes(lowers[0], upper)
-        options = (
-            f"lowerdir={':'.join(path.name for path in lowers)},upperdir={upper},workdir={work},"
-            "index=off,metacopy=off,redirect_dir=off,volatile"
-        )
-        # Relative names keep the options of many layers within the page that mount(2) takes.
-        mount = ["mount", "-t", "overlay", "overlay", "-o", options, str(root)]
-        self._commands.check(Command(argv=mount, folder=str(lowers[0].parent)))
+        self._mount(session, lowers)
         try:
             yield LocalRoot(self, root, upper, session, tuple(stack))
         finally:
             self._commands.check(Command(argv=["umount", "-l", str(root)]))
             shutil.rmtree(session)
+
+    def _mount(self, session: Path, lowers: Sequence[Path]) -> None:
+        """Mount the overlay that a session's folders are for, the highest layer first."""
+        # Short relative names keep many layers within the page that mount(2) takes, and whatever
+        # the state folder is called out of the options.
+        for number, lower in enumerate(lowers):
+            (session / str(number)).symlink_to(lower)
+        options = (
+            f"lowerdir={':'.join(map(str, range(len(lowers))))},upperdir=upper,workdir=work,"
+            "index=off,metacopy=off,redirect_dir=off,volatile"
+        )
+        self._commands.check(
+            Command(
+                argv=["mount", "-t", "overlay", "overlay", "-o", options, str(session / "root")],
+                folder=str(session),
+                # The newer way to mount takes no more than 256 bytes of layers.
+                environment={"LIBMOUNT_FORCE_MOUNT2": "always", "LC_ALL": "C.UTF-8"},
+            )
+        )
 
     @contextlib.contextmanager
     def parent(self, parent: PlannedParent, on_line: OnLine | None) -> Iterator["LocalRoot"]:
@@ -202,12 +227,16 @@ class LocalRoots:
             folder.mkdir(exist_ok=True)
             folder.chmod(mode)
         uses_apt = wanted is not Network.NONE and _is_plain_folder(root / "etc", root / "etc/apt")
+        sources = dict(self._site.apt_sources) if uses_apt and self._site.archives else {}
+        # The distribution's own file would be asked beside the build's sources.
+        if sources and _is_plain_file(root, _OWN_SOURCES):
+            sources[_OWN_SOURCES] = self._site.nothing
         return SandboxMachine(
             self._commands,
             Confinement(
                 root=root,
                 folders={**folders, **(self._site.apt_folders if uses_apt else {})},
-                read_only=self._site.apt_sources if uses_apt and self._site.archives else {},
+                read_only=sources,
                 reach=self._site.reach(wanted),
                 environment={"SOURCE_DATE_EPOCH": str(DEFAULT_SOURCE_DATE_EPOCH)},
             ),
@@ -284,7 +313,16 @@ def _copy_attributes(source: Path, target: Path) -> None:
     status = source.stat()
     os.chown(target, status.st_uid, status.st_gid)
     target.chmod(stat.S_IMODE(status.st_mode))
+    for name in os.listxattr(source):
+        if not name.startswith("trusted.overlay."):
+            os.setxattr(target, name, os.getxattr(source, name))
     os.utime(target, ns=(status.st_mtime_ns, status.st_mtime_ns))
+
+
+def _is_plain_file(root: Path, inside: str) -> bool:
+    path = root / inside.lstrip("/")
+    folders = [above for above in path.parents if above.is_relative_to(root)]
+    return _is_plain_folder(*folders) and path.is_file() and not path.is_symlink()
 
 
 def _is_plain_folder(*paths: Path) -> bool:

@@ -13,14 +13,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from imagebuilder.adapters.local.network import Reach
+from imagebuilder.adapters.local.space import is_for_space
 from imagebuilder.domain.errors import Refused
+from imagebuilder.domain.units import MIB, size_text
+from imagebuilder.ports.building import MirrorUnreachable, StorageFull
 from imagebuilder.ports.machine import Script
-from imagebuilder.ports.process import Command, CommandResult, CommandRunner, OnLine
+from imagebuilder.ports.process import Command, CommandFailed, CommandResult, CommandRunner, OnLine
 
 _CAPABILITIES = (
     *("CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL"),
     *("CAP_SETFCAP", "CAP_SETGID", "CAP_SETUID", "CAP_SYS_CHROOT"),
 )
+_KERNEL_SETTINGS = (
+    *("sys", "sysrq-trigger", "bus", "irq", "fs", "acpi", "asound", "scsi", "driver"),
+    *("dynamic_debug", "mtrr"),
+)
+"""Where root may tell the kernel of the whole machine something, by its number alone, without any
+capability: to write core_pattern would be to run a program outside."""
+_SPARE_BYTES = 64 * MIB
+"""With more than this free, a script that found no space found none somewhere else."""
 _SCRIPT = "/run/imagebuilder/script"
 _ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -33,16 +44,16 @@ _ENVIRONMENT = {
 
 
 class UnsafeRoot(Refused):
-    """A folder that the sandbox mounts on is not a plain folder in the image."""
+    """A place that the sandbox mounts on is not plainly a place in the image."""
 
     code = "unsafe-root"
 
     def __init__(self, path: str) -> None:
         """Name the path that could lead out of the image."""
         super().__init__(
-            f"{path} in the image is not a folder, so nothing is run in it.",
-            context="A link there could lead a mount out of the image.",
-            hint=f"Make {path} and all above it plain folders in the component or the archive.",
+            f"{path} in the image is not what it has to be, so nothing is run in it.",
+            context="A link there, or above, could lead a mount out of the image.",
+            hint="Let it be a plain file or folder, and all above it plain folders.",
         )
 
 
@@ -72,14 +83,17 @@ class SandboxMachine:
     def run(self, script: Script, on_line: OnLine | None = None) -> CommandResult:
         """Run a script and give its result, whatever the exit status.
 
-        Raises: UnsafeRoot: the image was changed so that mounting in it would not be safe.
+        Raises: UnsafeRoot: the image was changed so that mounting in it would not be safe;
+        MirrorUnreachable, StorageFull: it failed, and that is why.
         """
         given = self._confinement
-        for path in ("/proc", "/dev", *given.folders, *map(os.path.dirname, given.read_only)):
-            _require_plain_folder(given.root, path)
+        for path in ("/proc", "/dev", *given.folders):
+            _require_plain(given, path, stat.S_IFDIR)
+        for path in (_SCRIPT, *given.read_only):
+            _require_plain(given, path, stat.S_IFREG)
         with _in_memory(script.text) as script_fd:
             reach_fds = () if given.reach is None else (given.reach.namespace_fd,)
-            return self._commands.run(
+            result = self._commands.run(
                 Command(
                     argv=[*self._argv(script_fd), script.interpreter, _SCRIPT],
                     timeout_seconds=script.timeout_seconds,
@@ -89,6 +103,24 @@ class SandboxMachine:
                 ),
                 on_line,
             )
+        if result.exit_status != 0:
+            self._blame_the_world(result)
+        return result
+
+    def _blame_the_world(self, result: CommandResult) -> None:
+        """Say so when a script could not do its work for lack of space or of an archive.
+
+        Raises: StorageFull; MirrorUnreachable.
+        """
+        given = self._confinement
+        if is_for_space(result):
+            free = os.statvfs(given.root)
+            free_bytes = free.f_bavail * free.f_frsize
+            if free_bytes < _SPARE_BYTES or free.f_favail == 0:
+                raise StorageFull(str(given.root), size_text(free_bytes)) from CommandFailed(result)
+        if given.reach is not None and given.reach.failures:
+            host, reason = next(iter(given.reach.failures.items()))
+            raise MirrorUnreachable(host, reason) from CommandFailed(result)
 
     def _argv(self, script_fd: int) -> list[str]:
         given = self._confinement
@@ -105,7 +137,10 @@ class SandboxMachine:
             str(given.root),
             "/",
         ]
-        argv += ["--proc", "/proc", "--dev", "/dev"]
+        argv += ["--proc", "/proc"]
+        for name in _KERNEL_SETTINGS:
+            argv += ["--ro-bind-try", f"/proc/{name}", f"/proc/{name}"]
+        argv += ["--dev", "/dev"]
         for inside, outside in given.folders.items():
             argv += ["--bind", str(outside), inside]
         for inside, outside in given.read_only.items():
@@ -126,16 +161,22 @@ class SandboxMachine:
         return {**_ENVIRONMENT, **reach, **given.environment, **script.environment}
 
 
-def _require_plain_folder(root: Path, path: str) -> None:
-    """Refuse a path that leads through anything but folders of the image itself."""
-    here = root
-    for part in path.strip("/").split("/"):
+def _require_plain(given: Confinement, path: str, kind: int) -> None:
+    """Refuse a path that leads through anything but folders to anything but what is wanted.
+
+    A folder that is mounted itself is looked into where it comes from: the image can change it too.
+    """
+    above = max((f for f in given.folders if path.startswith(f"{f}/")), key=len, default="")
+    here = given.folders[above] if above else given.root
+    parts = path.removeprefix(above).strip("/").split("/")
+    for number, part in enumerate(parts, start=1):
         here /= part
         try:
             status = here.lstat()
         except FileNotFoundError:
             return  # bubblewrap makes it, below folders that were checked
-        if not stat.S_ISDIR(status.st_mode):
+        wanted = kind if number == len(parts) else stat.S_IFDIR
+        if stat.S_IFMT(status.st_mode) != wanted:
             raise UnsafeRoot(path)
 
 

@@ -2,13 +2,14 @@
 
 import hashlib
 import json
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from http.client import HTTPException
 from pathlib import Path
-from urllib.error import URLError
 from urllib.parse import urlsplit
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 from imagebuilder.domain.digest import Digest
 from imagebuilder.domain.errors import InvalidInput
@@ -42,10 +43,14 @@ class NoMirror(InvalidInput):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mirrors:
-    """The archives that settings name; None leaves it to the machine's apt."""
+    """The archives that settings name; None leaves it to the machine's apt.
+
+    Shape: `credentials` maps a host to user:password.
+    """
 
     main: str | None = None
     security: str | None = None
+    credentials: Mapping[str, str] = field(default_factory=dict)
 
 
 class AptSources:
@@ -87,7 +92,21 @@ class AptSources:
             for suite in repository.suites
         ]
         with ThreadPoolExecutor(max_workers=max(1, len(addresses))) as threads:
-            return dict(zip(addresses, threads.map(_digest_at, addresses), strict=True))
+            return dict(zip(addresses, threads.map(self._digest_at, addresses), strict=True))
+
+    def _digest_at(self, address: str) -> Digest:
+        request = Request(address)  # noqa: S310 - http(s) by schema
+        credentials = self._mirrors.credentials.get(address_of(address)[0])
+        if credentials is not None:
+            secret = b64encode(credentials.encode()).decode()
+            # Not for where a redirection leads.
+            request.add_unredirected_header("Authorization", f"Basic {secret}")
+        try:
+            with urlopen(request, timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310 - as above
+                return Digest.of_bytes(answer.read())
+        except (OSError, HTTPException) as error:
+            reason = str(error) or type(error).__name__
+            raise MirrorUnreachable(address, reason) from error
 
     def _from_apt(self) -> tuple[str | None, str | None]:
         """Give this machine's main and security archive; to ask apt takes half a second."""
@@ -115,23 +134,18 @@ class AptSources:
         argv = ["apt-get", "indextargets", "--format", _TARGET_FORMAT, "Created-By: Packages"]
         listed = self._commands.check(Command(argv=argv)).stdout.decode().splitlines()
         targets = [line.split(" ") for line in listed]
+        # Passwords that stand in the machine's own sources go into no record and no image.
+        targets = [[*t[:2], without_credentials(" ".join(t[2:]))] for t in targets]
         codenames = {str(suite) for suite in Suite}
         main = next((t[2] for t in targets if t[0] in codenames and t[1] == "main"), None)
         security = next((t[2] for t in targets if t[0].endswith("-security")), None)
         return main, security
 
 
-def _digest_at(address: str) -> Digest:
-    try:
-        with urlopen(address, timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310 - http(s) by schema
-            return Digest.of_bytes(answer.read())
-    except (URLError, OSError) as error:
-        raise MirrorUnreachable(address, str(error)) from error
-
-
-def host_of(url: str) -> str:
-    """Give the host of an archive's address."""
-    return urlsplit(url).hostname or ""
+def address_of(url: str) -> tuple[str, int]:
+    """Give the host and port of an archive's address."""
+    parts = urlsplit(url)
+    return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
 
 
 def without_credentials(url: str) -> str:

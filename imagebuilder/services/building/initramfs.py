@@ -6,7 +6,7 @@ from datetime import datetime
 
 from imagebuilder.domain.component import Network
 from imagebuilder.domain.digest import DigestMismatch
-from imagebuilder.domain.layer import Layer, Tree
+from imagebuilder.domain.layer import Layer, Tree, contents_of
 from imagebuilder.domain.plan import INITRAMFS_LAYER
 from imagebuilder.ports.blobs import BlobMissing, BlobStore
 from imagebuilder.ports.building import LayerStore, NewLayer, Roots
@@ -71,7 +71,7 @@ class InitramfsMaker:
         """
         if self._early is not None:
             return
-        tree = self._layers.tree(stack)
+        tree = self._layers.tree(contents_of(stack))
         release = finishing.kernel_release(tree)
         if release is None or self.found(tree, release) is not None:
             return

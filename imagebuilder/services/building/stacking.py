@@ -8,7 +8,7 @@ from pathlib import PurePath
 from imagebuilder.domain.component import Component, Network, PhaseName
 from imagebuilder.domain.digest import Canonical, Digest, canonical_json
 from imagebuilder.domain.errors import Broken, StepFailed
-from imagebuilder.domain.layer import Layer
+from imagebuilder.domain.layer import Layer, contents_of
 from imagebuilder.domain.package import Upgrade
 from imagebuilder.domain.plan import (
     FINISH_LAYER,
@@ -179,6 +179,7 @@ class _Work:
         self.plan = resolve(self.given)
         self.done: list[Layer] = []
         self.built: list[str] = []
+        self._asked: set[Digest] = set()
         self._not_before = not_before(self.plan, request, stores.clock)
         self._initramfs = InitramfsMaker(stores.layers, stores.blobs, roots, self._not_before)
         self._wants_disk = not set(self.plan.artifacts) <= {ArtifactFormat.TAR}
@@ -197,7 +198,7 @@ class _Work:
             planned = self.plan.layers[number]
             if planned.kind is LayerKind.FINISH:
                 return
-            if planned.key is None:
+            if planned.key is None or self._was_asked_of_another(planned):
                 self._ask_upgrades(planned)
                 planned = self.plan.layers[number]
             if planned.is_empty:
@@ -206,9 +207,14 @@ class _Work:
                 continue
             self._find_or_make(planned)
 
+    def _was_asked_of_another(self, planned: PlannedLayer) -> bool:
+        """Whether upgrades are known from an earlier build, of layers that were made anew since."""
+        return bool(self.built) and planned.question not in {None, *self._asked}
+
     def _ask_upgrades(self, planned: PlannedLayer) -> None:
         if planned.question is None or planned.component is None:
             raise ValueError("only a component's key can be open")
+        self._asked.add(planned.question)
         self._progress.step_started(f"{planned.name}: what would be upgraded")
         with self._roots.scratch(self.done) as root:
             upgrades = self._runner(planned.component, planned, root).pending_upgrades()
@@ -302,7 +308,7 @@ class _Work:
         if not self._wants_disk:
             return
         self._initramfs.finish()
-        tree = self._layers.tree(self.done)
+        tree = self._layers.tree(contents_of(self.done))
         release = finishing.kernel_release(tree)
         if release is None:
             raise NoKernel(self.plan.image)
@@ -331,7 +337,7 @@ class _Work:
             script = finishing.finish_script(
                 image=self.plan.image,
                 disk=self.plan.disk,
-                release=finishing.kernel_release(self._layers.tree(self.done)),
+                release=finishing.kernel_release(self._layers.tree(contents_of(self.done))),
                 repositories=self.plan.repositories,
             )
             result = machine.run(script, self._progress.line)

@@ -16,12 +16,13 @@ from imagebuilder.domain.image import (
     RecordedLayer,
     VersionDraft,
 )
+from imagebuilder.domain.layer import contents_of
 from imagebuilder.domain.package import InstalledPackage
 from imagebuilder.domain.plan import Plan, Upgrades
 from imagebuilder.domain.recipe import ArtifactFormat
 from imagebuilder.domain.run import Run, StepState
 from imagebuilder.domain.units import size_text
-from imagebuilder.ports.building import LayerDamaged, LayerMissing, Roots
+from imagebuilder.ports.building import LayerMissing, Roots
 from imagebuilder.ports.disks import BuiltDisk, DiskRequest, Predecessor
 from imagebuilder.ports.machine import Machine, Script
 from imagebuilder.ports.progress import Progress
@@ -129,7 +130,7 @@ class Making:
                 DiskRequest(
                     name=stack.plan.image,
                     root=root.path,
-                    tree=self._with.layers.tree(stack.layers),
+                    tree=self._with.layers.tree(contents_of(stack.layers)),
                     size_bytes=stack.plan.disk.size_bytes,
                     firmware=stack.plan.disk.firmware,
                     source_date_epoch=stack.plan.source_date_epoch,
@@ -153,14 +154,14 @@ class Making:
         if qcow2 is None or not self._with.blobs.has(qcow2.digest, qcow2.size_bytes):
             return None
         try:
-            layers = [self._with.layers.get(layer.content) for layer in before.layers]
-        except (LayerMissing, LayerDamaged) as lost:
+            tree = self._with.layers.tree([layer.content for layer in before.layers])
+        except LayerMissing as lost:
             # To follow a layout saves blocks; an image without that is as good.
             self._progress.line(f"laid out anew: {lost.message}")
             return None
         return Predecessor(
             disk_digest=before.disk_digest,
-            tree=self._with.layers.tree(layers),
+            tree=tree,
             artifact=self._with.blobs.path(qcow2.digest),
         )
 

@@ -1,7 +1,8 @@
 """Planning: a recipe's path becomes ingredients, a plan, and a verdict whether to build."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import PurePath
 
 from imagebuilder.domain.component import Component
@@ -28,8 +29,9 @@ from imagebuilder.domain.recipe import (
 from imagebuilder.domain.resolution import Ingredients, resolve
 from imagebuilder.domain.versions import BuildVersion, RecipeVersion
 from imagebuilder.ports.blobs import BlobStore
-from imagebuilder.ports.building import LayerStore, PackageSources
+from imagebuilder.ports.building import LayerDamaged, LayerMissing, LayerStore, PackageSources
 from imagebuilder.ports.catalogue import VersionStore
+from imagebuilder.ports.clock import Clock
 from imagebuilder.ports.documents import DocumentSource
 from imagebuilder.services.authoring import Authoring
 
@@ -80,25 +82,29 @@ class _Parent:
     archives: tuple[Repository, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inventory:
+    """All that a recipe's names may stand for, and what was kept of earlier builds."""
+
+    documents: DocumentSource
+    versions: VersionStore
+    layers: LayerStore
+    blobs: BlobStore
+    sources: PackageSources
+
+
 class Planning:
     """Resolves names against documents, catalogue and archives."""
 
-    def __init__(
-        self,
-        authoring: Authoring,
-        documents: DocumentSource,
-        versions: VersionStore,
-        layers: LayerStore,
-        blobs: BlobStore,
-        sources: PackageSources,
-    ) -> None:
-        """Ask these."""
+    def __init__(self, authoring: Authoring, inventory: Inventory, clock: Clock) -> None:
+        """Ask what is in inventory, and clock for how old that is."""
         self._authoring = authoring
-        self._documents = documents
-        self._versions = versions
-        self._layers = layers
-        self._blobs = blobs
-        self._sources = sources
+        self._documents = inventory.documents
+        self._versions = inventory.versions
+        self._layers = inventory.layers
+        self._blobs = inventory.blobs
+        self._sources = inventory.sources
+        self._clock = clock
 
     def prepare(self, request: BuildRequest) -> Preparation:
         """Give everything decided that can be decided now.
@@ -246,22 +252,40 @@ class Planning:
 
     def reason(self, prepared: Preparation, request: BuildRequest) -> str:
         """Say why the newest version is not what the plan would give; nothing when it is."""
-        before = prepared.before
-        if before is None:
+        if prepared.before is None:
             return "it was never built"
+        return next(self._reasons(prepared, prepared.before, request), "")
+
+    def _reasons(
+        self, prepared: Preparation, before: ImageVersion, request: BuildRequest
+    ) -> Iterator[str]:
+        plan = prepared.plan
         if request.refresh:
-            return "a build from scratch was asked for"
-        if prepared.plan.open_question is not None:
-            return "the package archives changed since"
-        if _text(before.plan, "content") != str(prepared.plan.content_digest):
-            return _what_changed(before, prepared.plan)
-        if not _is_asked_for(before.version, prepared.plan.recipe_version):
-            return "its recipe asks for another version"
+            yield "a build from scratch was asked for"
+        if plan.open_question is not None:
+            yield "the package archives changed since"
+        if _text(before.plan, "content") != str(plan.content_digest):
+            yield _what_changed(before, plan)
+        if not _is_asked_for(before.version, plan.recipe_version):
+            yield "its recipe asks for another version"
         if any(not self._blobs.has(a.digest, a.size_bytes) for a in before.artifacts):
-            return "its files are not in the store any more"
+            yield "its files are not in the store any more"
         if not all(self._layers.has(layer.content) for layer in before.layers):
-            return "its layers are not in the store any more"
-        return ""
+            yield "its layers are not in the store any more"
+        if plan.max_age_seconds is not None:
+            yield from self._too_old(before, plan, timedelta(seconds=plan.max_age_seconds))
+
+    def _too_old(self, before: ImageVersion, plan: Plan, limit: timedelta) -> Iterator[str]:
+        """Say so when one of a version's own layers is older than its recipe allows."""
+        own = [r.content for r in before.layers if r.content not in plan.parent.contents]
+        try:
+            made_at = [self._layers.get(content).created_at for content in own]
+        except (LayerMissing, LayerDamaged) as lost:
+            # A build makes it anew, and says so.
+            yield lost.message
+            return
+        if min(made_at, default=self._clock.now()) < self._clock.now() - limit:
+            yield "its layers are older than max_age allows"
 
     def _can_be_followed(self, version: ImageVersion) -> bool:
         return all(self._layers.has(layer.content) for layer in version.layers)

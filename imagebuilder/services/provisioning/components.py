@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from imagebuilder.domain.component import ActionName, Component, ComponentStep, OnFailure, PhaseName
 from imagebuilder.domain.digest import Canonical
-from imagebuilder.domain.errors import StepFailed
+from imagebuilder.domain.errors import StepFailed, Unavailable
 from imagebuilder.domain.package import Upgrade
 from imagebuilder.domain.plan import Upgrades
 from imagebuilder.domain.references import NamedValue, Reference, Side, StepValue, substitute
@@ -132,7 +132,13 @@ class ComponentRunner:
         results: Sequence[CommandResult] = ()
         attempt = 0
         for attempt in range(1, step.max_attempts + 1):
-            results = list(self._results(scripts, step))
+            try:
+                results = list(self._results(scripts, step))
+            except Unavailable as gone:
+                if attempt == step.max_attempts:
+                    raise
+                self._say(f"attempt {attempt} of {step.max_attempts} failed: {gone.message}")
+                continue
             if not any(map(_has_failed, results)):
                 break
             if attempt < step.max_attempts:

@@ -14,8 +14,9 @@ from imagebuilder.ports.inspection import TestsUnusable
 from imagebuilder.ports.machine import Machine, MachineLost
 from imagebuilder.services.validating import Examination, Validating
 from tests.fakes.blobs import FakeBlobStore
-from tests.fakes.inspection import FakeBooter, FakeProgress, FakeTestRunner, a_report
+from tests.fakes.inspection import FakeBooter, FakeTestRunner, a_report
 from tests.fakes.machine import FakeMachine
+from tests.fakes.progress import FakeProgress
 
 OFFLINE = FakeMachine()
 

@@ -1,0 +1,36 @@
+"""What every RunFiles keeps: the one in folders and its fake."""
+
+from pathlib import Path
+
+import pytest
+
+from imagebuilder.adapters.system.run_files import FolderRunFiles
+from imagebuilder.domain.ids import RunId
+from imagebuilder.ports.runs import RunFiles
+from tests.fakes.runs import FakeRunFiles
+
+RUN = RunId("run-1")
+
+
+@pytest.fixture(params=["folders", "fake"])
+def files(request: pytest.FixtureRequest, tmp_path: Path) -> RunFiles:
+    """Give each in turn."""
+    return FolderRunFiles(tmp_path / "runs") if request.param == "folders" else FakeRunFiles()
+
+
+def test_log_then_gives_the_lines_of_that_step_in_their_order(files: RunFiles) -> None:
+    files.append(RUN, 1, "parent debian:bookworm", "one")
+    files.append(RUN, 2, "nginx", "other")
+    files.append(RUN, 1, "parent debian:bookworm", "two")
+
+    assert files.log(RUN, 1) == "one\ntwo\n"
+
+
+def test_log_when_a_step_said_nothing_then_is_empty(files: RunFiles) -> None:
+    assert files.log(RUN, 7) == ""
+
+
+def test_folder_is_there_and_always_the_same(files: RunFiles) -> None:
+    assert Path(files.folder(RUN)).is_dir()
+    assert files.folder(RUN) == files.folder(RUN)
+    assert files.folder(RUN) != files.folder(RunId("run-2"))

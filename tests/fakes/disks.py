@@ -1,0 +1,61 @@
+"""A DiskBuilder whose disks are a few bytes that follow from what is asked of it."""
+
+import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+
+from imagebuilder.domain.digest import Digest
+from imagebuilder.domain.layer import Tree
+from imagebuilder.domain.recipe import ArtifactFormat
+from imagebuilder.ports.disks import BuiltDisk, DiskRequest
+
+
+@dataclass(slots=True)
+class FakeDisks:
+    """Makes its files in a folder of the test; `fails` is raised instead of a disk."""
+
+    folder: Path
+    fails: BaseException | None = None
+    requests: list[DiskRequest] = field(default_factory=list)
+    remembered: dict[str, Digest] = field(default_factory=dict)
+    open_count: int = 0
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
+
+    @contextmanager
+    def assemble(self, request: DiskRequest) -> Iterator[BuiltDisk]:
+        self.requests.append(request)
+        if self.fails is not None:
+            raise self.fails
+        raw = self._file("raw", _bytes(request.name, request.tree))
+        self.open_count += 1
+        try:
+            yield BuiltDisk(
+                raw=raw,
+                digest=Digest.of_bytes(raw.read_bytes()),
+                size_bytes=request.size_bytes,
+                changed_blocks=(0, 1) if request.predecessor else None,
+                predecessor=request.predecessor,
+                seconds={"files": 0.25},
+            )
+        finally:
+            self.open_count -= 1
+
+    def package(self, disk: BuiltDisk, root: PurePath, format_: ArtifactFormat) -> PurePath:
+        return self._file(format_, Path(disk.raw).read_bytes() + format_.encode())
+
+    def archive(self, root: PurePath, source_date_epoch: int) -> PurePath:
+        return self._file("tar", f"{source_date_epoch}".encode())
+
+    def remember(self, name: str, disk: BuiltDisk) -> None:
+        self.remembered[name] = disk.digest
+
+    def _file(self, kind: str, content: bytes) -> Path:
+        file = self.folder / f"{next(self._numbers)}.{kind}"
+        file.write_bytes(content)
+        return file
+
+
+def _bytes(name: str, tree: Tree) -> bytes:
+    return "\n".join([name, *(f"{path} {e.content}" for path, e in sorted(tree.items()))]).encode()

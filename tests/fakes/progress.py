@@ -1,0 +1,28 @@
+"""A Progress that notes what it is told."""
+
+from dataclasses import dataclass, field
+
+from imagebuilder.domain.run import StepState
+
+
+@dataclass(slots=True)
+class FakeProgress:
+    """Notes what it is told. Shape: `steps` are (name, state or "running", detail)."""
+
+    steps: list[tuple[str, str, str]] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
+
+    def step_started(self, name: str) -> None:
+        self.steps.append((name, "running", ""))
+
+    def line(self, text: str) -> None:
+        self.lines.append(text)
+
+    def step_ended(self, state: StepState, detail: str = "") -> None:
+        name, _, _ = self.steps.pop()
+        self.steps.append((name, str(state), detail))
+
+    @property
+    def states(self) -> dict[str, str]:
+        """Give how each step ended last. Shape: name -> state."""
+        return {name: state for name, state, _ in self.steps}
