@@ -106,18 +106,17 @@ def merged(layers: Iterable[LayerTree]) -> dict[str, Entry]:
     tree: dict[str, Entry] = {}
     made_by: dict[str, int] = {}
     for number, layer in enumerate(layers):
-        hidden = set(layer.whiteouts | layer.opaque)
-        hidden |= {
+        replaced = {p for p, e in layer.entries.items() if e.kind is not EntryKind.DIRECTORY}
+        # Only folders hide names below them; to look through the whole tree is worth avoiding.
+        hidden = {
             path
-            for path, entry in layer.entries.items()
-            if entry.kind is not EntryKind.DIRECTORY
-            and path in tree
-            and tree[path].kind is EntryKind.DIRECTORY
+            for path in layer.whiteouts | layer.opaque | replaced
+            if path in tree and tree[path].kind is EntryKind.DIRECTORY
         }
         if hidden:
             tree = {path: entry for path, entry in tree.items() if not _is_under(path, hidden)}
-            for path in layer.whiteouts:
-                tree.pop(path, None)
+        for path in layer.whiteouts:
+            tree.pop(path, None)
         tree.update(layer.entries)
         made_by.update(dict.fromkeys(layer.entries, number))
     return _with_whole_links(tree, made_by)

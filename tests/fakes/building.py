@@ -64,7 +64,8 @@ class FakeLayerStore:
     """
 
     def __init__(self) -> None:
-        self.trees: dict[Digest, LayerTree] = {}
+        self.files: set[Digest] = set()
+        self.manifests: dict[Digest, LayerTree] = {}
         self.records: dict[Digest, Layer] = {}
         self.keys: dict[Digest, Layer] = {}
         self.damaged: set[Digest] = set()
@@ -88,14 +89,14 @@ class FakeLayerStore:
         self.keys[layer.key] = layer
 
     def get(self, content: Digest) -> Layer:
-        if content not in self.trees:
+        if content not in self.files:
             raise LayerMissing("a layer", content)
         if content in self.damaged:
             raise LayerDamaged(self.records[content].name, "/etc")
         return self.records[content]
 
     def has(self, content: Digest) -> bool:
-        return content in self.trees
+        return content in self.files
 
     @contextmanager
     def building(self, key: Digest) -> Iterator[None]:
@@ -103,18 +104,22 @@ class FakeLayerStore:
         self.while_waiting(key)
         yield
 
-    def tree(self, stack: Sequence[Layer]) -> Tree:
-        return merged(self.trees[layer.content] for layer in stack)
+    def tree(self, contents: Sequence[Digest]) -> Tree:
+        for content in contents:
+            if content not in self.manifests:
+                raise LayerMissing("a layer", content)
+        return merged(self.manifests[content] for content in contents)
 
     def adopt(self, layer: Layer, tree: LayerTree) -> None:
-        self.trees[layer.content] = tree
+        self.files.add(layer.content)
+        self.manifests[layer.content] = tree
         self.records[layer.content] = layer
         self.damaged.discard(layer.content)
 
     def forget(self, layer: Layer) -> None:
-        """Lose a layer, as if its folder had been removed."""
+        """Lose a layer's files, as if its folder had been removed; what it held is still known."""
         self.keys.pop(layer.key, None)
-        self.trees.pop(layer.content, None)
+        self.files.discard(layer.content)
 
     def named(self, name: str) -> Layer:
         """Give the published layer of a name."""

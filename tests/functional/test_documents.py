@@ -2,7 +2,6 @@
 
 import json
 
-import jsonschema
 import pytest
 
 from tests.functional.conftest import Cli
@@ -151,8 +150,8 @@ def test_component_check_when_given_a_recipe_then_says_which_command_checks_it(c
 def test_schema_then_prints_a_json_schema(cli: Cli, kind: str) -> None:
     schema = json.loads(cli("schema", kind).stdout)
 
-    jsonschema.Draft202012Validator.check_schema(schema)
-    assert schema["properties"]
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert "version" in schema["properties"]
 
 
 def test_schema_when_there_is_no_such_kind_then_exits_with_2(cli: Cli) -> None:

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from imagebuilder.domain.component import ActionName, Component, ComponentStep, OnFailure, PhaseName
 from imagebuilder.domain.digest import Canonical
 from imagebuilder.domain.errors import StepFailed, Unavailable
-from imagebuilder.domain.package import Upgrade
 from imagebuilder.domain.plan import Upgrades
 from imagebuilder.domain.references import NamedValue, Reference, Side, StepValue, substitute
 from imagebuilder.domain.units import size_text
@@ -110,7 +109,7 @@ class ComponentRunner:
 
         Raises: ComponentFailed: apt could not say.
         """
-        answers: dict[str, tuple[Upgrade, ...]] = {}
+        answers = {}
         taken: set[tuple[str, str]] = set()
         for step in self.component.steps(PhaseName.BUILD):
             if step.action is not ActionName.UPDATE_OS:
