@@ -1,14 +1,21 @@
 """Makers of valid domain values: what a test does not speak of is filled in."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
 
 from imagebuilder.domain.artifact import Artifact
+from imagebuilder.domain.component import (
+    ActionName,
+    Component,
+    ComponentStep,
+    Phase,
+    PhaseName,
+)
 from imagebuilder.domain.digest import Digest
 from imagebuilder.domain.evidence import Outcome, Stage, TestReport, TestResult
-from imagebuilder.domain.ids import ImageName, RunId, VersionId
+from imagebuilder.domain.ids import ComponentName, ImageName, RunId, VersionId
 from imagebuilder.domain.image import (
     DocumentText,
     ImageVersion,
@@ -17,10 +24,11 @@ from imagebuilder.domain.image import (
     VersionDraft,
 )
 from imagebuilder.domain.layer import Entry, EntryKind
-from imagebuilder.domain.package import InstalledPackage
-from imagebuilder.domain.recipe import ArtifactFormat
+from imagebuilder.domain.package import InstalledPackage, Upgrade
+from imagebuilder.domain.plan import PlannedParent
+from imagebuilder.domain.recipe import ArtifactFormat, Recipe, Suite, SuiteParent
 from imagebuilder.domain.run import Run, RunState, StepRun, StepState
-from imagebuilder.domain.versions import BuildVersion, RecipeVersion
+from imagebuilder.domain.versions import BuildVersion, RecipeVersion, Version
 
 SOME_DAY = datetime(2026, 3, 1, 12, 30, 15, 250000, tzinfo=UTC)
 
@@ -171,3 +179,61 @@ def an_entry(kind: EntryKind = EntryKind.FILE, **more: Any) -> Entry:
     """Give an entry of a file system: an empty file of root unless said otherwise."""
     values: dict[str, Any] = {"mode": 0o644, "uid": 0, "gid": 0, "mtime": 0} | more
     return Entry(kind=kind, **values)
+
+
+def a_component_step(
+    name: str = "Do", action: ActionName = ActionName.EXECUTE_BASH, **more: Any
+) -> ComponentStep:
+    """Give a step that runs `true` unless said otherwise."""
+    values: dict[str, Any] = (
+        {"inputs": {"commands": ["true"]}} if action is ActionName.EXECUTE_BASH else {}
+    )
+    return ComponentStep(name=name, action=action, **(values | more))
+
+
+def a_component(
+    name: str = "nginx",
+    *,
+    build: Sequence[ComponentStep] | None = None,
+    validate: Sequence[ComponentStep] = (),
+    test: Sequence[ComponentStep] = (),
+    **more: Any,
+) -> Component:
+    """Give a component with one step to build, unless others are given."""
+    steps = {
+        PhaseName.BUILD: (a_component_step(),) if build is None else tuple(build),
+        PhaseName.VALIDATE: tuple(validate),
+        PhaseName.TEST: tuple(test),
+    }
+    return Component(
+        name=ComponentName(name),
+        phases=tuple(Phase(name=phase, steps=given) for phase, given in steps.items() if given),
+        **({"version": Version(1, 0, 0)} | more),
+    )
+
+
+def a_recipe(name: str = "debian-web", **more: Any) -> Recipe:
+    """Give a recipe on a suite that names no components."""
+    values: dict[str, Any] = {
+        "version": RecipeVersion.parse("1.2.x"),
+        "parent": SuiteParent(suite=Suite.BOOKWORM),
+    } | more
+    return Recipe(name=ImageName(name), **values)
+
+
+def a_planned_parent(**more: Any) -> PlannedParent:
+    """Give a suite to bootstrap unless said otherwise."""
+    values: dict[str, Any] = {
+        "asked": "debian:bookworm",
+        "identity": "suite bookworm",
+        "source": SuiteParent(suite=Suite.BOOKWORM),
+        "suite": "bookworm",
+    } | more
+    return PlannedParent(**values)
+
+
+def an_upgrade(
+    name: str = "openssl", *, old: str = "3.0.15-1", new: str = "3.0.16-1", arch: str = "amd64"
+) -> Upgrade:
+    """Give a package's move to a newer version."""
+    return Upgrade(name=name, architecture=arch, old_version=old, new_version=new)

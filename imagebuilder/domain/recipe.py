@@ -44,6 +44,7 @@ class ArtifactFormat(StrEnum):
 class Repository:
     """A package archive that apt may use.
 
+    `allows_expired` takes a signed index whose time has run out, as a snapshot's has.
     Invariant: `url` carries no credentials.
     """
 
@@ -51,6 +52,7 @@ class Repository:
     suites: tuple[str, ...]
     components: tuple[str, ...] = ("main",)
     keyring: str | None = None
+    allows_expired: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

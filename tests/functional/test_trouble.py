@@ -41,9 +41,9 @@ def test_commands_when_the_catalogue_is_no_database_then_exit_with_70(
 
 @pytest.mark.parametrize("command", [("image", "list"), ("run", "list"), ("build", "web.yaml")])
 def test_commands_when_home_cannot_be_made_then_exit_with_6(
-    cli: Cli, command: tuple[str, ...]
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
 ) -> None:
-    cli.home.write_text("a file where a folder should be")
+    monkeypatch.setenv("IMAGEBUILDER_HOME", "/proc/imagebuilder")  # where root may not write either
     cli.write("web.yaml", "kind: Recipe\nname: web\nversion: 1.0.x\nparent: debian:bookworm\n")
 
     error = cli.error(*command)
@@ -59,7 +59,7 @@ def test_commands_when_a_setting_is_misspelt_then_exit_with_2_and_say_what_was_m
     error = cli.error("image", "list")
 
     assert (error["exit"], error["code"]) == (2, "setting-unknown")
-    assert error["hint"] == "Did you mean mirror?"
+    assert error["hint"] == "Did you mean IMAGEBUILDER_MIRROR?"
 
 
 def test_doctor_then_its_exit_status_says_whether_something_required_is_missing(cli: Cli) -> None:

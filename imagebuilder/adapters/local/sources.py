@@ -5,7 +5,7 @@ import json
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from http.client import HTTPException
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -19,6 +19,8 @@ from imagebuilder.ports.process import Command, CommandRunner
 
 _TARGET_FORMAT = "$(RELEASE) $(COMPONENT) $(REPO_URI)"
 _TIMEOUT_SECONDS = 20
+_FALSE = frozenset(("0", "no", "false", "without", "off", "disable"))
+"""Source: apt.conf(5), the values of a boolean that mean no."""
 _POCKETS = {
     Suite.BOOKWORM: ("", "-updates", "-security"),
     Suite.TRIXIE: ("", "-updates", "-security"),
@@ -70,16 +72,16 @@ class AptSources:
 
         Raises: NoMirror: neither knows any.
         """
-        main, security = self._mirrors.main, self._mirrors.security
-        if main is None:
-            main, security = self._from_apt()
-        if main is None:
+        known = _Known(main=self._mirrors.main, security=self._mirrors.security)
+        if known.main is None:
+            known = self._from_apt()
+        if known.main is None:
             raise NoMirror(suite)
         pockets = [suite + pocket for pocket in _POCKETS[suite] if pocket != "-security"]
-        found = [Repository(url=main, suites=tuple(pockets))]
-        if security is not None and "-security" in _POCKETS[suite]:
-            found.append(Repository(url=security, suites=(f"{suite}-security",)))
-        return tuple(found)
+        found = [Repository(url=known.main, suites=tuple(pockets))]
+        if known.security is not None and "-security" in _POCKETS[suite]:
+            found.append(Repository(url=known.security, suites=(f"{suite}-security",)))
+        return tuple(replace(r, allows_expired=known.allows_expired) for r in found)
 
     def indexes(self, repositories: Sequence[Repository]) -> Mapping[str, Digest]:
         """Ask each archive for the digest of its signed index now.
@@ -108,29 +110,30 @@ class AptSources:
             reason = str(error) or type(error).__name__
             raise MirrorUnreachable(address, reason) from error
 
-    def _from_apt(self) -> tuple[str | None, str | None]:
-        """Give this machine's main and security archive; to ask apt takes half a second."""
+    def _from_apt(self) -> "_Known":
+        """Give what this machine's apt knows; to ask it takes half a second."""
         version = self._sources_version()
         try:
             kept = json.loads(self._cache.read_text())
-            if kept["version"] == version:
-                return kept["main"], kept["security"]
-        except (FileNotFoundError, ValueError, KeyError):
+            if kept.pop("version") == version:
+                return _Known(**kept)
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
             pass  # nothing kept, or not by us: ask again
-        main, security = self._ask_apt()
+        known = self._ask_apt()
         self._cache.parent.mkdir(parents=True, exist_ok=True)
-        self._cache.write_text(json.dumps({"version": version, "main": main, "security": security}))
-        return main, security
+        self._cache.write_text(json.dumps({"version": version, **asdict(known)}))
+        return known
 
     def _sources_version(self) -> str:
         files = [self._etc_apt / "sources.list", *(self._etc_apt / "sources.list.d").glob("*")]
+        files += [self._etc_apt / "apt.conf", *(self._etc_apt / "apt.conf.d").glob("*")]
         digest = hashlib.sha256()
         for file in sorted(files):
             if file.is_file():
                 digest.update(file.read_bytes())
         return digest.hexdigest()
 
-    def _ask_apt(self) -> tuple[str | None, str | None]:
+    def _ask_apt(self) -> "_Known":
         argv = ["apt-get", "indextargets", "--format", _TARGET_FORMAT, "Created-By: Packages"]
         listed = self._commands.check(Command(argv=argv)).stdout.decode().splitlines()
         targets = [line.split(" ") for line in listed]
@@ -139,7 +142,19 @@ class AptSources:
         codenames = {str(suite) for suite in Suite}
         main = next((t[2] for t in targets if t[0] in codenames and t[1] == "main"), None)
         security = next((t[2] for t in targets if t[0].endswith("-security")), None)
-        return main, security
+        asked = ["apt-config", "dump", "--format", "%v", "Acquire::Check-Valid-Until"]
+        answer = self._commands.check(Command(argv=asked)).stdout.decode().strip()
+        is_lax = answer.lower() in _FALSE
+        return _Known(main=main, security=security, allows_expired=is_lax)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    """The machine's archives, and whether its apt takes their indexes after their time."""
+
+    main: str | None
+    security: str | None
+    allows_expired: bool = False
 
 
 def address_of(url: str) -> tuple[str, int]:
@@ -157,7 +172,9 @@ def without_credentials(url: str) -> str:
 def one_line(repository: Repository, keyring: str | None = None) -> list[str]:
     """Write an archive as apt's one-line style, a line a suite."""
     key = keyring or repository.keyring
-    options = f" [signed-by={key}]" if key else ""
+    wanted = [f"signed-by={key}"] if key else []
+    wanted += ["check-valid-until=no"] if repository.allows_expired else []
+    options = f" [{' '.join(wanted)}]" if wanted else ""
     address, parts = without_credentials(repository.url), " ".join(repository.components)
     return [f"deb{options} {address} {suite} {parts}" for suite in repository.suites]
 

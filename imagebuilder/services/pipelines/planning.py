@@ -126,7 +126,9 @@ class Planning:
                 PlannedTest(path=name, digest=self._documents.folder_digest(file))
                 for name, file in zip(recipe.tests, tests, strict=True)
             ),
-            default_repositories=tuple(replace(r, keyring=None) for r in parent.archives),
+            default_repositories=tuple(
+                replace(r, keyring=None, allows_expired=False) for r in parent.archives
+            ),
             keyrings={name: Digest.of_bytes(content) for name, content in keyrings.items()},
             follows=before.disk_digest if before and self._can_be_followed(before) else None,
         )
@@ -189,7 +191,13 @@ class Planning:
             content = self._documents.content(PurePath(keyring))
         if parent.mirror is not None:
             url = parent.mirror.replace("{snapshot}", parent.snapshot or "")
-            archives: tuple[Repository, ...] = (Repository(url=url, suites=(parent.suite,)),)
+            archives: tuple[Repository, ...] = (
+                Repository(
+                    url=url,
+                    suites=(parent.suite,),
+                    allows_expired=parent.snapshot is not None,
+                ),
+            )
         else:
             archives = self._sources.repositories(parent.suite)
         archives = tuple(replace(archive, keyring=keyring) for archive in archives)

@@ -1,0 +1,55 @@
+"""What several processes at once, and dead ones, mean for working folders."""
+
+import threading
+from pathlib import Path
+
+from imagebuilder.adapters.local.workplace import sweep, working_folder
+
+
+def test_sweep_when_its_process_ended_before_it_locked_then_the_folder_is_gone(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "build-abc").mkdir()
+    (tmp_path / "build-abc/file").touch()
+
+    sweep(tmp_path, "build-")
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_sweep_when_there_is_no_such_place_then_does_nothing(tmp_path: Path) -> None:
+    sweep(tmp_path / "work", "build-")
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_sweep_leaves_folders_of_other_prefixes_and_of_the_living(tmp_path: Path) -> None:
+    (tmp_path / "disk-abc").mkdir()
+    with working_folder(tmp_path, "build-") as mine:
+        sweep(tmp_path, "build-")
+
+        assert {path.name for path in tmp_path.iterdir()} == {"disk-abc", mine.name}
+
+
+def test_working_folder_when_many_come_and_go_at_once_then_each_has_its_own(
+    tmp_path: Path,
+) -> None:
+    failures: list[BaseException] = []
+
+    def come_and_go() -> None:
+        try:
+            for _ in range(20):
+                with working_folder(tmp_path, "layer-") as folder:
+                    (folder / "file").write_text(folder.name)
+                    assert (folder / "file").read_text() == folder.name
+        except BaseException as error:  # noqa: BLE001 - told below, in the test's own thread
+            failures.append(error)
+
+    threads = [threading.Thread(target=come_and_go) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert failures == []
+    assert list(tmp_path.iterdir()) == []
