@@ -5,7 +5,7 @@ them, and a build that finds nothing changed needs only the catalogue and the do
 """
 
 import os
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -116,6 +116,7 @@ class Application:
         from imagebuilder.adapters.local.container import Containers
         from imagebuilder.adapters.local.disk import LocalDisks
         from imagebuilder.adapters.local.roots import LocalWorkshop, Places
+        from imagebuilder.adapters.local.workplace import working_folder
         from imagebuilder.adapters.testinfra.suite import ConfinedSuite
         from imagebuilder.services.pipelines.desk import Workers
 
@@ -126,7 +127,7 @@ class Application:
                 self.commands, self.clock, self._layers, places, self.settings.credentials
             ),
             disks=LocalDisks(self.commands, self.clock, work, self._home / "disks"),
-            tests=ConfinedSuite(self.commands, work),
+            tests=ConfinedSuite(self.commands, partial(working_folder, work)),
             booter=LocalBooter(Containers(self.commands, self.clock, work), self.machines),
         )
 

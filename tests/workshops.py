@@ -10,7 +10,7 @@ from imagebuilder.adapters.local.roots import LocalRoot, LocalRoots, LocalWorksh
 from imagebuilder.adapters.system.clock import SystemClock
 from imagebuilder.adapters.system.process import SystemCommandRunner
 from imagebuilder.domain.component import Network
-from imagebuilder.domain.layer import Layer
+from imagebuilder.domain.layer import Layer, Tree
 from imagebuilder.domain.plan import PlannedParent
 from imagebuilder.domain.recipe import Repository, RootfsParent
 from imagebuilder.ports.building import NewLayer
@@ -34,6 +34,10 @@ class Shop:
         """Give the layer of the tiny root, made when it is not there yet."""
         with self.roots.parent(tiny_parent(), None) as root:
             return self.sealed(root, "base")
+
+    def tree(self, stack: Sequence[Layer]) -> Tree:
+        """Give what the store says that a stack shows."""
+        return self.store.tree([layer.content for layer in stack])
 
     def sealed(self, root: LocalRoot, name: str) -> Layer:
         """Keep a root's changes under a key of that name, and publish it."""

@@ -1,5 +1,6 @@
 """Layers and roots in memory: what a script writes is one entry that says which script it was."""
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -178,8 +179,9 @@ class FakeRoots:
     sealed: list[str] = field(default_factory=list)
     kept: list[PurePath] = field(default_factory=list)
     networks: list[Network] = field(default_factory=list)
-    open_count: int = 0
     made: list[FakeRoot] = field(default_factory=list)
+    open: set[PurePath] = field(default_factory=set)
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
 
     @contextmanager
     def scratch(self, stack: Sequence[Layer]) -> Iterator[FakeRoot]:
@@ -193,13 +195,13 @@ class FakeRoots:
 
     @contextmanager
     def _opened(self, stack: tuple[Layer, ...], upper: dict[str, Entry]) -> Iterator[FakeRoot]:
-        root = FakeRoot(self, stack, upper, PurePosixPath("/roots") / str(len(self.made)))
+        root = FakeRoot(self, stack, upper, PurePosixPath(f"/roots/{next(self._numbers)}"))
         self.made.append(root)
-        self.open_count += 1
+        self.open.add(root.path)
         try:
             yield root
         finally:
-            self.open_count -= 1
+            self.open.discard(root.path)
 
 
 @dataclass(slots=True)

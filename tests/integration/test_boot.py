@@ -8,6 +8,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from imagebuilder.adapters.local.container import Containers
 from imagebuilder.adapters.local.disk import LocalDisks
 from imagebuilder.adapters.local.manifest import scan
 from imagebuilder.adapters.local.qemu import BootLimits, VirtualMachines
+from imagebuilder.adapters.local.workplace import working_folder
 from imagebuilder.adapters.system.clock import SystemClock
 from imagebuilder.adapters.system.process import SystemCommandRunner
 from imagebuilder.adapters.testinfra.suite import ConfinedSuite
@@ -180,7 +182,7 @@ class TestContainer:
     ) -> None:
         with containers.boot(root) as machine:
             assert said(machine, "systemctl is-system-running || true") in {"running", "degraded"}
-            suite = ConfinedSuite(RUNNER, tmp_path / "suite")
+            suite = ConfinedSuite(RUNNER, partial(working_folder, tmp_path / "suite"))
             report = suite.run([tests_folder], Stage.BOOTED, machine, None).report
         assert [(r.name, str(r.outcome)) for r in report.results] == [
             ("tests/test_system.py::test_service", "passed")
@@ -292,7 +294,7 @@ class TestMachine:
             assert (result.exit_status, result.stdout) == (3, b"in a'b c\n")
             assert machine.run(Script(text="sleep 98", timeout_seconds=1)).has_timed_out
             assert refused(machine, "cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep 'slee[p] 98'")
-            suite = ConfinedSuite(RUNNER, tmp_path / "suite")
+            suite = ConfinedSuite(RUNNER, partial(working_folder, tmp_path / "suite"))
             report = suite.run([tests_folder], Stage.MACHINE, machine, None).report
             assert [r.outcome for r in report.results] == ["passed"], report
             with pytest.raises(MachineLost):

@@ -65,10 +65,11 @@ def _recipes(authoring: Authoring) -> Iterator[Recipe]:
 
 
 def test_examples_when_looked_for_then_all_are_there() -> None:
-    names = {path.parent.name for path in COMPONENTS}
+    components = {path.parent.name for path in COMPONENTS}
+    recipes = {path.stem for path in RECIPES}
 
-    assert {"base-system", "ssh-server", "nginx", "time-sync", "security-updates"} <= names
-    assert {"debian-base", "debian-web"} <= {path.stem for path in RECIPES}
+    assert components == {"base-system", "ssh-server", "nginx", "time-sync", "security-updates"}
+    assert recipes == {"debian-base", "debian-web", "debian-trixie", "debian-sid"}
 
 
 @component

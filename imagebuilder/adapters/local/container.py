@@ -8,13 +8,13 @@ All of it (overlay, processes, mounts) lives in namespaces of one process that d
 import os
 import re
 import shlex
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePath
 
 from imagebuilder.adapters.local.containment import control_groups
+from imagebuilder.adapters.local.workplace import working_folder
 from imagebuilder.ports.clock import Clock
 from imagebuilder.ports.inspection import BootFailed
 from imagebuilder.ports.machine import MachineLost, Script
@@ -111,11 +111,10 @@ class Containers:
 
         Raises: BootFailed: its service manager did not come up in time.
         """
-        self._work.mkdir(parents=True, exist_ok=True)
         with (
             control_groups() as groups,
-            tempfile.TemporaryDirectory(prefix="container-", dir=self._work) as scratch,
-            self._runner.start(_boot_command(Path(scratch), root, groups)) as container,
+            working_folder(self._work, "container-") as scratch,
+            self._runner.start(_boot_command(scratch, root, groups)) as container,
         ):
             yield self._wait_until_up(container)
 

@@ -17,6 +17,7 @@ from imagebuilder.adapters.local.ssh_machine import (
     SshMachine,
     make_key,
 )
+from imagebuilder.adapters.local.workplace import working_folder
 from imagebuilder.domain.recipe import Firmware
 from imagebuilder.ports.clock import Clock
 from imagebuilder.ports.inspection import BootedMachine, BootFailed
@@ -188,11 +189,11 @@ class VirtualMachines:
 
     @contextmanager
     def _private_folder(self) -> Iterator[Path]:
-        self._work.mkdir(parents=True, exist_ok=True)
         # The control socket stands in it, whose path the system limits to 108 bytes.
-        place = self._work if len(str(self._work)) < _LONGEST_PLACE else None
-        with tempfile.TemporaryDirectory(prefix="boot-", dir=place) as folder:
-            yield Path(folder)
+        is_short = len(str(self._work)) < _LONGEST_PLACE
+        place = self._work if is_short else Path(tempfile.gettempdir())
+        with working_folder(place, "imagebuilder-boot-") as folder:
+            yield folder
 
 
 class _LoginWait:

@@ -2,12 +2,11 @@
 
 import shutil
 import sys
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
 from imagebuilder.adapters.testinfra.confinement import (
     NOBODY,
@@ -61,17 +60,21 @@ class _Staged:
     digest: Digest
 
 
+Folders: TypeAlias = Callable[[str], AbstractContextManager[Path]]
+"""Gives a new folder, named with a prefix, that is gone when the context ends."""
+
+
 class ConfinedSuite:
     """Runs tests in bubblewrap as nobody; their commands reach the machine under test by relay."""
 
     __test__: ClassVar[bool] = False
 
     def __init__(
-        self, runner: CommandRunner, work: Path, *, limits: SuiteLimits | None = None
+        self, runner: CommandRunner, folders: Folders, *, limits: SuiteLimits | None = None
     ) -> None:
-        """Keep short-lived copies of tests in the folder work."""
+        """Keep short-lived copies of tests in what folders gives."""
         self._runner = runner
-        self._work = work
+        self._folders = folders
         self._limits = limits or SuiteLimits()
         self._known_stages: tuple[Digest, frozenset[Stage]] | None = None
 
@@ -184,9 +187,7 @@ class ConfinedSuite:
     @contextmanager
     def _staged(self, tests: Sequence[PurePath]) -> Iterator[_Staged]:
         """Copy the tests to where the user nobody can read them, whoever may read the originals."""
-        self._work.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="tests-", dir=self._work) as name:
-            folder = Path(name)
+        with self._folders("tests-") as folder:
             (folder / "plugin").mkdir()
             shutil.copyfile(_PLUGIN, folder / "plugin" / _PLUGIN.name)
             entries = _copied([Path(test) for test in tests], folder / "tests")

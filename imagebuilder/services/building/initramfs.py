@@ -82,3 +82,9 @@ class InitramfsMaker:
         """Wait for what was begun; whether it went well is seen when it is looked for."""
         if self._beside is not None:
             self._beside.shutdown(wait=True)
+
+    def has_begun(self, layer: Layer) -> bool:
+        """Whether a layer is the one that was begun beside, and so was made by this build."""
+        early = self._early
+        is_good = early is not None and early.done() and early.exception() is None
+        return early is not None and is_good and early.result() == layer

@@ -232,11 +232,12 @@ class _Work:
         self._progress.step_started(planned.name)
         lookup = self._layers.find(planned.key, self.done, self._not_before)
         if lookup.layer is None:
+            why = lookup.reason  # the next look no longer finds what was damaged
             with self._layers.building(planned.key):
                 # Another build may have made it while this one waited.
                 lookup = self._layers.find(planned.key, self.done, self._not_before)
                 if lookup.layer is None:
-                    self._progress.line(f"layer {planned.key.short}: {lookup.reason}")
+                    self._progress.line(f"layer {planned.key.short}: {why}")
                     self._made(self._make(planned, planned.key))
                     if self._wants_disk and planned is not self.plan.layers[-2]:
                         self._initramfs.begin(self.done)
@@ -316,6 +317,9 @@ class _Work:
         layer = self._initramfs.found(tree, release)
         if layer is None:
             self._made(self._initramfs.made(self.done, tree, release, self._progress.line))
+            return
+        if self._initramfs.has_begun(layer):
+            self._made(layer)
             return
         self.done.append(layer)
         self._progress.step_ended(StepState.CACHED, size_text(layer.size_bytes))

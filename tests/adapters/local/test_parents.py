@@ -19,7 +19,7 @@ pytestmark = pytest.mark.root
 
 @pytest.fixture(name="archive")
 def _archive(tmp_path: Path) -> Path:
-    """A tar file as mmdebstrap makes them: files of several owners, among them a set-uid program."""
+    """A tar file as mmdebstrap makes them: files of several owners, one set-uid."""
     path = tmp_path / "root.tar"
     with tarfile.open(path, "w") as archive:
         for name in ("./", "./usr/", "./etc/", "./dev/"):
@@ -71,7 +71,7 @@ def test_unpack_when_the_archive_has_device_files_then_they_are_left_out(
 
 
 def test_unpack_when_the_digest_is_another_then_it_is_refused(archive: Path, root: Path) -> None:
-    with pytest.raises(ArchiveRefused, match="root.tar"):
+    with pytest.raises(ArchiveRefused, match=r"root\.tar"):
         _make(archive, root, Digest.of_bytes(b"something else"))
 
     assert list(root.iterdir()) == []

@@ -4,10 +4,12 @@ import os
 import signal
 import socket
 import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from imagebuilder.adapters.local.workplace import working_folder
 from imagebuilder.adapters.system.clock import SystemClock
 from imagebuilder.adapters.system.process import SystemCommandRunner
 from imagebuilder.adapters.testinfra.confinement import ConfinementLimits
@@ -24,7 +26,9 @@ LIMITS = SuiteLimits(suite_seconds=20.0, test_seconds=5.0)
 
 
 def a_suite(work: Path, limits: SuiteLimits = LIMITS) -> ConfinedSuite:
-    return ConfinedSuite(SystemCommandRunner(SystemClock()), work, limits=limits)
+    return ConfinedSuite(
+        SystemCommandRunner(SystemClock()), partial(working_folder, work), limits=limits
+    )
 
 
 def a_folder(tmp_path: Path, text: str, name: str = "test_it.py") -> Path:

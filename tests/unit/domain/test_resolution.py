@@ -18,6 +18,7 @@ from imagebuilder.domain.component import (
 )
 from imagebuilder.domain.digest import Digest
 from imagebuilder.domain.origin import Origin
+from imagebuilder.domain.package import Upgrade
 from imagebuilder.domain.plan import Plan, PlannedLayer, PlannedTest, Upgrades
 from imagebuilder.domain.recipe import DiskSpec, Firmware, Repository, Suite, SuiteParent
 from imagebuilder.domain.resolution import Ingredients, resolve
@@ -47,8 +48,8 @@ def keys(plan: Plan) -> list[Digest | None]:
     return [layer.key for layer in plan.layers]
 
 
-def patching(name: str = "patches", **more: object) -> Component:
-    return a_component(name, build=[a_component_step("Upgrade", ActionName.UPDATE_OS)], **more)
+def patching(name: str = "patches") -> Component:
+    return a_component(name, build=[a_component_step("Upgrade", ActionName.UPDATE_OS)])
 
 
 THREE = [a_component(name) for name in NAMES]
@@ -127,8 +128,8 @@ def test_keys_when_a_parameter_changes_then_exactly_its_layer_and_those_above_ch
     names: list[str], data: st.DataObject, parameters: dict[str, str]
 ) -> None:
     place = data.draw(st.integers(0, len(names) - 1))
-    plain = [(a_component(name), {}) for name in names]
-    changed: list[tuple[Component, Mapping[str, str]]] = [*plain]
+    plain: list[tuple[Component, Mapping[str, str]]] = [(a_component(n), {}) for n in names]
+    changed = [*plain]
     changed[place] = (plain[place][0], parameters)
 
     before = keys(resolve(ingredients(components=plain)))
@@ -294,9 +295,9 @@ def test_resolve_when_the_component_does_more_than_upgrade_then_it_is_never_empt
     ),
 )
 def test_keys_when_upgrade_lists_differ_then_differ_and_else_are_the_same(
-    first: list[object], second: list[object]
+    first: list[Upgrade], second: list[Upgrade]
 ) -> None:
-    plans = [resolve(answered(WITH_PATCHES, {"Upgrade": tuple(u)})) for u in (first, second)]  # type: ignore[misc]
+    plans = [resolve(answered(WITH_PATCHES, {"Upgrade": tuple(u)})) for u in (first, second)]
     assert (keys(plans[0]) == keys(plans[1])) == (first == second)
 
 

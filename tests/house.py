@@ -1,0 +1,160 @@
+"""The whole journey over fakes: two recipes, a component, archives and what apt says."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from imagebuilder.domain.image import ImageVersion
+from imagebuilder.domain.package import Upgrade
+from imagebuilder.ports.machine import Script
+from imagebuilder.services.authoring import Authoring
+from imagebuilder.services.building.stacking import Stacking
+from imagebuilder.services.cataloguing import Cataloguing
+from imagebuilder.services.pipelines.desk import BuildResult, Desk, Workers
+from imagebuilder.services.pipelines.journey import BuildImage
+from imagebuilder.services.pipelines.planning import BuildRequest, Inventory, Planning, Preparation
+from imagebuilder.services.sweeping import Sweeping
+from tests.fakes.blobs import FakeBlobStore
+from tests.fakes.building import FakeLayerStore, FakePackageSources, FakeRoots, FakeWorkshop
+from tests.fakes.catalogue import FakeVersionStore
+from tests.fakes.clock import FakeClock, FakeIds
+from tests.fakes.disks import FakeDisks
+from tests.fakes.documents import FakeDocumentSource
+from tests.fakes.inspection import FakeBooter, FakeTestRunner
+from tests.fakes.locks import FakeLocks
+from tests.fakes.machine import Answer
+from tests.fakes.progress import FakeProgress
+from tests.fakes.runs import FakeRunFiles, FakeRunStore
+
+BASE = "/w/recipes/base.yaml"
+WEB = "/w/recipes/web.yaml"
+NGINX = "/w/components/nginx.yaml"
+PATCHES = "/w/components/patches.yaml"
+
+
+def a_recipe_text(name: str, parent: str, components: str = "[nginx]", more: str = "") -> str:
+    """Write a recipe."""
+    head = f"kind: Recipe\nname: {name}\nversion: 1.0.x\nparent: {parent}\n"
+    return f"{head}components: {components}\n{more}"
+
+
+def a_component_text(name: str, action: str = "ExecuteBash", command: str = "install") -> str:
+    """Write a component of one step."""
+    inputs = f", inputs: {{commands: ['{command}']}}" if action == "ExecuteBash" else ""
+    return (
+        f"name: {name}\nversion: 1.0.0\nschemaVersion: 1.0\nphases:\n"
+        f"  - {{name: build, steps: [{{name: Do, action: {action}{inputs}}}]}}\n"
+    )
+
+
+@dataclass(slots=True)
+class House:
+    """Everything wired with fakes; `pending` is what apt would upgrade, `packages` what dpkg lists."""
+
+    folder: Path
+    documents: FakeDocumentSource = field(init=False)
+    clock: FakeClock = field(default_factory=FakeClock)
+    layers: FakeLayerStore = field(default_factory=FakeLayerStore)
+    blobs: FakeBlobStore = field(default_factory=FakeBlobStore)
+    versions: FakeVersionStore = field(default_factory=FakeVersionStore)
+    sources: FakePackageSources = field(default_factory=FakePackageSources)
+    runs: FakeRunStore = field(default_factory=FakeRunStore)
+    run_files: FakeRunFiles = field(default_factory=FakeRunFiles)
+    locks: FakeLocks = field(default_factory=FakeLocks)
+    ids: FakeIds = field(default_factory=FakeIds)
+    tests: FakeTestRunner = field(default_factory=FakeTestRunner)
+    booter: FakeBooter = field(default_factory=FakeBooter)
+    progress: FakeProgress = field(default_factory=FakeProgress)
+    pending: tuple[Upgrade, ...] = ()
+    packages: str = ""
+    fails: dict[str, Answer | BaseException] = field(default_factory=dict)
+    roots: FakeRoots = field(init=False)
+    workshop: FakeWorkshop = field(init=False)
+    disks: FakeDisks = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Begin with a base image, a web image on it, and two components."""
+        self.documents = FakeDocumentSource(
+            {
+                BASE: a_recipe_text("base", "debian:bookworm", "[patches]"),
+                WEB: a_recipe_text("web", "image:base@1.x"),
+                NGINX: a_component_text("nginx"),
+                PATCHES: a_component_text("patches", "UpdateOS"),
+            }
+        )
+        self.roots = FakeRoots(self.layers, self.clock, self._answer)
+        self.workshop = FakeWorkshop(self.roots)
+        self.disks = FakeDisks(self.folder)
+
+    def _answer(self, script: Script) -> Answer:
+        for text, answer in self.fails.items():
+            if text in script.text:
+                if isinstance(answer, BaseException):
+                    raise answer
+                return answer
+        if "apt-get -s" in script.text:
+            lines = (
+                f"Inst {u.name} [{u.old_version}] ({u.new_version} Debian:12 [{u.architecture}])\n"
+                for u in self.pending
+            )
+            return Answer(stdout="".join(lines).encode())
+        if "db:Status-Abbrev" in script.text:
+            return Answer(stdout=self.packages.encode())
+        if script.text.startswith("dpkg-query"):
+            rows = (f"{u.name} {u.architecture} {u.new_version}\n" for u in self.pending)
+            return Answer(stdout="".join(rows).encode())
+        return Answer()
+
+    @property
+    def planning(self) -> Planning:
+        """Give the planning over these fakes."""
+        inventory = Inventory(
+            documents=self.documents,
+            versions=self.versions,
+            layers=self.layers,
+            blobs=self.blobs,
+            sources=self.sources,
+        )
+        return Planning(Authoring(self.documents), inventory, self.clock)
+
+    @property
+    def building(self) -> BuildImage:
+        """Give the journey over these fakes."""
+        desk = Desk(
+            authoring=Authoring(self.documents),
+            planning=self.planning,
+            stacking=Stacking(self.layers, self.blobs, self.clock),
+            cataloguing=Cataloguing(self.versions, self.clock, self.ids),
+            sweeping=Sweeping(self.runs, self.locks, self.clock),
+            layers=self.layers,
+            blobs=self.blobs,
+            sources=self.sources,
+            runs=self.runs,
+            run_files=self.run_files,
+            locks=self.locks,
+            clock=self.clock,
+            ids=self.ids,
+        )
+        workers = Workers(
+            workshop=self.workshop, disks=self.disks, tests=self.tests, booter=self.booter
+        )
+        return BuildImage(desk, lambda: workers, "process 7")
+
+    def build(self, path: str = WEB, **asked: bool) -> BuildResult:
+        """Build a recipe a minute after whatever was before; nothing stays open or held."""
+        self.clock.advance(60)
+        self.progress = FakeProgress()
+        try:
+            return self.building.build(BuildRequest(recipe_path=path, **asked), self.progress)
+        finally:
+            assert self.roots.open == set()
+            assert self.disks.open_count == 0
+
+    def prepare(self, path: str = WEB, **asked: bool) -> Preparation:
+        """Plan a recipe."""
+        return self.planning.prepare(BuildRequest(recipe_path=path, **asked))
+
+    def built(self, path: str = WEB, **asked: bool) -> ImageVersion:
+        """Build a recipe and give the version."""
+        version = self.build(path, **asked).version
+        assert version is not None
+        return version
