@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from imagebuilder.domain.image import ImageVersion
 from imagebuilder.domain.package import Upgrade
@@ -48,7 +49,7 @@ def a_component_text(name: str, action: str = "ExecuteBash", command: str = "ins
 
 @dataclass(slots=True)
 class House:
-    """Everything wired with fakes; `pending` is what apt would upgrade, `packages` what dpkg lists."""
+    """Wired with fakes; `pending` is what apt would upgrade, `packages` what dpkg lists."""
 
     folder: Path
     documents: FakeDocumentSource = field(init=False)
@@ -139,21 +140,25 @@ class House:
         )
         return BuildImage(desk, lambda: workers, "process 7")
 
-    def build(self, path: str = WEB, **asked: bool) -> BuildResult:
+    def build(self, path: str = WEB, **asked: Any) -> BuildResult:
         """Build a recipe a minute after whatever was before; nothing stays open or held."""
         self.clock.advance(60)
         self.progress = FakeProgress()
         try:
-            return self.building.build(BuildRequest(recipe_path=path, **asked), self.progress)
+            return self.building.build(self.request(path, **asked), self.progress)
         finally:
             assert self.roots.open == set()
             assert self.disks.open_count == 0
 
-    def prepare(self, path: str = WEB, **asked: bool) -> Preparation:
+    def prepare(self, path: str = WEB, **asked: Any) -> Preparation:
         """Plan a recipe."""
-        return self.planning.prepare(BuildRequest(recipe_path=path, **asked))
+        return self.planning.prepare(self.request(path, **asked))
 
-    def built(self, path: str = WEB, **asked: bool) -> ImageVersion:
+    def request(self, path: str, **asked: Any) -> BuildRequest:
+        """Ask for a recipe to be built."""
+        return BuildRequest(recipe_path=path, **asked)
+
+    def built(self, path: str = WEB, **asked: Any) -> ImageVersion:
         """Build a recipe and give the version."""
         version = self.build(path, **asked).version
         assert version is not None

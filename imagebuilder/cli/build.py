@@ -1,7 +1,12 @@
 """`imagebuilder build`."""
 
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -9,6 +14,7 @@ from imagebuilder.bootstrap import Application
 from imagebuilder.cli.output import Json, print_json, told_errors
 from imagebuilder.cli.progress import display
 from imagebuilder.domain.errors import InvalidInput
+from imagebuilder.domain.run import RunInterrupted
 
 if TYPE_CHECKING:
     from imagebuilder.services.pipelines.desk import BuildResult
@@ -68,9 +74,26 @@ def build(  # noqa: PLR0913 - one for each option that people may give
         if dry_run:
             _show_plan(application, request, as_json=as_json)
             return
-        with display(as_json=as_json, is_quiet=quiet) as shown:
+        with _stoppable(), display(as_json=as_json, is_quiet=quiet) as shown:
             result = application.building.build(request, shown)
         _show_result(result, as_json=as_json, is_quiet=quiet)
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Let whoever stops us, or closes our terminal, see everything put away, as Ctrl-C does."""
+
+    def stop(number: int, _frame: FrameType | None) -> NoReturn:
+        # Once is enough: to be asked again must not cut the putting away short.
+        signal.signal(number, signal.SIG_IGN)
+        raise RunInterrupted(signal.Signals(number).name)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class UntilUnknown(InvalidInput):
@@ -93,6 +116,10 @@ def _setting(text: str) -> tuple[str, str]:
 
 
 def _show_plan(application: Application, request: "BuildRequest", *, as_json: bool) -> None:
+    """Show what would be built first; a child of a missing parent can only be planned after it."""
+    first, *later = *application.building.missing_parents(request.recipe_path), request.recipe_path
+    if later:
+        request = replace(request, recipe_path=first, overrides={})
     prepared = application.building.plan(request)
     layers = application.building.preview(prepared, request)
     plan = prepared.plan
@@ -108,21 +135,23 @@ def _show_plan(application: Application, request: "BuildRequest", *, as_json: bo
                 "reason": prepared.reason,
                 "plan": plan.document(),
                 "layers": rows,
+                "then": list(later),
             }
         )
         return
     typer.echo(f"{plan.image} {plan.recipe_version} on {plan.parent.asked}")
     for row in layers:
         state = "cached" if row.is_cached else "build "
-        typer.echo(
-            f"  {state}  {row.key[:12] or '-':12}  {row.name}{f'  ({row.why})' if row.why else ''}"
-        )
+        why = f"  ({row.why})" if row.why else ""
+        typer.echo(f"  {state}  {row.key[:12] or '-':12}  {row.name}{why}")
     typer.echo(f"  artifacts: {', '.join(plan.artifacts)}")
     typer.echo(
         f"unchanged: {prepared.before.reference} is what would be built"
         if prepared.is_unchanged and prepared.before
         else f"to build: {prepared.reason}"
     )
+    for path in later:
+        typer.echo(f"then: {path}, which can be planned when its parent is built")
 
 
 def _show_result(result: "BuildResult", *, as_json: bool, is_quiet: bool) -> None:

@@ -36,6 +36,7 @@ _IFF_UP = 1
 _TIMEOUT_SECONDS = 30
 _CHUNK_BYTES = 1 << 18
 _LARGEST_BODY_BYTES = 64 << 20
+_CLIENT_ERROR = 400
 _SERVER_ERROR = 500
 _HOP_HEADERS = frozenset(
     ("connection", "keep-alive", "proxy-authorization", "proxy-connection", "te", "upgrade", "host")
@@ -304,7 +305,7 @@ class _Forwarding(BaseHTTPRequestHandler):
         """Remember whether an archive answers; errors of its own are as good as no answer."""
         if response.status >= _SERVER_ERROR:
             self._fail(address, f"it answers {response.status} {response.reason}")
-        elif address in self.server.allowed.archives:
+        elif response.status < _CLIENT_ERROR and address in self.server.allowed.archives:
             self.server.failures.pop(address[0], None)
 
     def _fail(self, address: tuple[str, int], reason: str) -> None:

@@ -20,8 +20,9 @@ _ENVIRONMENT = {
     "SOURCE_DATE_EPOCH": str(DEFAULT_SOURCE_DATE_EPOCH),
 }
 _BAD_SIGNATURE = re.compile(
-    r"NO_PUBKEY|BADSIG|EXPKEYSIG|is not signed|signatures? (?:were|was|couldn)", re.IGNORECASE
+    r"NO_PUBKEY|BADSIG|EXPKEYSIG|REVKEYSIG|signatures? (?:were|was|couldn)|NODATA", re.IGNORECASE
 )
+_UNSIGNED = re.compile(r"is not signed|is no longer signed")
 _NO_ANSWER = re.compile(
     r"Failed to fetch|Could not (?:resolve|connect)|Unable to connect|does not have a Release"
 )
@@ -95,6 +96,9 @@ class ParentMaker:
         if self._reach is not None and self._reach.failures:
             host, failure = next(iter(self._reach.failures.items()))
             return MirrorUnreachable(address, f"{host}: {failure}")
+        # An archive that is half down looks unsigned too, so this is asked after it.
+        if _UNSIGNED.search(said):
+            return SignatureRefused(address, reason)
         if _NO_ANSWER.search(said):
             return MirrorUnreachable(address, reason)
         return CommandFailed(result)

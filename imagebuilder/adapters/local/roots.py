@@ -8,7 +8,6 @@ import contextlib
 import ctypes
 import itertools
 import os
-import shutil
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +21,7 @@ from imagebuilder.adapters.local.parents import ParentMaker
 from imagebuilder.adapters.local.sandbox import Confinement, SandboxMachine
 from imagebuilder.adapters.local.sources import address_of, sources_list
 from imagebuilder.adapters.local.space import full_told
-from imagebuilder.adapters.local.workplace import working_folder
+from imagebuilder.adapters.local.workplace import remove_tree, working_folder
 from imagebuilder.domain.component import Network
 from imagebuilder.domain.digest import Digest
 from imagebuilder.domain.layer import Layer, stack_content, total_size_bytes
@@ -182,7 +181,7 @@ class LocalRoots:
             yield LocalRoot(self, root, upper, session, tuple(stack))
         finally:
             self._commands.check(Command(argv=["umount", "-l", str(root)]))
-            shutil.rmtree(session)
+            remove_tree(session)
 
     def _mount(self, session: Path, lowers: Sequence[Path]) -> None:
         """Mount the overlay that a session's folders are for, the highest layer first."""
@@ -218,7 +217,7 @@ class LocalRoots:
             maker.make(parent, root, on_line)
             yield LocalRoot(self, root, root, session, ())
         finally:
-            shutil.rmtree(session)
+            remove_tree(session)
 
     def confined(self, root: Path, session: Path, wanted: Network) -> SandboxMachine:
         """Give a sandbox over a root, with folders that live as long as the session."""

@@ -117,7 +117,7 @@ class AptSources:
             kept = json.loads(self._cache.read_text())
             if kept.pop("version") == version:
                 return _Known(**kept)
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
+        except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
             pass  # nothing kept, or not by us: ask again
         known = self._ask_apt()
         self._cache.parent.mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import itertools
 import os
 import shutil
 import tempfile
@@ -33,7 +34,8 @@ def sweep(parent: Path, prefix: str) -> None:
     with _door(parent):
         dead = [folder for folder in parent.glob(f"{prefix}*") if _is_dead(folder)]
         for folder in dead:
-            shutil.rmtree(folder, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                remove_tree(folder)
 
 
 @contextlib.contextmanager
@@ -49,7 +51,30 @@ def _door(parent: Path) -> Iterator[None]:
 
 def _remove(folder: Path) -> None:
     with _door(folder.parent):
+        remove_tree(folder)
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder with all that is in it, however deep an image has made it."""
+    try:
         shutil.rmtree(folder)
+    except RecursionError:
+        _flatten(folder)
+        shutil.rmtree(folder)
+
+
+def _flatten(folder: Path) -> None:
+    """Move every folder below to the top, so that none is deep."""
+    names = itertools.count()
+    waiting = [entry.path for entry in os.scandir(folder) if entry.is_dir(follow_symlinks=False)]
+    while waiting:
+        here = waiting.pop()
+        with os.scandir(here) as found:
+            below = [entry.path for entry in found if entry.is_dir(follow_symlinks=False)]
+        for path in below:
+            moved = tempfile.mktemp(dir=folder, prefix=f"flat-{next(names)}-")  # noqa: S306 - ours
+            os.rename(path, moved)  # noqa: PTH104 - as above, text is enough
+            waiting.append(moved)
 
 
 def _is_dead(folder: Path) -> bool:

@@ -40,7 +40,9 @@ class BuildImage:
         Raises: any ImageBuilderError; the run is then kept as failed, with its logs.
         """
         self._with.sweeping.sweep()
-        return self._build(request, watcher, ())
+        for path in self.missing_parents(request.recipe_path):
+            self._build(BuildRequest(recipe_path=path, keep=request.keep), watcher)
+        return self._build(request, watcher)
 
     def plan(self, request: BuildRequest) -> Preparation:
         """Give what a build would start from; nothing is made or recorded."""
@@ -53,15 +55,46 @@ class BuildImage:
             StackRequest(ingredients=prepared.ingredients, rebuild_before=oldest)
         )
 
-    def _build(
-        self, request: BuildRequest, watcher: Progress, chain: tuple[ImageName, ...]
-    ) -> BuildResult:
+    def missing_parents(self, recipe_path: str) -> tuple[str, ...]:
+        """Give the recipes of the parent images that were never built, the lowest first.
+
+        Raises: CircularParents; VersionNotFound: no recipe makes what is missing.
+        """
+        paths: list[str] = []
+        chain: list[ImageName] = []
+        path = recipe_path
+        while True:
+            recipe = self._with.authoring.recipe(path).value
+            chain.append(recipe.name)
+            parent = recipe.parent
+            if not isinstance(parent, ImageParent):
+                return tuple(paths)
+            if parent.name in chain:
+                circle = (*chain[chain.index(parent.name) :], parent.name)
+                raise CircularParents(circle, origin=recipe.parent_origin)
+            missing = self._missing(parent)
+            if missing is None:
+                return tuple(paths)
+            found = self._with.authoring.find_recipe(parent.name, path)
+            if found is None:
+                missing.hint = (
+                    f"Build {parent.name} first; no recipe of that name is beside this one."
+                )
+                raise missing
+            path = found
+            paths.insert(0, path)
+
+    def _missing(self, parent: ImageParent) -> VersionNotFound | None:
+        """Give the reason why a parent image cannot be built on, None when it can."""
+        reference = f"{parent.name}@{parent.asked}" if parent.asked else parent.name
+        try:
+            self._with.cataloguing.show(reference)
+        except VersionNotFound as missing:
+            return missing
+        return None
+
+    def _build(self, request: BuildRequest, watcher: Progress) -> BuildResult:
         recipe = self._with.authoring.recipe(request.recipe_path).value
-        if recipe.name in chain:
-            circle = (*chain[chain.index(recipe.name) :], recipe.name)
-            raise CircularParents(circle, origin=recipe.parent_origin)
-        if isinstance(recipe.parent, ImageParent):
-            self._build_missing_parent(recipe.parent, request, watcher, (*chain, recipe.name))
         with self._with.locks.hold(f"image {recipe.name}", self._process):
             prepared = self._with.planning.prepare(request)
             with self._run(recipe.name) as run:
@@ -92,27 +125,6 @@ class BuildImage:
             )
         job = Job(request=request, prepared=prepared, run=run)
         return Making(self._with, self._workers(), job, progress).result()
-
-    def _build_missing_parent(
-        self,
-        parent: ImageParent,
-        request: BuildRequest,
-        watcher: Progress,
-        chain: tuple[ImageName, ...],
-    ) -> None:
-        reference = f"{parent.name}@{parent.asked}" if parent.asked else parent.name
-        if parent.name in chain:
-            raise CircularParents((*chain[chain.index(parent.name) :], parent.name))
-        try:
-            self._with.cataloguing.show(reference)
-        except VersionNotFound as missing:
-            path = self._with.authoring.find_recipe(parent.name, request.recipe_path)
-            if path is None:
-                missing.hint = (
-                    f"Build {parent.name} first; no recipe of that name is beside this one."
-                )
-                raise
-            self._build(BuildRequest(recipe_path=path, keep=request.keep), watcher, chain)
 
     @contextmanager
     def _run(self, image: ImageName) -> Iterator["_OpenRun"]:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagebuilder.adapters.local import manifest
+from imagebuilder.adapters.local.workplace import remove_tree
 from imagebuilder.domain.layer import Entry, EntryKind, LayerTree
 from tests.build import a_digest
 
@@ -27,13 +28,19 @@ def test_walk_gives_the_folder_itself_and_all_below_without_following_links(fold
     assert [path for path, _ in manifest.walk(folder)] == ["/", "/a", "/a/file", "/link", "/out"]
 
 
-def test_walk_of_folders_deeper_than_the_interpreter_recurses_gives_all(tmp_path: Path) -> None:
+def test_walk_and_remove_of_folders_deeper_than_the_interpreter_recurses_reach_all(
+    tmp_path: Path,
+) -> None:
     folder = str(tmp_path)
     for _ in range(1500):
         folder += "/d"
         os.mkdir(folder)  # noqa: PTH102 - pathlib itself recurses
 
-    assert sum(1 for _ in manifest.walk(tmp_path)) == 1501
+    paths = sum(1 for _ in manifest.walk(tmp_path))
+    remove_tree(tmp_path)
+
+    assert paths == 1501
+    assert not tmp_path.exists()
 
 
 def test_scan_gives_bytes_modes_and_targets(folder: Path) -> None:

@@ -1,0 +1,165 @@
+"""The main job, as a person does it: recipes become booted, tested, recorded images.
+
+Every recipe of the repository is built here, on real input.
+"""
+
+import json
+import shutil
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+RECIPES = sorted(path.stem for path in (ROOT / "recipes").glob("*.yaml"))
+
+pytestmark = [pytest.mark.root, pytest.mark.network, pytest.mark.qemu, pytest.mark.timeout(1800)]
+
+
+@dataclass(frozen=True)
+class House:
+    """A copy of the examples and a home of its own."""
+
+    folder: Path
+
+    def run(self, *words: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [str(ROOT / ".venv/bin/imagebuilder"), *words],
+            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "IMAGEBUILDER_HOME": str(self.home)},
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def json(self, *words: str) -> Any:
+        done = self.run(*words, "--json")
+        assert done.returncode == 0, done.stderr[-3000:]
+        return json.loads(done.stdout)
+
+    @property
+    def home(self) -> Path:
+        return self.folder / "home"
+
+    def change(self, file: str, old: str, new: str) -> None:
+        path = self.folder / file
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new, 1))
+
+
+@pytest.fixture(name="house", scope="module")
+def _house(tmp_path_factory: pytest.TempPathFactory) -> House:
+    folder = tmp_path_factory.mktemp("house")
+    for name in ("recipes", "components"):
+        shutil.copytree(ROOT / name, folder / name)
+    return House(folder)
+
+
+@pytest.fixture(name="web", scope="module")
+def _web(house: House) -> Any:
+    return house.json("build", "recipes/debian-web.yaml")
+
+
+def test_build_when_the_parent_image_is_missing_then_it_is_built_first(
+    house: House, web: Any
+) -> None:
+    lineage = house.json("image", "lineage", "debian-web")
+    labels = {node["id"]: node["label"] for node in lineage["nodes"]}
+    edges = {(labels[e["parent"]], labels[e["child"]]) for e in lineage["edges"]}
+
+    assert web["version"] == "debian-web@1.0.0/1"
+    assert ("debian-base@1.0.0/1", "debian-web@1.0.0/1") in edges
+    assert ("debian:bookworm", "debian-base@1.0.0/1") in edges
+
+
+def test_build_when_called_again_then_it_is_unchanged_and_nothing_is_built(
+    house: House, web: Any
+) -> None:
+    again = house.json("build", "recipes/debian-web.yaml")
+
+    assert again["is_unchanged"]
+    assert again["version"] == web["version"]
+    assert again["built_layers"] == []
+
+
+@pytest.mark.parametrize("recipe", sorted(set(RECIPES) - {"debian-base", "debian-web"}))
+def test_recipe_when_built_then_a_tested_version_is_recorded(house: House, recipe: str) -> None:
+    built = house.json("build", f"recipes/{recipe}.yaml")
+    shown = house.json("image", "show", built["version"])
+
+    assert shown["tests"]
+    assert shown["packages"] if "packages" in shown else shown["package_count"]
+
+
+def test_exported_disk_when_booted_under_plain_qemu_then_nginx_serves_its_page(
+    house: House, web: Any
+) -> None:
+    disk = house.folder / "web.qcow2"
+    exported = house.run("image", "export", web["version"], "--output", str(disk))
+    assert exported.returncode == 0, exported.stderr
+
+    with _plain_qemu(disk) as port:
+        page = _page(port, limit_seconds=240)
+
+    assert "Served by imagebuilder" in page
+
+
+def test_component_when_one_line_changes_then_only_its_layer_is_made_again(
+    house: House, web: Any
+) -> None:
+    house.change("components/nginx/component.yaml", "description: ", "description: Changed. ")
+    prose = house.json("build", "--dry-run", "recipes/debian-web.yaml")
+    house.change("components/nginx/component.yaml", "server_tokens off", "server_tokens  off")
+    changed = house.json("build", "recipes/debian-web.yaml")
+    diff = house.json("image", "diff", web["version"], changed["version"])
+
+    assert all(layer["is_cached"] for layer in prose["layers"])
+    assert changed["version"] == "debian-web@1.0.1/1"
+    assert set(changed["built_layers"]) <= {"nginx", "finish"}
+    assert [component["name"] for component in diff["components"]] == ["nginx"]
+    assert diff["packages"] == []
+
+
+class _plain_qemu:  # noqa: N801 - used as a function
+    """A virtual machine as anybody would start it, with its port 80 on a free one of ours."""
+
+    def __init__(self, disk: Path) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.argv = [
+            *("qemu-system-x86_64", "-accel", "tcg,thread=multi", "-smp", "2", "-m", "1024"),
+            *("-display", "none", "-drive", f"file={disk},if=virtio,snapshot=on"),
+            *("-netdev", f"user,id=n,hostfwd=tcp:127.0.0.1:{self.port}-:80"),
+            *("-device", "virtio-net-pci,netdev=n"),
+        ]
+
+    def __enter__(self) -> int:
+        self.machine = subprocess.Popen(self.argv)
+        return int(self.port)
+
+    def __exit__(self, *_: object) -> None:
+        self.machine.kill()
+        self.machine.wait()
+
+
+def _page(port: int, limit_seconds: float) -> str:
+    return next(_attempts(port, time.monotonic() + limit_seconds))
+
+
+def _attempts(port: int, until: float) -> Iterator[str]:
+    """Give the page as soon as it is served. Raises: OSError: it was not, in all that time."""
+    while True:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as answer:
+                yield answer.read().decode()
+        except OSError:
+            if time.monotonic() > until:
+                raise

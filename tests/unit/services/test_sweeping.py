@@ -1,0 +1,43 @@
+"""Runs whose process is gone."""
+
+from imagebuilder.domain.ids import RunId
+from imagebuilder.domain.run import RunState
+from imagebuilder.services.sweeping import Sweeping, run_lock
+from tests.build import a_run
+from tests.fakes.clock import FakeClock
+from tests.fakes.locks import FakeLocks
+from tests.fakes.runs import FakeRunStore
+
+
+def test_sweep_when_a_runs_process_is_gone_then_it_is_interrupted() -> None:
+    runs, locks, clock = FakeRunStore(), FakeLocks(), FakeClock()
+    runs.save(a_run("lost"))
+    runs.save(a_run("alive"))
+    with locks.hold(run_lock(RunId("alive")), "process 1"):
+        swept = Sweeping(runs, locks, clock).sweep()
+    assert [run.id for run in swept] == ["lost"]
+    assert runs.get("lost") == swept[0]
+    assert (swept[0].state, swept[0].ended_at) == (RunState.INTERRUPTED, clock.now())
+    assert runs.get("alive").state is RunState.RUNNING
+
+
+def test_sweep_when_runs_have_ended_then_they_stay_as_they_are() -> None:
+    runs = FakeRunStore()
+    for state in set(RunState) - {RunState.RUNNING}:
+        runs.save(a_run(state, state=state))
+    before = dict(runs.runs)
+    assert Sweeping(runs, FakeLocks(), FakeClock()).sweep() == ()
+    assert runs.runs == before
+
+
+def test_sweep_when_a_run_ends_while_it_is_looked_at_then_its_end_is_kept() -> None:
+    runs = FakeRunStore()
+    runs.save(a_run("ending"))
+
+    class EndingLocks(FakeLocks):
+        def is_held(self, name: str) -> bool:
+            runs.save(a_run("ending", state=RunState.SUCCEEDED))
+            return False
+
+    assert Sweeping(runs, EndingLocks(), FakeClock()).sweep() == ()
+    assert runs.get("ending").state is RunState.SUCCEEDED
