@@ -163,6 +163,16 @@ class Workbench:
         found = sorted((self.home / "runs").glob("*/*.log"))
         return "".join(path.read_text(errors="replace") for path in found)
 
+    def artifact_of(self, built: "Built") -> Path:
+        """Give the tar file of the version that a build made."""
+        done = self.run("image", "show", built.answer["version"], "--json")
+        assert done.returncode == 0, done.stderr
+        digest = json.loads(done.stdout)["artifacts"][0]["digest"].removeprefix("sha256:")
+        (found,) = [
+            p for p in _files(self.home / "blobs") if digest.endswith(p.name) or digest in p.name
+        ]
+        return found
+
     def artifact(self) -> Path:
         """Give the only blob there is that is a tar file."""
         (found,) = [p for p in _files(self.home / "blobs") if tarfile.is_tarfile(p)]
@@ -204,6 +214,13 @@ class Refusal:
 
     def __repr__(self) -> str:
         return f"{self.status} {self.code}: {self.message}\n{self.context}\n{self.hint}"
+
+
+def left_behind(home: Path) -> list[str]:
+    """Give the working folders and unfinished files that are in a state folder."""
+    found = [p for part in ("work", "layers/incoming") for p in (home / part).glob("*")]
+    found += [path for path in _files(home / "blobs") if path.name.startswith(".")]
+    return [str(path) for path in found]
 
 
 def _files(folder: Path) -> list[Path]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.roots import Workbench, kill, traces, wait_until
+from tests.roots import Workbench, kill, left_behind, traces, wait_until
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(300)]
 
@@ -26,14 +26,6 @@ def bench(tmp_path: Path) -> Workbench:
 def is_clean(bench: Workbench) -> bool:
     """Whether nothing of a build runs any more, and no process has anything of it mounted."""
     return traces(str(bench.home)) == []
-
-
-def left(bench: Workbench) -> list[str]:
-    """Give the working folders and unfinished files that are in the state folder."""
-    home = bench.home
-    found = [p for part in ("work", "layers/incoming") for p in (home / part).glob("*")]
-    found += [p for p in (home / "blobs").rglob("*") if p.is_file() and p.name.startswith(".")]
-    return [str(path) for path in found]
 
 
 def killed_when(
@@ -65,7 +57,7 @@ def test_kill_in_the_middle_of_a_component_then_the_next_build_goes_on_behind_th
     built = bench.build(recipe)
     assert built.layers == ["waiting", "second", "finish"]
     assert states(bench) == ["succeeded", "interrupted"]
-    assert left(bench) == []
+    assert left_behind(bench.home) == []
 
 
 def test_kill_when_background_processes_run_then_they_are_gone_too(bench: Workbench) -> None:
@@ -88,7 +80,7 @@ def test_interrupt_in_the_middle_of_a_component_then_it_is_cancelled_and_nothing
 
     assert process.returncode == 130
     assert states(bench) == ["cancelled"]
-    assert left(bench) == []
+    assert left_behind(bench.home) == []
 
 
 def test_kill_while_a_layer_is_sealed_then_half_of_it_is_never_found(bench: Workbench) -> None:
@@ -108,7 +100,7 @@ def test_kill_while_a_layer_is_sealed_then_half_of_it_is_never_found(bench: Work
 
     assert bench.build(recipe).layers[-2:] == ["many", "finish"]
     assert states(bench) == ["succeeded", "interrupted"]
-    assert left(bench) == []
+    assert left_behind(bench.home) == []
 
 
 def test_kill_at_random_moments_then_a_build_in_the_end_is_the_same_as_an_undisturbed_one(
@@ -132,7 +124,7 @@ def test_kill_at_random_moments_then_a_build_in_the_end_is_the_same_as_an_undist
     assert bench.build(recipe).answer["is_unchanged"] is True
     assert bench.artifact().read_bytes() == other.artifact().read_bytes()
     assert "running" not in states(bench)
-    assert left(bench) == []
+    assert left_behind(bench.home) == []
 
 
 def test_kill_of_one_build_then_another_of_the_same_image_is_not_kept_waiting(
