@@ -26,11 +26,13 @@ if TYPE_CHECKING:
     from imagebuilder.adapters.system.process import SystemCommandRunner
     from imagebuilder.adapters.system.run_files import FolderRunFiles
     from imagebuilder.services.authoring import Authoring
+    from imagebuilder.services.building.stacking import Stacking
     from imagebuilder.services.cataloguing import Cataloguing
     from imagebuilder.services.diagnosing import Diagnosing
-    from imagebuilder.services.pipelines.desk import Workers
+    from imagebuilder.services.pipelines.desk import BuildResult, Desk, Job
     from imagebuilder.services.pipelines.journey import BuildImage
     from imagebuilder.services.pipelines.planning import Planning
+    from imagebuilder.services.pipelines.watching import RecordedProgress
     from imagebuilder.services.sweeping import Sweeping
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -90,14 +92,17 @@ class Application:
     @cached_property
     def building(self) -> "BuildImage":
         """Builds images."""
-        from imagebuilder.services.building.stacking import Stacking
-        from imagebuilder.services.pipelines.desk import Desk
         from imagebuilder.services.pipelines.journey import BuildImage
 
-        desk = Desk(
+        return BuildImage(self._desk, self._make, process=f"process {os.getpid()}")
+
+    @cached_property
+    def _desk(self) -> "Desk":
+        from imagebuilder.services.pipelines.desk import Desk
+
+        return Desk(
             authoring=self.authoring,
             planning=self.planning,
-            stacking=Stacking(self._layers, self.blobs, self.clock),
             cataloguing=self.cataloguing,
             sweeping=self.sweeping,
             layers=self._layers,
@@ -109,20 +114,27 @@ class Application:
             clock=self.clock,
             ids=self._ids,
         )
-        return BuildImage(desk, self._workers, process=f"process {os.getpid()}")
 
-    def _workers(self) -> "Workers":
+    @cached_property
+    def stacking(self) -> "Stacking":
+        """Finds or makes layers."""
+        from imagebuilder.services.building.stacking import Stacking
+
+        return Stacking(self._layers, self.blobs, self.clock)
+
+    def _make(self, job: "Job", progress: "RecordedProgress") -> "BuildResult":
         from imagebuilder.adapters.local.booting import LocalBooter
         from imagebuilder.adapters.local.container import Containers
         from imagebuilder.adapters.local.disk import LocalDisks
         from imagebuilder.adapters.local.roots import LocalWorkshop, Places
         from imagebuilder.adapters.local.workplace import working_folder
         from imagebuilder.adapters.testinfra.suite import ConfinedSuite
-        from imagebuilder.services.pipelines.desk import Workers
+        from imagebuilder.services.pipelines.making import Making, Workers
 
         work, cache = self._home / "work", self._home / "cache"
         places = Places(work=work, cache=cache)
-        return Workers(
+        workers = Workers(
+            stacking=self.stacking,
             workshop=LocalWorkshop(
                 self.commands, self.clock, self._layers, places, self.settings.credentials
             ),
@@ -130,6 +142,7 @@ class Application:
             tests=ConfinedSuite(self.commands, partial(working_folder, work)),
             booter=LocalBooter(Containers(self.commands, self.clock, work), self.machines),
         )
+        return Making(self._desk, workers, job, progress).result()
 
     @cached_property
     def machines(self) -> "VirtualMachines":

@@ -10,9 +10,11 @@ from imagebuilder.ports.machine import Script
 from imagebuilder.services.authoring import Authoring
 from imagebuilder.services.building.stacking import Stacking
 from imagebuilder.services.cataloguing import Cataloguing
-from imagebuilder.services.pipelines.desk import BuildResult, Desk, Workers
+from imagebuilder.services.pipelines.desk import BuildResult, Desk, Job
 from imagebuilder.services.pipelines.journey import BuildImage
+from imagebuilder.services.pipelines.making import Making, Workers
 from imagebuilder.services.pipelines.planning import BuildRequest, Inventory, Planning, Preparation
+from imagebuilder.services.pipelines.watching import RecordedProgress
 from imagebuilder.services.sweeping import Sweeping
 from tests.fakes.blobs import FakeBlobStore
 from tests.fakes.building import FakeLayerStore, FakePackageSources, FakeRoots, FakeWorkshop
@@ -123,7 +125,6 @@ class House:
         desk = Desk(
             authoring=Authoring(self.documents),
             planning=self.planning,
-            stacking=Stacking(self.layers, self.blobs, self.clock),
             cataloguing=Cataloguing(self.versions, self.clock, self.ids),
             sweeping=Sweeping(self.runs, self.locks, self.clock),
             layers=self.layers,
@@ -136,9 +137,22 @@ class House:
             ids=self.ids,
         )
         workers = Workers(
-            workshop=self.workshop, disks=self.disks, tests=self.tests, booter=self.booter
+            stacking=self.stacking,
+            workshop=self.workshop,
+            disks=self.disks,
+            tests=self.tests,
+            booter=self.booter,
         )
-        return BuildImage(desk, lambda: workers, "process 7")
+
+        def make(job: Job, progress: RecordedProgress) -> BuildResult:
+            return Making(desk, workers, job, progress).result()
+
+        return BuildImage(desk, make, "process 7")
+
+    @property
+    def stacking(self) -> Stacking:
+        """Give the stacking over these fakes."""
+        return Stacking(self.layers, self.blobs, self.clock)
 
     def build(self, path: str = WEB, **asked: Any) -> BuildResult:
         """Build a recipe a minute after whatever was before; nothing stays open or held."""

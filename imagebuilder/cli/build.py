@@ -117,11 +117,16 @@ def _setting(text: str) -> tuple[str, str]:
 
 def _show_plan(application: Application, request: "BuildRequest", *, as_json: bool) -> None:
     """Show what would be built first; a child of a missing parent can only be planned after it."""
+    from imagebuilder.services.building.stacking import StackRequest  # noqa: PLC0415 - start-up
+
     first, *later = *application.building.missing_parents(request.recipe_path), request.recipe_path
     if later:
         request = replace(request, recipe_path=first, overrides={})
     prepared = application.building.plan(request)
-    layers = application.building.preview(prepared, request)
+    oldest = application.clock.now() if request.refresh else None
+    layers = application.stacking.preview(
+        StackRequest(ingredients=prepared.ingredients, rebuild_before=oldest)
+    )
     plan = prepared.plan
     if as_json:
         rows: list[Json] = [

@@ -1,26 +1,23 @@
-"""Desk and workers: what a build works with, and what it ends with."""
+"""Desk: what decides on a build and keeps its records, and what goes in and out of one."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePath
+from typing import TypeAlias
 
 from imagebuilder.domain.ids import RunId
-from imagebuilder.domain.image import (
-    ImageVersion,
-)
+from imagebuilder.domain.image import ImageVersion
 from imagebuilder.domain.recipe import ArtifactFormat
+from imagebuilder.domain.run import Run
 from imagebuilder.ports.blobs import BlobStore
-from imagebuilder.ports.building import LayerStore, PackageSources, Workshop
+from imagebuilder.ports.building import LayerStore, PackageSources
 from imagebuilder.ports.clock import Clock, IdSource
-from imagebuilder.ports.disks import DiskBuilder
-from imagebuilder.ports.inspection import Booter, TestRunner
 from imagebuilder.ports.locks import Locks
 from imagebuilder.ports.runs import RunFiles, RunStore
 from imagebuilder.services.authoring import Authoring
-from imagebuilder.services.building.stacking import (
-    Stacking,
-)
 from imagebuilder.services.cataloguing import Cataloguing
-from imagebuilder.services.pipelines.planning import Planning
+from imagebuilder.services.pipelines.planning import BuildRequest, Planning, Preparation
+from imagebuilder.services.pipelines.watching import RecordedProgress
 from imagebuilder.services.sweeping import Sweeping
 
 
@@ -46,7 +43,6 @@ class Desk:
 
     authoring: Authoring
     planning: Planning
-    stacking: Stacking
     cataloguing: Cataloguing
     sweeping: Sweeping
     layers: LayerStore
@@ -60,10 +56,13 @@ class Desk:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Workers:
-    """What is needed only when there is something to build."""
+class Job:
+    """What is to be made, and under which run it is kept."""
 
-    workshop: Workshop
-    disks: DiskBuilder
-    tests: TestRunner
-    booter: Booter
+    request: BuildRequest
+    prepared: Preparation
+    run: Run
+
+
+Maker: TypeAlias = Callable[[Job, RecordedProgress], BuildResult]
+"""Does a job. It stands for all that only a build with something to make has to load."""

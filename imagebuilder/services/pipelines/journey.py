@@ -1,25 +1,18 @@
 """BuildImage: the whole journey. Nothing is recorded that was not booted and tested."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
 from imagebuilder.domain.errors import ImageBuilderError
 from imagebuilder.domain.ids import ImageName, RunId
-from imagebuilder.domain.image import (
-    VersionNotFound,
-)
+from imagebuilder.domain.image import VersionNotFound
 from imagebuilder.domain.recipe import CircularParents, ImageParent
 from imagebuilder.domain.run import Run, RunInterrupted, RunState
 from imagebuilder.ports.clock import Clock
 from imagebuilder.ports.progress import Progress
 from imagebuilder.ports.runs import RunStore
-from imagebuilder.services.building.stacking import (
-    PreviewedLayer,
-    StackRequest,
-)
-from imagebuilder.services.pipelines.desk import BuildResult, Desk, Workers
-from imagebuilder.services.pipelines.making import Job, Making
+from imagebuilder.services.pipelines.desk import BuildResult, Desk, Job, Maker
 from imagebuilder.services.pipelines.planning import BuildRequest, Preparation
 from imagebuilder.services.pipelines.watching import RecordedProgress
 from imagebuilder.services.sweeping import run_lock
@@ -28,10 +21,10 @@ from imagebuilder.services.sweeping import run_lock
 class BuildImage:
     """Builds an image from a recipe's path, its missing parents first."""
 
-    def __init__(self, desk: Desk, workers: Callable[[], Workers], process: str) -> None:
-        """Get workers when there is something to build; process says to others who is building."""
+    def __init__(self, desk: Desk, make: Maker, process: str) -> None:
+        """Let make do what there is to build; process says to others who is building."""
         self._with = desk
-        self._workers = workers
+        self._make = make
         self._process = process
 
     def build(self, request: BuildRequest, watcher: Progress) -> BuildResult:
@@ -47,13 +40,6 @@ class BuildImage:
     def plan(self, request: BuildRequest) -> Preparation:
         """Give what a build would start from; nothing is made or recorded."""
         return self._with.planning.prepare(request)
-
-    def preview(self, prepared: Preparation, request: BuildRequest) -> tuple[PreviewedLayer, ...]:
-        """Give what a build would find in the cache."""
-        oldest = self._with.clock.now() if request.refresh else None
-        return self._with.stacking.preview(
-            StackRequest(ingredients=prepared.ingredients, rebuild_before=oldest)
-        )
 
     def missing_parents(self, recipe_path: str) -> tuple[str, ...]:
         """Give the recipes of the parent images that were never built, the lowest first.
@@ -124,7 +110,7 @@ class BuildImage:
                 warnings=prepared.warnings,
             )
         job = Job(request=request, prepared=prepared, run=run)
-        return Making(self._with, self._workers(), job, progress).result()
+        return self._make(job, progress)
 
     @contextmanager
     def _run(self, image: ImageName) -> Iterator["_OpenRun"]:

@@ -20,21 +20,22 @@ from imagebuilder.domain.layer import contents_of
 from imagebuilder.domain.package import InstalledPackage
 from imagebuilder.domain.plan import Plan, Upgrades
 from imagebuilder.domain.recipe import ArtifactFormat
-from imagebuilder.domain.run import Run, StepState
+from imagebuilder.domain.run import StepState
 from imagebuilder.domain.units import size_text
-from imagebuilder.ports.building import LayerMissing, Roots
-from imagebuilder.ports.disks import BuiltDisk, DiskRequest, Predecessor
+from imagebuilder.ports.building import LayerMissing, Roots, Workshop
+from imagebuilder.ports.disks import BuiltDisk, DiskBuilder, DiskRequest, Predecessor
+from imagebuilder.ports.inspection import Booter, TestRunner
 from imagebuilder.ports.machine import Machine, Script
 from imagebuilder.ports.progress import Progress
 from imagebuilder.services.building.finishing import FinishFailed
 from imagebuilder.services.building.stacking import (
     Stack,
+    Stacking,
     StackRequest,
     look_inside,
     upgrades_document,
 )
-from imagebuilder.services.pipelines.desk import BuildResult, Desk, Workers
-from imagebuilder.services.pipelines.planning import BuildRequest, Preparation
+from imagebuilder.services.pipelines.desk import BuildResult, Desk, Job
 from imagebuilder.services.pipelines.watching import RecordedProgress
 from imagebuilder.services.provisioning.components import ComponentRunner
 from imagebuilder.services.validating import Examination, Validating
@@ -47,12 +48,14 @@ _PACKAGES = Script(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """What is to be made, and under which run it is kept."""
+class Workers:
+    """What makes images and looks at them."""
 
-    request: BuildRequest
-    prepared: Preparation
-    run: Run
+    stacking: Stacking
+    workshop: Workshop
+    disks: DiskBuilder
+    tests: TestRunner
+    booter: Booter
 
 
 class Making:
@@ -72,7 +75,7 @@ class Making:
         prepared = self._prepared
         with ExitStack() as held:
             roots = held.enter_context(self._workers.workshop.opened(prepared.archives))
-            stack = self._with.stacking.stack(self._stack_request(), roots, self._progress)
+            stack = self._workers.stacking.stack(self._stack_request(), roots, self._progress)
             if self._is_as_before(stack):
                 return self._unchanged()
             indexes = self._indexes(stack)

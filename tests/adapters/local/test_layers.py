@@ -433,7 +433,7 @@ class TestStack:
     def test_tree_of_random_changes_is_what_the_kernel_shows(
         self, open_shop: Shop, seed: int
     ) -> None:
-        chance = random.Random(seed)  # noqa: S311 - a test's data
+        chance = random.Random(seed)
         stack = [open_shop.base()]
         for number in range(5):
             with open_shop.roots.scratch(stack) as root:

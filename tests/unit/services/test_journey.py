@@ -12,6 +12,7 @@ from imagebuilder.ports.building import MirrorUnreachable
 from imagebuilder.ports.disks import DiskTooSmall
 from imagebuilder.ports.locks import InProgress
 from imagebuilder.services.building.finishing import FinishFailed
+from imagebuilder.services.building.stacking import StackRequest
 from imagebuilder.services.provisioning.components import ComponentFailed
 from tests.build import a_run, an_upgrade
 from tests.fakes.inspection import a_report
@@ -360,6 +361,6 @@ def test_build_when_components_have_tests_then_they_run_in_the_booted_container(
 def test_preview_then_nothing_is_made_or_recorded(house: House) -> None:
     house.build(BASE)
     runs = dict(house.runs.runs)
-    rows = house.building.preview(house.prepare(), request=house.request(WEB))
+    rows = house.stacking.preview(StackRequest(ingredients=house.prepare().ingredients))
     assert [(row.name, row.is_cached) for row in rows] == [("nginx", False)]
     assert house.runs.runs == runs
