@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import pytest
+import yaml
 
 CHECKOUT = Path(__file__).parents[1]
 PROGRAMS = (
@@ -93,7 +94,7 @@ class Workbench:
         }
         path = self.folder / "components" / name / "component.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text or json.dumps(document))
+        path.write_text(text or yaml.safe_dump(document, sort_keys=False))
 
     def recipe(self, *components: str, name: str = "tiny", **more: object) -> Path:
         """Write a recipe of components; its parent is the tiny root and its artifact a tar file."""
@@ -108,7 +109,7 @@ class Workbench:
         }
         path = self.folder / "recipes" / f"{name}.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(document))
+        path.write_text(yaml.safe_dump(document, sort_keys=False))
         return path
 
     def run(self, *arguments: object) -> "subprocess.CompletedProcess[str]":

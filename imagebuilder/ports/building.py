@@ -47,7 +47,7 @@ class LayerStore(Protocol):
         ...
 
     def publish(self, layer: Layer) -> None:
-        """Let a sealed layer be found by its key. Durable: once returned it survives a crash."""
+        """Let a sealed layer be found by its key. Durable: our own death costs nothing."""
         ...
 
     def get(self, content: Digest) -> Layer:

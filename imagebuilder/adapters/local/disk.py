@@ -141,7 +141,11 @@ class LocalDisks:
     def archive(self, root: PurePath, source_date_epoch: int) -> PurePath:
         """Make a tar file of a root that needs no disk; the caller takes it away."""
         self._work.mkdir(parents=True, exist_ok=True)
-        descriptor, made = tempfile.mkstemp(dir=self._work, prefix="archive-", suffix=".tar")
+        for left in self._work.glob("archive-*.tar"):
+            if not Path(f"/proc/{left.name.split('-')[1]}").exists():
+                left.unlink(missing_ok=True)
+        prefix = f"archive-{os.getpid()}-"
+        descriptor, made = tempfile.mkstemp(dir=self._work, prefix=prefix, suffix=".tar")
         os.close(descriptor)
         try:
             self._conversion.tar(root, Path(made), source_date_epoch)

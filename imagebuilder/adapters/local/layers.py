@@ -5,16 +5,15 @@ layers/manifests/<content>   what it should hold; the digest of this file is the
 layers/stamps/<content>      the fingerprint under which it was last found whole, and in which boot
 layers/keys/<key>            which content the key was last built to, and on what
 
-A key is written last and atomically, so a half-written layer has no name. Trees are not synced one
-file at a time: what a crash of the machine may have cost is found by the first look after a boot,
-which reads every byte.
+A key is written last and atomically, so a half-written layer has no name. Nothing is synced to the
+disk: whatever a crash of the machine cost is found by the first look after its start, which reads
+every byte, and a layer can always be made again.
 """
 
 import contextlib
 import errno
 import fcntl
 import json
-import os
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -108,7 +107,7 @@ class FileLayerStore:
         return working_folder(self._folder / "incoming", "layer-")
 
     def adopt(self, upper: Path, layer: Layer, tree: LayerTree) -> Layer:
-        """Keep a folder as a layer, taking the folder itself away. Durable: see the module."""
+        """Keep a folder as a layer, taking the folder itself away."""
         target = self.tree_path(layer.content)
         self._write(self._folder / "manifests" / layer.content.hex, manifest.written(tree))
         # A folder of that name may be from before a crash of the machine: it is not believed.
@@ -129,7 +128,7 @@ class FileLayerStore:
                 raise
 
     def publish(self, layer: Layer) -> None:
-        """Let a sealed layer be found by its key. Durable: once returned it survives a crash."""
+        """Let a sealed layer be found by its key. Durable: our own death costs nothing."""
         self._write(self._folder / "keys" / layer.key.hex, _layer_text(layer))
 
     def _damage(self, layer: Layer) -> str | None:
@@ -184,19 +183,11 @@ class FileLayerStore:
         self._write(self._folder / "stamps" / content.hex, json.dumps(text).encode())
 
     def _write(self, path: Path, content: bytes) -> None:
-        """Write a file that is there whole or not at all, also after a crash of the machine."""
+        """Write a file that is there whole or not at all."""
         with self.incoming() as folder:
             temporary = folder / "file"
-            with temporary.open("wb") as opened:
-                opened.write(content)
-                opened.flush()
-                os.fsync(opened.fileno())
+            temporary.write_bytes(content)
             temporary.replace(path)
-        above = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(above)
-        finally:
-            os.close(above)
 
 
 def _read_record(path: Path) -> Layer | None:

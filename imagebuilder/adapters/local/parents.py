@@ -45,14 +45,15 @@ class ParentMaker:
         self._reach = reach
         self._archives = archives
 
-    def make(self, parent: PlannedParent, root: Path, on_line: OnLine | None) -> None:
-        """Fill an empty folder with the parent's files.
+    def make(self, parent: PlannedParent, root: Path, lists: Path, on_line: OnLine | None) -> None:
+        """Fill an empty folder with the parent's files; move apt's lists, if any, to lists.
 
         Raises: MirrorUnreachable; SignatureRefused; ArchiveRefused; CommandFailed.
         """
         match parent.source:
             case SuiteParent():
                 self._bootstrap(parent.source, root, on_line)
+                _move_files(root / "var/lib/apt/lists", lists)
             case RootfsParent():
                 self._unpack(parent.source, root, on_line)
             case None:
@@ -62,7 +63,8 @@ class ParentMaker:
         lines = [line for archive in self._archives for line in one_line(archive)]
         argv = ["mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory"]
         # Everything is on memory or thrown away on failure: to sync each file only costs time.
-        argv += ["--dpkgopt=force-unsafe-io", "--skip=output/dev", parent.suite, str(root), *lines]
+        argv += ["--dpkgopt=force-unsafe-io", "--skip=output/dev,cleanup/apt/lists"]
+        argv += [parent.suite, str(root), *lines]
         environment = dict(_ENVIRONMENT, TMPDIR=str(root.parent))
         fds: tuple[int, ...] = ()
         if self._reach is not None:
@@ -152,3 +154,9 @@ def _complete(path: str, root: Path) -> None:
 
 def _is_folder(path: Path) -> bool:
     return stat.S_ISDIR(path.lstat().st_mode) if os.path.lexists(path) else False
+
+
+def _move_files(source: Path, target: Path) -> None:
+    """Move the files of a folder, but none of its folders."""
+    for path in [path for path in source.iterdir() if path.is_file()]:
+        path.rename(target / path.name)

@@ -173,8 +173,9 @@ class VirtualMachines:
         )
         logged = str(attempt.console.absolute()).replace(",", ",,")
         argv = [*qemu_argv(hardware), "-chardev", f"file,id=console,path={logged}"]
-        # QEMU keeps what guests write in a file that it opens and unlinks in TMPDIR.
-        environment = {"PATH": "/usr/bin:/bin", "TMPDIR": str(self._work)}
+        # QEMU keeps what guests write in a file in TMPDIR, which it may be killed before it unlinks.
+        scratch = resources.enter_context(working_folder(self._work, "guest-"))
+        environment = {"PATH": "/usr/bin:/bin", "TMPDIR": str(scratch)}
         started = self._clock.monotonic()
         machine = resources.enter_context(
             self._runner.start(Command(argv=argv, timeout_seconds=None, environment=environment))

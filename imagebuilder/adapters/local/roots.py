@@ -21,7 +21,7 @@ from imagebuilder.adapters.local.parents import ParentMaker
 from imagebuilder.adapters.local.sandbox import Confinement, SandboxMachine
 from imagebuilder.adapters.local.sources import address_of, sources_list
 from imagebuilder.adapters.local.space import full_told
-from imagebuilder.adapters.local.workplace import remove_tree, working_folder
+from imagebuilder.adapters.local.workplace import remove_tree, sweep, working_folder
 from imagebuilder.domain.component import Network
 from imagebuilder.domain.digest import Digest
 from imagebuilder.domain.layer import Layer, stack_content, total_size_bytes
@@ -33,6 +33,8 @@ from imagebuilder.ports.clock import Clock
 from imagebuilder.ports.process import Command, CommandRunner, OnLine
 
 _CLONE_NEWNS = 0x00020000
+_PREFIXES = ("build-", "disk-", "container-", "guest-", "imagebuilder-boot-")
+"""Working folders that builds may have left behind, whatever the next one comes to make."""
 _PLENTY_BYTES = 6 * GIB
 _OWN_SOURCES = "/etc/apt/sources.list.d/debian.sources"
 
@@ -71,6 +73,8 @@ class LocalWorkshop:
         """
         _enter_own_mounts(self._commands)
         self._places.work.mkdir(parents=True, exist_ok=True)
+        for prefix in _PREFIXES:
+            sweep(self._places.work, prefix)
         with full_told(self._places.work), contextlib.ExitStack() as stack:
             scratch = stack.enter_context(working_folder(self._places.work, "build-"))
             roots = scratch / "roots"
@@ -214,7 +218,8 @@ class LocalRoots:
         try:
             reach = self._site.reach(Network.PACKAGES)
             maker = ParentMaker(self._commands, reach, self._site.archives)
-            maker.make(parent, root, on_line)
+            # What the archives hold is asked once: the components use what the bootstrap read.
+            maker.make(parent, root, self._site.apt_folders["/var/lib/apt/lists"], on_line)
             yield LocalRoot(self, root, root, session, ())
         finally:
             remove_tree(session)

@@ -14,9 +14,9 @@ from imagebuilder.adapters.local.sandbox import Confinement, SandboxMachine, Uns
 from imagebuilder.domain.component import Network
 from imagebuilder.domain.layer import Layer
 from imagebuilder.domain.recipe import Repository
-from imagebuilder.ports.building import StorageFull
+from imagebuilder.ports.building import MirrorUnreachable, StorageFull
 from imagebuilder.ports.machine import Script
-from imagebuilder.ports.process import Command
+from imagebuilder.ports.process import Command, CommandFailed
 from tests.roots import tiny_root, traces, wait_until
 from tests.workshops import RUNNER, Shop, ran, said, shop
 
@@ -348,3 +348,33 @@ def test_run_when_many_threads_use_one_root_then_each_gets_its_own_answer(
         thread.join()
     wait_until(lambda: len(answers) == 4)
     assert sorted(answers) == ["0", "1", "2", "3"]
+
+
+ASK_ARCHIVE = (
+    "exec 3<>/dev/tcp/127.0.0.1/3128\n"
+    "printf 'GET http://127.0.0.1:9/debian/x HTTP/1.1\\r\\nConnection: close\\r\\n\\r\\n' >&3\n"
+    "cat <&3\n"
+)
+
+
+class TestBlame:
+    def test_run_when_it_fails_and_an_archive_did_not_answer_then_that_is_said(
+        self, root: LocalRoot
+    ) -> None:
+        script = Script(text=f"{ASK_ARCHIVE}exit 100", interpreter="/bin/bash")
+
+        with pytest.raises(MirrorUnreachable, match=r"127\.0\.0\.1") as blamed:
+            root.machine(Network.PACKAGES).run(script)
+
+        assert "refused" in blamed.value.context
+        assert isinstance(blamed.value.__cause__, CommandFailed)
+
+    def test_run_when_it_ends_well_all_the_same_then_nothing_is_said(self, root: LocalRoot) -> None:
+        script = Script(text=f"{ASK_ARCHIVE}exit 0", interpreter="/bin/bash")
+
+        assert root.machine(Network.PACKAGES).run(script).exit_status == 0
+
+    def test_run_without_network_when_it_fails_then_no_archive_is_blamed(
+        self, root: LocalRoot
+    ) -> None:
+        assert ran(root, "exit 100").exit_status == 100
