@@ -239,7 +239,7 @@ def wait_until(is_so: Callable[[], bool], what: str = "it", seconds: float = LON
 
 
 def traces(*marks: str) -> list[str]:
-    """Give the processes and mounts that name one of the marks, but for this process and its tests."""
+    """Give the processes and mounts that name one of the marks, our own aside."""
     ours = {str(os.getpid()), str(os.getppid())}
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
@@ -261,6 +261,6 @@ def traces(*marks: str) -> list[str]:
 
 def kill(process: "subprocess.Popen[str]", number: signal.Signals = signal.SIGKILL) -> int:
     """Send a process a signal, as its terminal would, and give its exit status."""
-    os.kill(process.pid, number)
+    process.send_signal(number)
     process.communicate(timeout=LONG_SECONDS)
     return process.returncode

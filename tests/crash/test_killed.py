@@ -1,9 +1,10 @@
-"""Killed in the middle of a build: nothing runs on, nothing stays mounted, the next build goes on."""
+"""Killed in the middle: nothing runs on, nothing stays mounted, the next build goes on."""
 
 import json
 import os
 import signal
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -109,10 +110,9 @@ def test_kill_at_random_moments_then_a_build_in_the_end_is_the_same_as_an_undist
     recipe = bench.recipe("first", "second")
     for hundredths in (40, 60, 70, 80, 90, 100, 120):
         process = bench.begin("build", recipe, "--quiet")
-        with pytest.raises(subprocess.TimeoutExpired):
-            # The wait is the point: each round ends somewhere else.
+        # The wait is the point: each round ends somewhere else, the last perhaps at the end.
+        with suppress(subprocess.TimeoutExpired):
             process.wait(hundredths / 100)
-            raise subprocess.TimeoutExpired("build", 0)
         kill(process)
     wait_until(lambda: is_clean(bench), "a clean machine")
     bench.run("build", recipe)

@@ -22,12 +22,12 @@ import threading
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from hashlib import sha256
 from http.client import HTTPConnection, HTTPException, HTTPResponse, InvalidURL
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import BinaryIO
 from urllib.parse import urlsplit
+
+from imagebuilder.adapters.local.package_cache import KeptAnswer
 
 PROXY_PORT = 3128
 _CLONE_NEWNET = 0x40000000
@@ -160,7 +160,7 @@ class _Forwarding(BaseHTTPRequestHandler):
         address = self._address()
         if address is None:
             return
-        kept = _Kept(self.server.cache, self.path)
+        kept = KeptAnswer(self.server.cache, self.path)
         content = kept.found() if address in self.server.allowed.archives else None
         if content is None:
             self._fetch(address, kept)
@@ -220,7 +220,7 @@ class _Forwarding(BaseHTTPRequestHandler):
             return self.rfile.read(int(length))
         return None
 
-    def _fetch(self, address: tuple[str, int], kept: "_Kept | None") -> None:
+    def _fetch(self, address: tuple[str, int], kept: "KeptAnswer | None") -> None:
         body = self._body()
         if body is None:
             self.close_connection = True
@@ -256,7 +256,7 @@ class _Forwarding(BaseHTTPRequestHandler):
         headers["Host"] = urlsplit(self.path).netloc.rpartition("@")[2]
         return headers
 
-    def _relay(self, response: HTTPResponse, kept: "_Kept | None") -> None:
+    def _relay(self, response: HTTPResponse, kept: "KeptAnswer | None") -> None:
         length = response.getheader("Content-Length")
         headers = {
             k: v
@@ -328,69 +328,11 @@ class _Forwarding(BaseHTTPRequestHandler):
         self.end_headers()
 
 
-class _Kept:
-    """One address's place in the cache. Shape: cache/<digest of address>/<digest of content>."""
-
-    def __init__(self, cache: Path, address: str) -> None:
-        path = urlsplit(address).path
-        self.is_lasting = path.endswith(".deb") or "/by-hash/" in path
-        self._folder = cache / sha256(address.encode()).hexdigest()
-
-    def found(self) -> BinaryIO | None:
-        """Give the kept file, whole, or None."""
-        if not self.is_lasting or not self._folder.is_dir():
-            return None
-        for path in self._folder.iterdir():
-            if path.name.startswith("."):
-                continue
-            opened = path.open("rb")
-            if sha256_of(opened) == path.name:
-                return opened
-            opened.close()
-            path.unlink(missing_ok=True)
-        return None
-
-    @contextlib.contextmanager
-    def writing(self, size_bytes: int) -> Iterator["_Copy"]:
-        """Give a file to copy into, kept only when all of it arrived."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        temporary = self._folder / f".{os.getpid()}-{threading.get_ident()}"
-        try:
-            with temporary.open("wb") as opened:
-                copy = _Copy(opened)
-                yield copy
-            if copy.size_bytes == size_bytes:
-                temporary.replace(self._folder / copy.digest.hexdigest())
-        finally:
-            temporary.unlink(missing_ok=True)
-
-
-class _Copy:
-    def __init__(self, opened: BinaryIO) -> None:
-        self._opened = opened
-        self.digest = sha256()
-        self.size_bytes = 0
-
-    def write(self, chunk: bytes) -> None:
-        self._opened.write(chunk)
-        self.digest.update(chunk)
-        self.size_bytes += len(chunk)
-
-
 def _read(response: HTTPResponse) -> bytes:
     try:
         return response.read(_CHUNK_BYTES)
     except (OSError, HTTPException) as error:
         raise _AnswerCutShortError(str(error) or type(error).__name__) from error
-
-
-def sha256_of(opened: BinaryIO) -> str:
-    """Give the digest of an open file and go back to its start."""
-    digest = sha256()
-    while chunk := opened.read(_CHUNK_BYTES):
-        digest.update(chunk)
-    opened.seek(0)
-    return digest.hexdigest()
 
 
 def _carry(one: socket.socket, other: socket.socket) -> None:

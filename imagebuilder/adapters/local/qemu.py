@@ -173,7 +173,7 @@ class VirtualMachines:
         )
         logged = str(attempt.console.absolute()).replace(",", ",,")
         argv = [*qemu_argv(hardware), "-chardev", f"file,id=console,path={logged}"]
-        # QEMU keeps what guests write in a file in TMPDIR, which it may be killed before it unlinks.
+        # QEMU keeps what guests write in a file in TMPDIR, and may die before it unlinks it.
         scratch = resources.enter_context(working_folder(self._work, "guest-"))
         environment = {"PATH": "/usr/bin:/bin", "TMPDIR": str(scratch)}
         started = self._clock.monotonic()

@@ -15,7 +15,7 @@ import pytest
 from imagebuilder.adapters.local import manifest
 from imagebuilder.adapters.local.layers import FileLayerStore
 from imagebuilder.domain.digest import Digest
-from imagebuilder.domain.layer import EntryKind, Layer, stack_content
+from imagebuilder.domain.layer import EntryKind, Layer, LayerTree, stack_content
 from imagebuilder.domain.plan import DEFAULT_SOURCE_DATE_EPOCH
 from imagebuilder.ports.building import LayerDamaged, LayerMissing, NewLayer
 from tests.build import SOME_DAY, a_digest
@@ -324,7 +324,7 @@ def open_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
         yield opened
 
 
-def shown(place: Shop, stack: list[Layer]) -> manifest.LayerTree:
+def shown(place: Shop, stack: list[Layer]) -> LayerTree:
     with place.roots.scratch(stack) as root:
         return manifest.scan(root.path)
 

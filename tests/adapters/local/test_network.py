@@ -1,7 +1,6 @@
 """The proxy: asked from inside its namespace, before an archive on the machine's loopback."""
 
 import ctypes
-import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -400,15 +399,19 @@ class TestConnect:
             assert told(reach, "CONNECT 127.0.0.1:22 HTTP/1.1\n\n").split()[1] == b"403"
 
 
+def open_files() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
 def test_opened_when_its_context_ends_then_namespace_and_threads_are_gone(
     archive: Mirror, cache: Path
 ) -> None:
-    before = threading.active_count(), len(os.listdir("/proc/self/fd"))
+    before = threading.active_count(), open_files()
     with ExitStack() as stack:
         for _ in range(3):
             stack.enter_context(reaching(archive, cache))
 
-    assert (threading.active_count(), len(os.listdir("/proc/self/fd"))) == before
+    assert (threading.active_count(), open_files()) == before
 
 
 def test_opened_then_the_only_interface_inside_is_its_loopback(

@@ -260,8 +260,7 @@ class TestLinks:
             "mv /run/imagebuilder /run/x; ln -s /oldroot{outside} /run/imagebuilder",
             "mv /run/imagebuilder /run/x; ln -s {outside} /run/imagebuilder",
             "mv /run/imagebuilder /run/x; ln -s ../../../..{outside} /run/imagebuilder",
-            "mv /run/imagebuilder /run/x; mkdir /run/imagebuilder;"
-            " ln -s /oldroot{outside}/new /run/imagebuilder/script",
+            "cd /run; mv imagebuilder x; mkdir imagebuilder; ln -s /oldroot{outside}/new $_/script",
         ],
     )
     def test_run_when_a_step_turned_the_place_of_scripts_into_a_link_then_is_refused(
@@ -339,7 +338,7 @@ def test_run_when_many_threads_use_one_root_then_each_gets_its_own_answer(
 ) -> None:
     answers: list[str] = []
     threads = [
-        threading.Thread(target=lambda n=n: answers.append(said(root, f"echo {n}")))  # type: ignore[misc]
+        threading.Thread(target=lambda n=n: answers.append(said(root, f"echo {n}")))
         for n in range(4)
     ]
     for thread in threads:
