@@ -1,14 +1,14 @@
 """Times builds against a plain mmdebstrap of the same packages, in one run.
 
-Figures: cold_ratio, late_change_ratio and unchanged_ratio are seconds of ours by seconds of mmdebstrap,
-medians of --rounds; own_peak_mib is the largest memory of our own process; version_seconds one start;
-changed_mib what differs between the raw disks of two versions, in blocks of 512 KiB.
+Figures: cold_ratio, late_change_ratio and unchanged_ratio are seconds of ours by seconds of
+mmdebstrap, medians of --rounds; own_peak_mib is the largest memory of our own process;
+version_seconds one start; changed_mib what differs between the raw disks of two versions, in blocks
+of 512 KiB.
 """
 
 import argparse
 import json
 import os
-import shutil
 import statistics
 import subprocess
 import sys
@@ -33,15 +33,19 @@ NETWORK = """\
         inputs:
           - path: /etc/systemd/network/80-dhcp.network
             content: "[Match]\\nName=en* eth*\\n[Network]\\nDHCP=yes\\n"
+          - path: /etc/systemd/system/host-keys.service
+            content: |
+              [Unit]
+              Before=ssh.service
+              [Service]
+              Type=oneshot
+              ExecStart=/usr/bin/ssh-keygen -A
+              [Install]
+              WantedBy=multi-user.target
       - name: Enable
         action: ExecuteBash
         inputs:
-          commands:
-            - set -e
-            - systemctl enable systemd-networkd ssh
-            - ssh-keygen -A
-            - printf '[Unit]\\nBefore=ssh.service\\n[Service]\\nType=oneshot\\nExecStart=/usr/bin/ssh-keygen -A\\n[Install]\\nWantedBy=multi-user.target\\n' > /etc/systemd/system/host-keys.service
-            - systemctl enable host-keys
+          commands: [systemctl enable systemd-networkd ssh host-keys]
 """
 
 
@@ -67,7 +71,10 @@ class Bench:
         self._component("system", self._install(SYSTEM) + NETWORK)
         self._component("web", self._install(["nginx-light"]))
         self._component("extra", self._install(extra) if extra else "")
-        command = f"      - name: Page\n        action: ExecuteBash\n        inputs:\n          commands: ['echo {page} > /etc/page.conf']\n"
+        command = (
+            "      - name: Page\n        action: ExecuteBash\n        inputs:\n"
+            f"          commands: ['echo {page} > /etc/page.conf']\n"
+        )
         self._component("page", command)
         used = ["system", "web", *(["extra"] if extra else []), "page"]
         recipe = self.folder / "recipes/bench.yaml"
@@ -87,14 +94,19 @@ class Bench:
     def _component(self, name: str, steps: str) -> None:
         folder = self.folder / "components" / name
         folder.mkdir(parents=True, exist_ok=True)
-        head = f"name: {name}\nschemaVersion: 1.0\nversion: 1.0.0\nphases:\n  - name: build\n    steps:\n"
+        head = (
+            f"name: {name}\nschemaVersion: 1.0\nversion: 1.0.0\n"
+            "phases:\n  - name: build\n    steps:\n"
+        )
         if steps:
             (folder / "component.yaml").write_text(head + steps)
 
     def home(self, name: str) -> Path:
-        """Give a fresh home whose package downloads are those of all others."""
+        """Give a fresh home whose package downloads are those of all others.
+
+        Nothing is removed before all is measured: the disk would still be busy with that.
+        """
         home = self.folder / name
-        shutil.rmtree(home, ignore_errors=True)
         (home / "cache").mkdir(parents=True)
         self.packages.mkdir(exist_ok=True)
         (home / "cache/packages").symlink_to(self.packages)
@@ -146,7 +158,8 @@ class Bench:
 
     def plain(self) -> float:
         """Give the seconds of a plain mmdebstrap to a tar file."""
-        copy = f'mkdir -p "$1"/var/cache/apt/archives; cp {self.debs}/*.deb "$1"/var/cache/apt/archives/'
+        archives = '"$1"/var/cache/apt/archives'
+        copy = f"mkdir -p {archives}; cp {self.debs}/*.deb {archives}/"
         return self._mmdebstrap("--skip=download/empty", f"--setup-hook={copy}")
 
     def _mmdebstrap(self, *options: str) -> float:
@@ -199,14 +212,15 @@ def measure(bench: Bench, rounds: int) -> dict[str, float]:
     plain_seconds, cold_seconds = [], []
     for number in range(rounds):
         plain_seconds.append(bench.plain())
-        cold_seconds.append(bench.build(bench.home("cold"), *until)[0])
+        cold_seconds.append(bench.build(bench.home(f"cold-{number}"), *until)[0])
         say(
-            f"round {number + 1}: mmdebstrap {plain_seconds[-1]:.1f} s, ours {cold_seconds[-1]:.1f} s"
+            f"round {number + 1}: mmdebstrap {plain_seconds[-1]:.1f} s, "
+            f"ours {cold_seconds[-1]:.1f} s"
         )
     bench.steps()
     plain = statistics.median(plain_seconds)
     say("building, booting and recording one version ...")
-    home = bench.folder / "cold"
+    home = bench.folder / f"cold-{rounds - 1}"
     bench.build(home)
     late = []
     for number in range(max(3, rounds)):
