@@ -1,5 +1,6 @@
 """Tiny root file systems, recipes of them, and the command that builds them."""
 
+import atexit
 import functools
 import json
 import os
@@ -28,8 +29,9 @@ LONG_SECONDS = 120.0
 @functools.cache
 def tiny_root() -> Path:
     """Give a root folder of a shell and a few programs of this machine; it is never changed."""
-    root = Path(tempfile.mkdtemp(prefix="tiny-root-"))
-    root.chmod(0o755)
+    root = Path(tempfile.mkdtemp(prefix="tiny-root-")) / "root"
+    root.mkdir(mode=0o755)
+    atexit.register(shutil.rmtree, root.parent)
     for folder in ("usr/bin", "usr/sbin", "usr/lib", "usr/lib64", "etc", "root", "var", "tmp"):
         (root / folder).mkdir(parents=True)
     for link in ("bin", "sbin", "lib", "lib64"):

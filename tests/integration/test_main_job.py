@@ -16,6 +16,11 @@ from typing import Any
 
 import pytest
 
+from imagebuilder.adapters.local.sources import AptSources, Mirrors
+from imagebuilder.adapters.system.clock import SystemClock
+from imagebuilder.adapters.system.process import SystemCommandRunner
+from imagebuilder.domain.recipe import Suite
+
 ROOT = Path(__file__).parents[2]
 RECIPES = sorted(path.stem for path in (ROOT / "recipes").glob("*.yaml"))
 
@@ -163,3 +168,42 @@ def _attempts(port: int, until: float) -> Iterator[str]:
         except OSError:
             if time.monotonic() > until:
                 raise
+
+
+def test_update_when_packages_are_behind_then_exactly_the_list_is_applied_and_kept(
+    house: House,
+) -> None:
+    _write_patched(house)
+    built = house.json("build", "recipes/patched.yaml")
+    again = house.json("build", "recipes/patched.yaml")
+    diff = house.json("image", "diff", "behind", "patched")
+    layers = house.home / "layers/keys"
+    records = [json.loads(path.read_text()) for path in layers.iterdir()]
+    evidence = next(r["evidence"]["upgrades"] for r in records if r["name"] == "patch")
+    listed = json.loads((house.home / "blobs/sha256" / evidence[:2] / evidence).read_text())
+
+    moved = {(p["name"], p["old_version"], p["new_version"]) for p in diff["packages"]}
+    assert moved == {(row[0], row[2], row[3]) for row in listed["Update"]}
+    assert moved
+    assert "patch" in built["built_layers"]
+    assert again["is_unchanged"]
+
+
+def _write_patched(house: House) -> None:
+    """Write an image that knows the main archive alone, and one on it that takes all updates."""
+    mirror = AptSources(
+        SystemCommandRunner(SystemClock()), Mirrors(), Path("/etc/apt"), house.folder / "apt.json"
+    ).repositories(Suite.BOOKWORM)[0]
+    component = house.folder / "components/patch/component.yaml"
+    component.parent.mkdir()
+    component.write_text(
+        "name: patch\nschemaVersion: 1.0\nphases:\n"
+        "  - {name: build, steps: [{name: Update, action: UpdateOS}]}\n"
+    )
+    head = "kind: Recipe\nversion: 1.0.x\nartifacts: [tar]\n"
+    (house.folder / "recipes/behind.yaml").write_text(
+        f"{head}name: behind\nparent: {{from: 'debian:bookworm', mirror: '{mirror.url}'}}\n"
+    )
+    (house.folder / "recipes/patched.yaml").write_text(
+        f"{head}name: patched\nparent: image:behind\ncomponents: [patch]\n"
+    )

@@ -79,6 +79,9 @@ class SandboxMachine:
         """Run with commands, confined so."""
         self._commands = commands
         self._confinement = confinement
+        if confinement.reach is not None:
+            # What went wrong for others before is no excuse for what is run here.
+            confinement.reach.failures.clear()
 
     def run(self, script: Script, on_line: OnLine | None = None) -> CommandResult:
         """Run a script and give its result, whatever the exit status.

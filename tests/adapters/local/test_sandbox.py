@@ -260,7 +260,7 @@ class TestLinks:
             "mv /run/imagebuilder /run/x; ln -s /oldroot{outside} /run/imagebuilder",
             "mv /run/imagebuilder /run/x; ln -s {outside} /run/imagebuilder",
             "mv /run/imagebuilder /run/x; ln -s ../../../..{outside} /run/imagebuilder",
-            "cd /run; mv imagebuilder x; mkdir imagebuilder; ln -s /oldroot{outside}/new $_/script",
+            "cd /run; mv imagebuilder x; mkdir imagebuilder; cd *r; ln -s /oldroot{outside} script",
         ],
     )
     def test_run_when_a_step_turned_the_place_of_scripts_into_a_link_then_is_refused(
@@ -372,6 +372,14 @@ class TestBlame:
         script = Script(text=f"{ASK_ARCHIVE}exit 0", interpreter="/bin/bash")
 
         assert root.machine(Network.PACKAGES).run(script).exit_status == 0
+
+    def test_run_when_an_archive_did_not_answer_another_machine_then_it_is_not_blamed(
+        self, root: LocalRoot
+    ) -> None:
+        script = Script(text=f"{ASK_ARCHIVE}exit 0", interpreter="/bin/bash")
+        assert root.machine(Network.PACKAGES).run(script).exit_status == 0
+
+        assert ran(root, "exit 7", Network.PACKAGES).exit_status == 7
 
     def test_run_without_network_when_it_fails_then_no_archive_is_blamed(
         self, root: LocalRoot
