@@ -10,6 +10,7 @@ import argparse
 import compileall
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -251,6 +252,64 @@ def measure(bench: Bench, rounds: int) -> dict[str, float]:
     }
 
 
+VMDB2 = """\
+steps:
+  - mkimg: "{{{{ output }}}}"
+    size: 2G
+  - mklabel: gpt
+    device: "{{{{ output }}}}"
+  - mkpart: primary
+    device: "{{{{ output }}}}"
+    start: 0%
+    end: 100%
+    tag: rootfs
+  - kpart: "{{{{ output }}}}"
+  - mkfs: ext4
+    partition: rootfs
+  - mount: rootfs
+  - debootstrap: bookworm
+    mirror: {mirror}
+    target: rootfs
+  - apt: install
+    packages: [{packages}]
+    tag: rootfs
+  - fstab: rootfs
+  - grub: bios
+    tag: rootfs
+    root-fs: rootfs
+"""
+
+
+def peers(bench: Bench) -> None:
+    """Say how long the same job takes the peers that are installed, or how they failed."""
+    packages = [*SYSTEM, "nginx-light"]
+    spec, disk = bench.folder / "peer.vmdb", bench.folder / "peer.raw"
+    mirror = _mirror()
+    spec.write_text(VMDB2.format(mirror=mirror, packages=", ".join(packages)))
+    mkosi = ["mkosi", "--distribution=debian", "--release=bookworm", "--format=disk", "--bootable"]
+    mkosi += [f"--mirror={mirror}", f"--output-dir={bench.folder / 'mkosi'}", "--force"]
+    for argv in (
+        ["vmdb2", str(spec), "--output", str(disk)],
+        [*mkosi, *(f"--package={package}" for package in packages)],
+    ):
+        if shutil.which(argv[0]) is None:
+            say(f"{argv[0]}: not installed")
+            continue
+        (bench.folder / "mkosi").mkdir(exist_ok=True)
+        started = time.perf_counter()
+        done = subprocess.run(argv, capture_output=True, text=True, check=False, cwd=bench.folder)
+        seconds = time.perf_counter() - started
+        last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
+        say(f"{argv[0]}: {seconds:.1f} s, exit status {done.returncode} {' '.join(last)[:200]}")
+
+
+def _mirror() -> str:
+    """Give the archive that this machine's own apt uses."""
+    argv = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"]
+    listed = subprocess.run(argv, check=True, capture_output=True, text=True)
+    return listed.stdout.split("\n", maxsplit=1)[0]
+
+
 def version_seconds() -> float:
     """Give the seconds of one `imagebuilder --version`."""
     started = time.perf_counter()
@@ -263,9 +322,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, help="cold builds and mmdebstraps")
     parser.add_argument("--folder", type=Path, default=None, help="where to work")
+    parser.add_argument("--peers", action="store_true", help="time vmdb2 and mkosi too")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=arguments.folder, prefix="bench-") as folder:
-        figures = measure(Bench(Path(folder)), arguments.rounds)
+        bench = Bench(Path(folder))
+        figures = measure(bench, arguments.rounds)
+        if arguments.peers:
+            peers(bench)
     for name, value in figures.items():
         say(f"{name:>26} {value:10.3f}")
     print(json.dumps({name: round(value, 4) for name, value in figures.items()}))

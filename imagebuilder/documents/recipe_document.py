@@ -117,7 +117,7 @@ def _check_url(reading: OpenDocument, node: ScalarNode | None) -> None:
         reading.fault(
             "An address in a recipe may not hold credentials.",
             node.origin,
-            "Give them to this machine's apt (apt_auth.conf); recipes are kept with every image.",
+            "Write them into the IMAGEBUILDER_MIRROR setting; recipes are kept with every image.",
         )
 
 

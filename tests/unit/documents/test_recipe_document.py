@@ -136,14 +136,18 @@ def test_recipe_when_parameters_look_like_numbers_keeps_them_as_written() -> Non
         ("parent: image:base@stable", "4:19", "Write @1.x"),
         ("parent: {from: debian:sid, sha256: x}", "4:28", "begin with rootfs"),
         ("parent: {from: debian:sid, snapshot: 20261131T000000Z}", "4:38", "Write year"),
-        ("parent: {from: debian:sid, mirror: 'http://u:p@example.org'}", "4:36", "apt_auth"),
+        (
+            "parent: {from: debian:sid, mirror: 'http://u:p@example.org'}",
+            "4:36",
+            "IMAGEBUILDER_MIRROR",
+        ),
         ("parent: {mirror: 'http://example.org'}", "4:9", "such as from: debian:bookworm"),
         ("parent: debian:sid\ncomponents: [a@1.x.3]", "5:15", "right of an x"),
         ("parent: debian:sid\ndisk: {size: 900000000000TiB}", "5:14", "4GiB"),
         (
             "parent: debian:sid\nrepositories: [{url: 'https://t@example.org/', suites: [x]}]",
             "5:22",
-            "apt",
+            "IMAGEBUILDER_MIRROR",
         ),
     ],
 )
