@@ -237,6 +237,15 @@ def served() -> Iterator[Mirror]:
         yield archive
 
 
+@pytest.fixture(autouse=True)
+def _agents_end(tmp_path: Path) -> Iterator[None]:
+    """End the agents that gpg starts beside itself."""
+    yield
+    for keys in tmp_path.glob("*/private-keys-v1.d"):
+        end = ["gpgconf", "--homedir", str(keys.parent), "--kill", "gpg-agent"]
+        subprocess.run(end, check=True)
+
+
 def a_key(folder: Path, name: str) -> Path:
     """Make a signing key and give its public half as a keyring."""
     home = folder / name
