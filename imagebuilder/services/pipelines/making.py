@@ -7,7 +7,7 @@ from pathlib import PurePath
 
 from imagebuilder.domain.artifact import Artifact
 from imagebuilder.domain.component import Network, PhaseName
-from imagebuilder.domain.digest import Canonical, Digest
+from imagebuilder.domain.digest import Canonical, Digest, DigestMismatch
 from imagebuilder.domain.errors import ImageBuilderError
 from imagebuilder.domain.evidence import Outcome, TestReport, TestResult
 from imagebuilder.domain.image import (
@@ -22,6 +22,7 @@ from imagebuilder.domain.plan import Plan, Upgrades
 from imagebuilder.domain.recipe import ArtifactFormat
 from imagebuilder.domain.run import StepState
 from imagebuilder.domain.units import size_text
+from imagebuilder.ports.blobs import BlobMissing
 from imagebuilder.ports.building import LayerMissing, Roots, Workshop
 from imagebuilder.ports.disks import BuiltDisk, DiskBuilder, DiskRequest, Predecessor
 from imagebuilder.ports.inspection import Booter, TestRunner
@@ -154,11 +155,13 @@ class Making:
         if before is None or self._prepared.plan.follows is None:
             return None
         qcow2 = next((a for a in before.artifacts if a.format is ArtifactFormat.QCOW2), None)
-        if qcow2 is None or not self._with.blobs.has(qcow2.digest, qcow2.size_bytes):
+        if qcow2 is None:
             return None
         try:
+            # Blocks that did not change are taken over from it, so it must be what was tested.
+            self._with.blobs.verify(qcow2.digest)
             tree = self._with.layers.tree([layer.content for layer in before.layers])
-        except LayerMissing as lost:
+        except (BlobMissing, DigestMismatch, LayerMissing) as lost:
             # To follow a layout saves blocks; an image without that is as good.
             self._progress.line(f"laid out anew: {lost.message}")
             return None

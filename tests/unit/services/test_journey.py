@@ -214,6 +214,18 @@ def test_build_when_the_disk_before_is_gone_then_none_is_followed_nor_said_to_be
     assert second.plan["follows"] is None
 
 
+def test_build_when_the_disk_before_is_damaged_then_none_of_its_blocks_are_taken_over(
+    house: House,
+) -> None:
+    first = house.built()
+    disk = first.artifacts[0].digest
+    house.blobs.contents[disk] = bytes(byte ^ 1 for byte in house.blobs.contents[disk])
+    house.documents.documents[NGINX] = a_component_text("nginx", command="other")
+    second = house.built()
+    assert house.disks.requests[-1].predecessor is None
+    assert second.artifacts
+
+
 def test_build_when_a_layer_is_damaged_then_it_is_made_anew_and_the_build_goes_on(
     house: House,
 ) -> None:
