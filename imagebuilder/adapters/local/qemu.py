@@ -190,6 +190,7 @@ class VirtualMachines:
 
     @contextmanager
     def _private_folder(self) -> Iterator[Path]:
+        self._work.mkdir(parents=True, exist_ok=True)
         # The control socket stands in it, whose path the system limits to 108 bytes.
         is_short = len(str(self._work)) < _LONGEST_PLACE
         place = self._work if is_short else Path(tempfile.gettempdir())
