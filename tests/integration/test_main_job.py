@@ -75,7 +75,7 @@ def _web(house: House) -> Any:
 def test_build_when_the_parent_image_is_missing_then_it_is_built_first(
     house: House, web: Any
 ) -> None:
-    lineage = house.json("image", "lineage", "debian-web")
+    lineage = house.json("image", "lineage", web["version"])
     labels = {node["id"]: node["label"] for node in lineage["nodes"]}
     edges = {(labels[e["parent"]], labels[e["child"]]) for e in lineage["edges"]}
 
@@ -87,11 +87,13 @@ def test_build_when_the_parent_image_is_missing_then_it_is_built_first(
 def test_build_when_called_again_then_it_is_unchanged_and_nothing_is_built(
     house: House, web: Any
 ) -> None:
+    newest = house.json("image", "show", "debian-web")["reference"]
     again = house.json("build", "recipes/debian-web.yaml")
 
     assert again["is_unchanged"]
-    assert again["version"] == web["version"]
+    assert again["version"] == newest
     assert again["built_layers"] == []
+    assert house.json("image", "show", "debian-web")["reference"] == newest
 
 
 @pytest.mark.parametrize("recipe", sorted(set(RECIPES) - {"debian-base", "debian-web"}))
