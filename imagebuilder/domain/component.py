@@ -9,9 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from imagebuilder.domain.conditions import Guard
 from imagebuilder.domain.digest import Canonical, Digest, digest_of
 from imagebuilder.domain.errors import InvalidInput
 from imagebuilder.domain.ids import ComponentName
+from imagebuilder.domain.loops import Loop
 from imagebuilder.domain.origin import Origin
 from imagebuilder.domain.versions import Version
 
@@ -30,14 +32,42 @@ class PhaseName(StrEnum):
 
 
 class ActionName(StrEnum):
-    """The action modules this version knows; values are the names documents use."""
+    """The action modules: AWSTOE's thirty, and ours; values are the names documents use."""
 
     EXECUTE_BASH = "ExecuteBash"
+    EXECUTE_BINARY = "ExecuteBinary"
+    EXECUTE_DOCUMENT = "ExecuteDocument"
+    EXECUTE_POWERSHELL = "ExecutePowerShell"
+    ASSERT = "Assert"
+    S3_DOWNLOAD = "S3Download"
+    S3_UPLOAD = "S3Upload"
+    WEB_DOWNLOAD = "WebDownload"
+    APPEND_FILE = "AppendFile"
     CREATE_FILE = "CreateFile"
     CREATE_FOLDER = "CreateFolder"
+    CREATE_SYMLINK = "CreateSymlink"
+    COPY_FILE = "CopyFile"
+    COPY_FOLDER = "CopyFolder"
+    DELETE_FILE = "DeleteFile"
+    DELETE_FOLDER = "DeleteFolder"
+    LIST_FILES = "ListFiles"
+    MOVE_FILE = "MoveFile"
+    MOVE_FOLDER = "MoveFolder"
+    READ_FILE = "ReadFile"
+    SET_FILE_ENCODING = "SetFileEncoding"
+    SET_FILE_OWNER = "SetFileOwner"
+    SET_FOLDER_OWNER = "SetFolderOwner"
+    SET_FILE_PERMISSIONS = "SetFilePermissions"
+    SET_FOLDER_PERMISSIONS = "SetFolderPermissions"
+    INSTALL_MSI = "InstallMSI"
+    UNINSTALL_MSI = "UninstallMSI"
+    REBOOT = "Reboot"
+    SET_REGISTRY = "SetRegistry"
     UPDATE_OS = "UpdateOS"
     INSTALL_PACKAGES = "InstallPackages"
-    REBOOT = "Reboot"
+    RUN_ANSIBLE = "RunAnsible"
+    RUN_TESTINFRA = "RunTestinfra"
+    COPY_TREE = "CopyTree"
 
 
 class OnFailure(StrEnum):
@@ -81,6 +111,9 @@ class ComponentStep:
     timeout_seconds: int | None = 7200
     on_failure: OnFailure = OnFailure.ABORT
     max_attempts: int = 1
+    guard: Guard | None = None
+    loop: Loop | None = None
+    hides_output: bool = False
     origin: Origin | None = None
 
 

@@ -54,6 +54,8 @@ def scripts_for(
         case ActionName.REBOOT:
             # Every script starts in a fresh process space: there is nothing left to restart.
             return []
+        case _:
+            raise ValueError(f"documents do not let {action} through yet")
 
 
 def pending_upgrades_script(inputs: Canonical) -> Script:
