@@ -7,7 +7,8 @@ This is the map of the house. Imports run down only; `lint-imports` holds every 
     settings       every knob, read once from file and environment
     services       use cases; ports come in through the constructor    -ing words
     adapters       the world, one folder for each part; strangers to each other and to services
-                     system (programs, files, clock), local (layers, disks, QEMU), sql, testinfra
+                     system (programs, files, clock), local (layers, disks, QEMU), sql,
+                     confined (testinfra, ansible)
     ports          the roles services need, as Protocols, and the errors they may raise
     documents      text people write <-> domain; YAML and JSON Schema live only here
     domain         nouns and pure rules; no clock, no file, no network, no log

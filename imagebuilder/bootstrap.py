@@ -123,12 +123,12 @@ class Application:
         return Stacking(self._layers, self.blobs, self.clock)
 
     def _make(self, job: "Job", progress: "RecordedProgress") -> "BuildResult":
+        from imagebuilder.adapters.confined.testinfra.suite import ConfinedSuite
         from imagebuilder.adapters.local.booting import LocalBooter
         from imagebuilder.adapters.local.container import Containers
         from imagebuilder.adapters.local.disk import LocalDisks
         from imagebuilder.adapters.local.roots import LocalWorkshop, Places
         from imagebuilder.adapters.local.workplace import working_folder
-        from imagebuilder.adapters.testinfra.suite import ConfinedSuite
         from imagebuilder.services.pipelines.making import Making, Workers
 
         work, cache = self._home / "work", self._home / "cache"

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from imagebuilder.adapters.confined.testinfra.suite import ConfinedSuite
 from imagebuilder.adapters.local.acceleration import Acceleration
 from imagebuilder.adapters.local.booting import LocalBooter
 from imagebuilder.adapters.local.container import Containers
@@ -22,7 +23,6 @@ from imagebuilder.adapters.local.qemu import BootLimits, VirtualMachines
 from imagebuilder.adapters.local.workplace import working_folder
 from imagebuilder.adapters.system.clock import SystemClock
 from imagebuilder.adapters.system.process import SystemCommandRunner
-from imagebuilder.adapters.testinfra.suite import ConfinedSuite
 from imagebuilder.domain.disk import esp_uuid, fstab, grub_config, root_uuid
 from imagebuilder.domain.evidence import Stage
 from imagebuilder.domain.layer import merged

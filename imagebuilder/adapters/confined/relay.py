@@ -1,26 +1,26 @@
-"""Our end of the confinement: runs the tests' commands where they belong, reads their reports.
+"""Our end of a confinement: runs its commands where they belong, reads its reports.
 
 Everything that comes in was written by foreign code: each message has a largest size, each stream
 a largest length, and what cannot be read ends the conversation.
 """
 
 import base64
+import binascii
 import json
 import os
 import selectors
 import socket
-import struct
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
+from imagebuilder.adapters.confined.frames import LENGTH, framed
 from imagebuilder.domain.digest import Canonical
 from imagebuilder.domain.errors import ImageBuilderError
 from imagebuilder.ports.machine import Machine, Script
 
-_LENGTH = struct.Struct(">I")
 _CHUNK_BYTES = 64 * 1024
 _SEND_SECONDS = 10.0
 
@@ -32,7 +32,7 @@ class RelayLimits:
     message_bytes: int = 1024 * 1024
     commands: int = 20_000
     stream_bytes: int = 64 * 1024 * 1024
-    command_seconds: float = 60.0
+    command_seconds: float | None = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +49,7 @@ class BadMessage(Exception):
 
 
 class Relay:
-    """Serves one run of tests from a thread of its own, between entering and leaving its context.
+    """Serves one confined process from a thread of its own, from entering to leaving its context.
 
     Invariant: afterwards `collected`, `junit`, `lost` and `complaint` are final. The far ends are
     closed on our side when the context ends, so that the thread sees the end of every stream.
@@ -84,7 +84,7 @@ class Relay:
         self._message = b""
         self._taken = dict.fromkeys((self._reports, self._junit), 0)
         self._failure: BaseException | None = None
-        self._thread = threading.Thread(target=self._serve, name="test-relay", daemon=True)
+        self._thread = threading.Thread(target=self._serve, name="relay", daemon=True)
 
     def __enter__(self) -> Self:
         """Start to serve."""
@@ -149,14 +149,14 @@ class Relay:
         except ConnectionError:
             return False
         self._message += chunk
-        while len(self._message) >= _LENGTH.size:
-            (length,) = _LENGTH.unpack_from(self._message)
+        while len(self._message) >= LENGTH.size:
+            (length,) = LENGTH.unpack_from(self._message)
             if length > self._limits.message_bytes:
                 raise BadMessage(f"it sent a message of {length} bytes")
-            end = _LENGTH.size + length
+            end = LENGTH.size + length
             if len(self._message) < end:
                 break
-            content, self._message = self._message[_LENGTH.size : end], self._message[end:]
+            content, self._message = self._message[LENGTH.size : end], self._message[end:]
             self._answer(_parsed(content))
         return bool(chunk)
 
@@ -167,9 +167,9 @@ class Relay:
         text, number = message.get("run"), message.get("number")
         if not isinstance(text, str) or not isinstance(number, int):
             raise BadMessage("it sent a message that asks for nothing known")
-        self._send({**self._result(text), "number": number})
+        self._send({**self._result(text, _bytes(message.get("stdin", ""))), "number": number})
 
-    def _result(self, text: str) -> dict[str, Canonical]:
+    def _result(self, text: str, stdin: bytes) -> dict[str, Canonical]:
         self._commands += 1
         if self._commands > self._limits.commands:
             raise BadMessage(f"it ran more than {self._limits.commands} commands")
@@ -179,22 +179,23 @@ class Relay:
             return {"error": self.lost.message}
         limit = self._limits.command_seconds
         try:
-            result = self._machine.run(Script(text=text, timeout_seconds=limit))
+            result = self._machine.run(Script(text=text, stdin=stdin, timeout_seconds=limit))
         except ImageBuilderError as error:
             self.lost = error
             return {"error": error.message}
         if result.has_timed_out:
-            return {"error": f"The command took longer than {limit:g} s: {text[:200]}"}
+            taken = result.seconds if limit is None else limit
+            return {"error": f"The command took longer than {taken:.0f} s: {text[:200]}"}
         return {
             "exit_status": result.exit_status,
             "stdout": base64.b64encode(result.stdout).decode(),
             "stderr": base64.b64encode(result.stderr).decode(),
+            "dropped_bytes": result.dropped_bytes,
         }
 
     def _send(self, message: Mapping[str, Canonical]) -> None:
-        content = json.dumps(message).encode()
         try:
-            self._near.sendall(_LENGTH.pack(len(content)) + content)
+            self._near.sendall(framed(message))
         except TimeoutError as slow:
             raise BadMessage("it did not take the answer to its command") from slow
         except ConnectionError:
@@ -210,6 +211,13 @@ def _parsed(content: bytes) -> Mapping[str, Canonical]:
     if not isinstance(message, dict):
         raise BadMessage("it sent a message that is no mapping")
     return message
+
+
+def _bytes(text: Canonical) -> bytes:
+    try:
+        return base64.b64decode(str(text), validate=True)
+    except (binascii.Error, ValueError) as broken:
+        raise BadMessage("it sent input that cannot be read") from broken
 
 
 def _counts(value: Canonical) -> Mapping[str, Mapping[str, int]]:

@@ -1,17 +1,15 @@
 """The pytest plugin that runs beside a recipe's tests, inside their confinement.
 
 It gives testinfra a backend that sends each command through an inherited socket to us, who run it
-on the machine under test; so the same tests work at every stage. It is copied into the confinement
-as a file of its own and must import nothing of this package.
+on the machine under test; so the same tests work at every stage. Of this package, it may import
+only what is copied into the confinement with it.
 """
 
 import base64
 import contextlib
 import itertools
-import json
 import signal
 import socket
-import struct
 from collections.abc import Generator
 from pathlib import PurePath
 from types import FrameType
@@ -20,6 +18,8 @@ import pytest
 import testinfra.backend
 from testinfra.backend.base import BaseBackend, CommandResult
 
+from imagebuilder.adapters.confined.frames import frame_from, framed, message_in
+
 _TESTS_FOLDER = PurePath("/tests")
 _OFFLINE = "offline"
 _MARKERS = {
@@ -27,7 +27,6 @@ _MARKERS = {
     "machine": "needs the real boot: runs on the virtual machine",
 }
 _LONGEST_TEXT = 64 * 1024
-_LENGTH = struct.Struct(">I")
 
 
 class RelayFailed(Exception):
@@ -73,19 +72,10 @@ class RelayBackend(BaseBackend):
 
     def _receive(self) -> dict[str, object]:
         with uninterrupted():
-            (length,) = _LENGTH.unpack(self._exactly(_LENGTH.size))
-            content = self._exactly(length)
-        answer = json.loads(content)
-        return answer if isinstance(answer, dict) else {}
-
-    def _exactly(self, size: int) -> bytes:
-        content = b""
-        while len(content) < size:
-            chunk = self._channel.recv(min(size - len(content), 1 << 20))
-            if not chunk:
-                raise RelayFailed("The machine under test is no longer there.")
-            content += chunk
-        return content
+            try:
+                return message_in(frame_from(self._channel))
+            except EOFError as ended:
+                raise RelayFailed("The machine under test is no longer there.") from ended
 
 
 @contextlib.contextmanager
@@ -99,10 +89,9 @@ def uninterrupted() -> Generator[None]:
 
 
 def send(channel: socket.socket, message: dict[str, object]) -> None:
-    """Send one message: its length, then its JSON."""
-    content = json.dumps(message).encode()
+    """Send one message, whole."""
     with uninterrupted():
-        channel.sendall(_LENGTH.pack(len(content)) + content)
+        channel.sendall(framed(message))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -1,22 +1,41 @@
-"""The walls around a recipe's tests: bubblewrap shows the interpreter, the tests, and no more."""
+"""The walls around foreign Python: bubblewrap shows the interpreter, what it runs, and no more."""
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 NOBODY = 65534
-PLUGIN_FOLDER = "/relay"
-TESTS_FOLDER = "/tests"
+_SHARED_MEMORY_BYTES = 8 * 1024 * 1024
+"""For the locks of Python's multiprocessing."""
+_ENVIRONMENT = {
+    "PATH": "/usr/bin:/bin",
+    "HOME": "/tmp",  # noqa: S108 - inside
+    "USER": "nobody",
+    "LANG": "C.UTF-8",
+    "PYTHONSAFEPATH": "1",
+    "PYTHONDONTWRITEBYTECODE": "1",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interpreter:
-    """The Python that runs the tests: its program, its environment, and where it was installed."""
+    """The Python inside: its program, its environment, and where it was installed."""
 
     program: Path
     prefix: Path
     base_prefix: Path
+
+    @classmethod
+    def ours(cls) -> Self:
+        """Give the one that runs us."""
+        return cls(
+            program=Path(sys.executable),
+            prefix=Path(sys.prefix),
+            base_prefix=Path(sys.base_prefix).resolve(),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,15 +49,23 @@ class ConfinementLimits:
     processes: int = 128
 
 
-def confined(
-    argv: Sequence[str],
-    *,
-    interpreter: Interpreter,
-    staging: Path,
-    limits: ConfinementLimits,
-    is_root: bool,
-) -> list[str]:
-    """Give the command that runs argv confined, with the plugin and the tests found in staging.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Walls:
+    """What is seen inside, read-only but for /tmp.
+
+    Shape: `folders` maps a path inside to one of this machine; `workplace` is one inside.
+    `environment` is added to what every confined Python has.
+    """
+
+    folders: Mapping[str, Path]
+    workplace: str
+    environment: Mapping[str, str] = field(default_factory=dict)
+    interpreter: Interpreter = field(default_factory=Interpreter.ours)
+    limits: ConfinementLimits = field(default_factory=ConfinementLimits)
+
+
+def confined(argv: Sequence[str], walls: Walls, *, is_root: bool) -> list[str]:
+    """Give the command that runs argv between walls.
 
     Run by root, it is root only until it has become nobody; run by anyone else, a user namespace
     gives it no more than that user has.
@@ -59,19 +86,20 @@ def confined(
         "--cap-drop",
         "ALL",
         "--hostname",
-        "tests",
+        "confined",
         *(privileges if is_root else unprivileged),
-        *_view(interpreter, staging, limits),
+        *_view(walls),
         "--",
-        *_limited(limits),
+        *_limited(walls.limits),
         *(_as_nobody() if is_root else []),
         *argv,
     ]
 
 
-def _view(interpreter: Interpreter, staging: Path, limits: ConfinementLimits) -> list[str]:
-    """The file system the tests see."""
+def _view(walls: Walls) -> list[str]:
+    """The file system inside."""
     usr = Path("/usr")
+    interpreter = walls.interpreter
     prefixes = [
         p
         for p in dict.fromkeys((interpreter.prefix, interpreter.base_prefix))
@@ -84,13 +112,15 @@ def _view(interpreter: Interpreter, staging: Path, limits: ConfinementLimits) ->
     view += ["--perms", "0755", "--dir", "/etc"]
     view += ["--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache"]
     view += ["--proc", "/proc", "--dev", "/dev"]
-    view += ["--perms", "1777", "--size", str(limits.scratch_bytes), "--tmpfs", "/tmp"]  # noqa: S108 - inside
+    scratch = {"/tmp": walls.limits.scratch_bytes, "/dev/shm": _SHARED_MEMORY_BYTES}  # noqa: S108 - inside
+    for path, size_bytes in scratch.items():
+        view += ["--perms", "1777", "--size", str(size_bytes), "--tmpfs", path]
     for prefix in prefixes:
         view += _bound(prefix, prefix)
-    view += _bound(staging / "plugin", Path(PLUGIN_FOLDER))
-    view += _bound(staging / "tests", Path(TESTS_FOLDER))
-    view += ["--chdir", TESTS_FOLDER, "--clearenv"]
-    for name, value in _environment().items():
+    for inside, outside in walls.folders.items():
+        view += _bound(outside, Path(inside))
+    view += ["--chdir", walls.workplace, "--clearenv"]
+    for name, value in {**_ENVIRONMENT, **walls.environment}.items():
         view += ["--setenv", name, value]
     return view
 
@@ -100,19 +130,6 @@ def _bound(source: Path, target: Path) -> list[str]:
     parents = [p for p in reversed(target.parents) if p.name and p != Path("/tmp")]  # noqa: S108 - inside
     made = [argument for p in parents for argument in ("--perms", "0755", "--dir", str(p))]
     return [*made, "--ro-bind", str(source), str(target)]
-
-
-def _environment() -> dict[str, str]:
-    return {
-        "PATH": "/usr/bin:/bin",
-        "HOME": "/tmp",  # noqa: S108 - inside
-        "USER": "nobody",
-        "LANG": "C.UTF-8",
-        "PYTHONPATH": PLUGIN_FOLDER,
-        "PYTHONSAFEPATH": "1",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
-    }
 
 
 def _limited(limits: ConfinementLimits) -> list[str]:

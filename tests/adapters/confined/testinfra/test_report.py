@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imagebuilder.adapters.testinfra.report import ReportLog
+from imagebuilder.adapters.confined.testinfra.report import ReportLog
 from imagebuilder.domain.evidence import Outcome
 from imagebuilder.ports.process import CommandResult
 

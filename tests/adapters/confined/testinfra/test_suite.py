@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from imagebuilder.adapters.confined.confinement import ConfinementLimits
+from imagebuilder.adapters.confined.relay import RelayLimits
+from imagebuilder.adapters.confined.testinfra.suite import ConfinedSuite, SuiteLimits
 from imagebuilder.adapters.local.workplace import working_folder
 from imagebuilder.adapters.system.clock import SystemClock
 from imagebuilder.adapters.system.process import SystemCommandRunner
-from imagebuilder.adapters.testinfra.confinement import ConfinementLimits
-from imagebuilder.adapters.testinfra.relay import RelayLimits
-from imagebuilder.adapters.testinfra.suite import ConfinedSuite, SuiteLimits
 from imagebuilder.domain.evidence import Outcome, Stage, TestResult
 from imagebuilder.ports.inspection import SuiteResult, TestsUnusable
 from imagebuilder.ports.machine import Machine, Script

@@ -1,30 +1,31 @@
 """A recipe's testinfra files, run by pytest in a process that sees only the image."""
 
 import shutil
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import ClassVar, TypeAlias
 
-from imagebuilder.adapters.testinfra.confinement import (
+from imagebuilder.adapters.confined.confinement import (
     NOBODY,
-    TESTS_FOLDER,
     ConfinementLimits,
     Interpreter,
+    Walls,
     confined,
     is_root,
 )
-from imagebuilder.adapters.testinfra.relay import FarEnds, Relay, RelayLimits
-from imagebuilder.adapters.testinfra.report import ReportLog
+from imagebuilder.adapters.confined.relay import FarEnds, Relay, RelayLimits
+from imagebuilder.adapters.confined.staging import copy_foreign, make_readable, stage_ourselves
+from imagebuilder.adapters.confined.testinfra.report import ReportLog
 from imagebuilder.domain.digest import Digest, digest_of
 from imagebuilder.domain.evidence import Stage, TestReport
 from imagebuilder.ports.inspection import SuiteResult, TestsUnusable
 from imagebuilder.ports.machine import Machine
 from imagebuilder.ports.process import Command, CommandResult, CommandRunner, OnLine
 
-_PLUGIN = Path(__file__).with_name("relay_plugin.py")
+_OURS_INSIDE = "/relay"
+_TESTS_INSIDE = "/tests"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,16 +119,19 @@ class ConfinedSuite:
         owner = NOBODY if is_root() else None
         with Relay(machine, log.add, self._limits.relay, owner) as relay:
             ends = relay.far_ends
-            interpreter = Interpreter(
-                program=Path(sys.executable),
-                prefix=Path(sys.prefix),
-                base_prefix=Path(sys.base_prefix).resolve(),
-            )
+            python = Interpreter.ours()
             argv = confined(
-                [str(interpreter.program), *self._pytest(ends), *options, TESTS_FOLDER],
-                interpreter=interpreter,
-                staging=staging,
-                limits=self._limits.confinement,
+                [str(python.program), *self._pytest(ends), *options, _TESTS_INSIDE],
+                Walls(
+                    folders={_OURS_INSIDE: staging / "ours", _TESTS_INSIDE: staging / "tests"},
+                    workplace=_TESTS_INSIDE,
+                    environment={
+                        "PYTHONPATH": _OURS_INSIDE,
+                        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+                    },
+                    interpreter=python,
+                    limits=self._limits.confinement,
+                ),
                 is_root=is_root(),
             )
             ending = self._runner.run(
@@ -154,11 +158,11 @@ class ConfinedSuite:
             "-p",
             "pytest_reportlog.plugin",
             "-p",
-            "relay_plugin",
+            "imagebuilder.adapters.confined.testinfra.relay_plugin",
             "-c",
             "/dev/null",
             "--color=no",
-            f"--rootdir={TESTS_FOLDER}",
+            f"--rootdir={_TESTS_INSIDE}",
             f"--timeout={self._limits.test_seconds:g}",
             f"--hosts=relay://{ends.channel}",
             f"--relay-socket={ends.channel}",
@@ -188,10 +192,9 @@ class ConfinedSuite:
     def _staged(self, tests: Sequence[PurePath]) -> Iterator[_Staged]:
         """Copy the tests to where the user nobody can read them, whoever may read the originals."""
         with self._folders("tests-") as folder:
-            (folder / "plugin").mkdir()
-            shutil.copyfile(_PLUGIN, folder / "plugin" / _PLUGIN.name)
+            stage_ourselves(folder / "ours")
             entries = _copied([Path(test) for test in tests], folder / "tests")
-            _make_readable(folder)
+            make_readable(folder)
             contents = _contents(folder / "tests", self._limits.tests_bytes)
             yield _Staged(folder=folder, entries=entries, digest=digest_of(contents))
 
@@ -206,23 +209,11 @@ def _copied(tests: Sequence[Path], folder: Path) -> tuple[str, ...]:
             count += 1
             name = f"{test.stem}_{count}{test.suffix}"
         try:
-            if test.is_dir():
-                # Links stay links: inside, they cannot lead to what they mean out here.
-                ignored = shutil.ignore_patterns("__pycache__", ".git")
-                shutil.copytree(test, folder / name, symlinks=True, ignore=ignored)
-            else:
-                shutil.copyfile(test, folder / name)
+            copy_foreign(test, folder / name)
         except (OSError, shutil.Error) as error:
             raise TestsUnusable(f"{test} cannot be read", str(error)) from error
         entries.append(name)
     return tuple(entries)
-
-
-def _make_readable(folder: Path) -> None:
-    folder.chmod(0o755)
-    for path in folder.rglob("*"):
-        if not path.is_symlink():
-            path.chmod(0o755 if path.is_dir() else path.stat().st_mode & 0o777 | 0o444)
 
 
 def _contents(folder: Path, limit_bytes: int) -> Mapping[str, str]:

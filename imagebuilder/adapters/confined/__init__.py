@@ -1,0 +1,1 @@
+"""Foreign Python (tests, playbooks) run confined, with nothing in reach but one machine."""
