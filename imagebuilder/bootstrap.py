@@ -13,8 +13,10 @@ from imagebuilder.settings import Settings, read_settings
 
 # ruff: noqa: PLC0415 - what a command does not need is not imported, for the start-up time
 if TYPE_CHECKING:
+    from imagebuilder.adapters.local.booting import LocalBooter
     from imagebuilder.adapters.local.layers import FileLayerStore
     from imagebuilder.adapters.local.qemu import VirtualMachines
+    from imagebuilder.adapters.local.roots import LocalWorkshop
     from imagebuilder.adapters.local.sources import AptSources
     from imagebuilder.adapters.sql.catalogue import SqlVersionStore
     from imagebuilder.adapters.sql.database import Database
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from imagebuilder.services.pipelines.desk import BuildResult, Desk, Job
     from imagebuilder.services.pipelines.journey import BuildImage
     from imagebuilder.services.pipelines.planning import Planning
+    from imagebuilder.services.pipelines.trying import Trying
     from imagebuilder.services.pipelines.watching import RecordedProgress
     from imagebuilder.services.sweeping import Sweeping
 
@@ -124,25 +127,51 @@ class Application:
 
     def _make(self, job: "Job", progress: "RecordedProgress") -> "BuildResult":
         from imagebuilder.adapters.confined.testinfra.suite import ConfinedSuite
-        from imagebuilder.adapters.local.booting import LocalBooter
-        from imagebuilder.adapters.local.container import Containers
         from imagebuilder.adapters.local.disk import LocalDisks
-        from imagebuilder.adapters.local.roots import LocalWorkshop, Places
         from imagebuilder.adapters.local.workplace import working_folder
         from imagebuilder.services.pipelines.making import Making, Workers
 
-        work, cache = self._home / "work", self._home / "cache"
-        places = Places(work=work, cache=cache)
+        work = self._home / "work"
         workers = Workers(
             stacking=self.stacking,
-            workshop=LocalWorkshop(
-                self.commands, self.clock, self._layers, places, self.settings.credentials
-            ),
+            workshop=self._workshop,
             disks=LocalDisks(self.commands, self.clock, work, self._home / "disks"),
             tests=ConfinedSuite(self.commands, partial(working_folder, work)),
-            booter=LocalBooter(Containers(self.commands, self.clock, work), self.machines),
+            booter=self._booter,
         )
         return Making(self._desk, workers, job, progress).result()
+
+    @cached_property
+    def trying(self) -> "Trying":
+        """Tries components."""
+        from imagebuilder.services.pipelines.trying import Trying, Workbench
+
+        bench = Workbench(
+            stacking=self.stacking,
+            workshop=self._workshop,
+            booter=self._booter,
+            clock=self.clock,
+            ids=self._ids,
+            kept=self._home / "kept",
+        )
+        return Trying(self.authoring, self.planning, bench)
+
+    @cached_property
+    def _workshop(self) -> "LocalWorkshop":
+        from imagebuilder.adapters.local.roots import LocalWorkshop, Places
+
+        places = Places(work=self._home / "work", cache=self._home / "cache")
+        return LocalWorkshop(
+            self.commands, self.clock, self._layers, places, self.settings.credentials
+        )
+
+    @cached_property
+    def _booter(self) -> "LocalBooter":
+        from imagebuilder.adapters.local.booting import LocalBooter
+        from imagebuilder.adapters.local.container import Containers
+
+        containers = Containers(self.commands, self.clock, self._home / "work")
+        return LocalBooter(containers, self.machines)
 
     @cached_property
     def machines(self) -> "VirtualMachines":

@@ -1,20 +1,16 @@
 """`imagebuilder build`."""
 
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from imagebuilder.bootstrap import Application
 from imagebuilder.cli.output import Json, print_json, told_errors
 from imagebuilder.cli.progress import display
+from imagebuilder.cli.stopping import stoppable
 from imagebuilder.domain.errors import InvalidInput
-from imagebuilder.domain.run import RunInterrupted
 
 if TYPE_CHECKING:
     from imagebuilder.services.pipelines.desk import BuildResult
@@ -74,26 +70,9 @@ def build(  # noqa: PLR0913 - one for each option that people may give
         if dry_run:
             _show_plan(application, request, as_json=as_json)
             return
-        with _stoppable(), display(as_json=as_json, is_quiet=quiet) as shown:
+        with stoppable(), display(as_json=as_json, is_quiet=quiet) as shown:
             result = application.building.build(request, shown)
         _show_result(result, as_json=as_json, is_quiet=quiet)
-
-
-@contextmanager
-def _stoppable() -> Iterator[None]:
-    """Let whoever stops us, or closes our terminal, see everything put away, as Ctrl-C does."""
-
-    def stop(number: int, _frame: FrameType | None) -> NoReturn:
-        # Once is enough: to be asked again must not cut the putting away short.
-        signal.signal(number, signal.SIG_IGN)
-        raise RunInterrupted(signal.Signals(number).name)
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 class UntilUnknown(InvalidInput):

@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
@@ -44,13 +45,18 @@ class Display(Progress, Protocol):
         ...
 
 
-def display(*, as_json: bool, is_quiet: bool) -> Display:
-    """Give the display that suits the terminal and what was asked for."""
+def display(*, as_json: bool, is_quiet: bool, keeps_tails: bool = False) -> Display:
+    """Give the display that suits the terminal and what was asked for.
+
+    It `keeps_tails` when what every step said last is to stay, not only that of a failed one.
+    """
     if as_json:
         return JsonLines()
     if is_quiet:
         return Silence()
-    return LiveDisplay() if sys.stderr.isatty() else PlainLines()
+    if sys.stderr.isatty():
+        return LiveDisplay(keeps_tails=keeps_tails)
+    return PlainLines(keeps_tails=keeps_tails)
 
 
 _LARGE_BYTES = 64 * MIB
@@ -125,12 +131,28 @@ class _Timed(Silence):
 
 
 class PlainLines(_Timed):
-    """One line a step, for logs and pipes."""
+    """One line a step, for logs and pipes, and below it what it said last when that is wanted."""
+
+    def __init__(self, *, keeps_tails: bool = False) -> None:
+        """Write to stderr."""
+        super().__init__()
+        self._tail: deque[str] = deque(maxlen=_TAIL_LINES if keeps_tails else 0)
+
+    def step_started(self, name: str) -> None:
+        """Remember the step."""
+        super().step_started(name)
+        self._tail.clear()
+
+    def line(self, text: str) -> None:
+        """Remember the line."""
+        self._tail.append(text)
 
     def step_ended(self, state: StepState, detail: str = "") -> None:
         """Write how the step ended."""
         note = f"  {detail}" if detail else ""
         sys.stderr.write(f"{state:>9}  {duration_text(self._seconds):>9}  {self._name}{note}\n")
+        sys.stderr.writelines(f"{'':>22} {printable(text)}\n" for text in self._tail)
+        sys.stderr.flush()
 
 
 class JsonLines(_Timed):
@@ -164,9 +186,10 @@ class JsonLines(_Timed):
 class LiveDisplay(_Timed):
     """Finished steps above, the running one with its time and the tail of its output below."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, keeps_tails: bool = False) -> None:
         """Draw on stderr."""
         super().__init__()
+        self._keeps_tails = keeps_tails
         self._console = console(is_error=True)
         self._live: Live | None = None
         self._tail: list[str] = []
@@ -203,7 +226,7 @@ class LiveDisplay(_Timed):
         from rich.markup import escape  # noqa: PLC0415 - only a terminal needs it
 
         self._stop()
-        if state is StepState.FAILED:
+        if state is StepState.FAILED or self._keeps_tails:
             for text in self._tail:
                 self._console.print(f"    {text}", style="dim", markup=False)
         seconds = duration_text(self._seconds)

@@ -1,5 +1,6 @@
 """The one door: a document's text becomes a domain value, or an error with every problem in it."""
 
+import json
 import re
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -11,9 +12,10 @@ from imagebuilder.documents.component_document import (
     usable_name,
 )
 from imagebuilder.documents.nodes import core_value
-from imagebuilder.documents.problems import Problem
+from imagebuilder.documents.problems import InvalidDocument, Problem
 from imagebuilder.documents.recipe_document import recipe_of
 from imagebuilder.domain.component import Component
+from imagebuilder.domain.errors import InvalidInput
 from imagebuilder.domain.recipe import Recipe
 from imagebuilder.domain.versions import Version
 
@@ -24,6 +26,20 @@ _HEADING = re.compile(
     r"""(?P<v>["']?)(?P<value>[^\r\n#]*?)(?P=v)[ \t]*(\#.*)?\r?$""",
     re.MULTILINE,
 )
+
+
+class ParentMalformed(InvalidInput):
+    """What should name a parent names none."""
+
+    code = "parent-malformed"
+
+    def __init__(self, written: str, reason: str, hint: str) -> None:
+        """Quote it and say what a recipe's document would be told."""
+        super().__init__(
+            f"{written!r} names no parent.",
+            context=reason,
+            hint=hint or "Write debian:bookworm, image:NAME@REF, rootfs:FILE or a recipe's file.",
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +65,20 @@ def read_recipe(text: str, document: str) -> Read[Recipe]:
     """
     value, warnings = recipe_of(text, document)
     return Read(value=value, warnings=warnings)
+
+
+def recipe_of_parent(parent: str) -> Recipe:
+    """Give a recipe that is nothing but a parent, which is written as in a recipe.
+
+    Raises: ParentMalformed.
+    """
+    rest = "kind: Recipe\nname: parent\nversion: 0.0.x\nartifacts: [tar]\n"
+    try:
+        value, _ = recipe_of(f"parent: {json.dumps(parent)}\n{rest}", parent)
+    except InvalidDocument as refused:
+        first = refused.problems[0]
+        raise ParentMalformed(parent, first.message, first.hint) from refused
+    return value
 
 
 def read_component(text: str, document: str) -> Read[Component]:

@@ -235,3 +235,34 @@ class ComponentAmbiguous(InvalidInput):
             hint="Give one of them another version or name, or name one by its path.",
             origin=origin,
         )
+
+
+class ParameterUnknown(InvalidInput):
+    """A value was given for a parameter that a component does not have."""
+
+    code = "parameter-unknown"
+
+    def __init__(self, component: Component, name: str, *, near: str | None) -> None:
+        """Name it, and what may have been meant or else all there are."""
+        there = ", ".join(parameter.name for parameter in component.parameters)
+        super().__init__(
+            f"Component {component.name} has no parameter {name!r}.",
+            context=f"It has {there}." if there else "It has none.",
+            hint=f"Did you mean {near}?" if near else "See them with: imagebuilder component show",
+        )
+
+
+class ParameterMissing(InvalidInput):
+    """A component needs values that nobody gave."""
+
+    code = "parameter-missing"
+
+    def __init__(self, component: Component, missing: Sequence[Parameter]) -> None:
+        """Name each with what its document says of it."""
+        names = [parameter.name for parameter in missing]
+        described = (f"{p.name}: {p.description}" for p in missing if p.description)
+        super().__init__(
+            f"Component {component.name} needs {', '.join(names)}.",
+            context="\n".join(described),
+            hint=f"Give it with: --set {names[0]}=VALUE",
+        )

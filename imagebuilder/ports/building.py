@@ -83,6 +83,10 @@ class Root(Protocol):
         """Give a sandbox over this root with that reach."""
         ...
 
+    def clear_temporary(self) -> None:
+        """Forget what /tmp and /run hold, as it is between two phases."""
+        ...
+
     def seal(self, wanted: NewLayer) -> Layer:
         """Keep what was changed as a layer, which nobody finds by its key until it is published."""
         ...

@@ -16,7 +16,13 @@ from imagebuilder.documents.reader import (
     recipe_name,
 )
 from imagebuilder.documents.recipe_document import parameter_problem
-from imagebuilder.domain.component import Component, ComponentAmbiguous, ComponentNotFound
+from imagebuilder.domain.component import (
+    Component,
+    ComponentAmbiguous,
+    ComponentNotFound,
+    ParameterMissing,
+    ParameterUnknown,
+)
 from imagebuilder.domain.ids import ImageName
 from imagebuilder.domain.recipe import ComponentUse, Recipe, RecipeAmbiguous
 from imagebuilder.ports.documents import DocumentSource
@@ -112,6 +118,21 @@ class Authoring:
             yield _Glimpse(path, text, component_heading(text, path))
 
 
+def with_defaults(component: Component, given: Mapping[str, str]) -> dict[str, str]:
+    """Give a value for each parameter: what was given, or else its default.
+
+    Raises: ParameterUnknown; ParameterMissing.
+    """
+    declared = {parameter.name: parameter for parameter in component.parameters}
+    for name in given:
+        if name not in declared:
+            raise ParameterUnknown(component, name, near=nearest(name, declared))
+    missing = [p for p in declared.values() if p.default is None and p.name not in given]
+    if missing:
+        raise ParameterMissing(component, missing)
+    return {**_defaults(component), **given}
+
+
 def _chosen(use: ComponentUse, glimpses: Sequence[_Glimpse]) -> _Glimpse:
     """Give the newest document that a use asks for by name."""
     asked = f"{use.name}@{use.wildcard}" if use.wildcard.fixed else str(use.name)
@@ -163,7 +184,9 @@ def _parameter_faults(recipe: Recipe, use: ComponentUse, component: Component) -
 
 
 def _shelved(use: ComponentUse, path: str, component: Component) -> ShelvedComponent:
-    defaults = {p.name: p.default for p in component.parameters if p.default is not None}
-    return ShelvedComponent(
-        use=use, component=component, path=path, parameters={**defaults, **use.parameters}
-    )
+    parameters = {**_defaults(component), **use.parameters}
+    return ShelvedComponent(use=use, component=component, path=path, parameters=parameters)
+
+
+def _defaults(component: Component) -> dict[str, str]:
+    return {p.name: p.default for p in component.parameters if p.default is not None}

@@ -163,6 +163,9 @@ class FakeRoot:
         self.site.sealed.append(layer.name)
         return layer
 
+    def clear_temporary(self) -> None:
+        self.site.cleared += 1
+
     def keep_copy(self, folder: PurePath) -> None:
         self.site.kept.append(folder)
 
@@ -178,6 +181,7 @@ class FakeRoots:
     scripts: list[Script] = field(default_factory=list)
     sealed: list[str] = field(default_factory=list)
     kept: list[PurePath] = field(default_factory=list)
+    cleared: int = 0
     networks: list[Network] = field(default_factory=list)
     made: list[FakeRoot] = field(default_factory=list)
     open: set[PurePath] = field(default_factory=set)

@@ -36,6 +36,7 @@ _CLONE_NEWNS = 0x00020000
 _PREFIXES = ("build-", "disk-", "container-", "guest-", "imagebuilder-boot-")
 """Working folders that builds may have left behind, whatever the next one comes to make."""
 _PLENTY_BYTES = 6 * GIB
+_TEMPORARY = {"/tmp": "tmp", "/run": "run"}  # noqa: S108 - inside the image
 _OWN_SOURCES = "/etc/apt/sources.list.d/debian.sources"
 
 
@@ -226,7 +227,7 @@ class LocalRoots:
 
     def confined(self, root: Path, session: Path, wanted: Network) -> SandboxMachine:
         """Give a sandbox over a root, with folders that live as long as the session."""
-        folders = {"/tmp": session / "tmp", "/run": session / "run"}  # noqa: S108 - inside the image
+        folders = {inside: session / name for inside, name in _TEMPORARY.items()}
         for folder, mode in zip(folders.values(), (0o1777, 0o755), strict=True):
             folder.mkdir(exist_ok=True)
             folder.chmod(mode)
@@ -288,12 +289,19 @@ class LocalRoot:
         """Give a sandbox over this root with that reach."""
         return self._roots.confined(self.path, self._session, network)
 
+    def clear_temporary(self) -> None:
+        """Forget what /tmp and /run hold, as it is between two phases."""
+        for name in _TEMPORARY.values():
+            if (self._session / name).exists():
+                remove_tree(self._session / name)
+
     def seal(self, wanted: NewLayer) -> Layer:
         """Keep what was changed as a layer, which nobody finds by its key until it is published."""
         return self._roots.sealed(self, wanted)
 
     def keep_copy(self, folder: PurePath) -> None:
         """Copy the whole root to a folder that stays, for people to look inside."""
+        Path(folder).parent.mkdir(parents=True, exist_ok=True)
         self._roots.copy(self.path, Path(folder))
 
 

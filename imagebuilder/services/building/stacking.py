@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import PurePath
+from shlex import quote
 
 from imagebuilder.domain.component import Component, Network, PhaseName
 from imagebuilder.domain.digest import Canonical, Digest, canonical_json
@@ -55,6 +56,7 @@ class UpgradeDiverged(Broken):
 class StackRequest:
     """What to stack. `rebuild_before` is the moment from which on a cached layer is good enough.
 
+    `is_finished` when the layers that an image has for itself come on top.
     Shape: `keyrings` maps a path that a repository names to the keyring's bytes.
     """
 
@@ -62,6 +64,7 @@ class StackRequest:
     rebuild_before: datetime | None = None
     keep_folder: PurePath | None = None
     keyrings: Mapping[str, bytes] = field(default_factory=dict)
+    is_finished: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,8 +114,9 @@ class Stacking:
         try:
             work.take_parent_image()
             work.plan_layers()
-            work.initramfs_layer()
-            work.finish_layer()
+            if request.is_finished:
+                work.initramfs_layer()
+                work.finish_layer()
         finally:
             work.end()
         return Stack(
@@ -182,7 +186,9 @@ class _Work:
         self._asked: set[Digest] = set()
         self._not_before = not_before(self.plan, request, stores.clock)
         self._initramfs = InitramfsMaker(stores.layers, stores.blobs, roots, self._not_before)
-        self._wants_disk = not set(self.plan.artifacts) <= {ArtifactFormat.TAR}
+        self._wants_disk = request.is_finished and not set(self.plan.artifacts) <= {
+            ArtifactFormat.TAR
+        }
 
     def end(self) -> None:
         """Leave nothing running beside, however it ended."""
@@ -371,7 +377,9 @@ class _Work:
 
 def look_inside(folder: PurePath) -> str:
     """Give the hint how to enter a root that was kept."""
-    return f"Look inside with: systemd-nspawn --private-network --directory {folder}"
+    # Not registered, it needs no service manager to be told of it.
+    nspawn = "systemd-nspawn --quiet --register=no --keep-unit --private-network"
+    return f"Look inside with: {nspawn} --directory {quote(str(folder))}"
 
 
 def upgrades_document(upgrades: Upgrades) -> Canonical:

@@ -35,6 +35,9 @@ from imagebuilder.ports.clock import Clock
 from imagebuilder.ports.documents import DocumentSource
 from imagebuilder.services.authoring import Authoring
 
+Components = Sequence[tuple[Component, Mapping[str, str]]]
+"""Components in their order, each with all its parameters filled."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildRequest:
@@ -77,6 +80,15 @@ class Preparation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Foundation:
+    """What a recipe's layers are made of, and what a workshop may fetch from to make them."""
+
+    ingredients: Ingredients
+    archives: tuple[Repository, ...]
+    keyrings: Mapping[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Parent:
     planned: PlannedParent
     archives: tuple[Repository, ...]
@@ -114,22 +126,16 @@ class Planning:
         """
         path = request.recipe_path
         recipe, components, warnings, texts = self._read(request)
-        recipe, keyrings = self._with_located_keyrings(recipe, path)
-        parent = self._parent(recipe, path)
+        found = self._foundation(recipe, components, path)
+        recipe = found.ingredients.recipe
         tests = tuple(self._documents.locate(test, path) for test in recipe.tests)
         before = self._versions.newest(recipe.name)
-        ingredients = Ingredients(
-            recipe=recipe,
-            components=components,
-            parent=parent.planned,
+        ingredients = replace(
+            found.ingredients,
             tests=tuple(
                 PlannedTest(path=name, digest=self._documents.folder_digest(file))
                 for name, file in zip(recipe.tests, tests, strict=True)
             ),
-            default_repositories=tuple(
-                replace(r, keyring=None, allows_expired=False) for r in parent.archives
-            ),
-            keyrings={name: Digest.of_bytes(content) for name, content in keyrings.items()},
             follows=before.disk_digest if before and self._can_be_followed(before) else None,
         )
         return self._judged(
@@ -137,31 +143,56 @@ class Planning:
                 recipe=recipe,
                 ingredients=ingredients,
                 plan=resolve(ingredients),
-                archives=(*parent.archives, *recipe.repositories),
+                archives=found.archives,
                 before=before,
                 documents=texts,
                 tests=tests,
-                keyrings=keyrings,
+                keyrings=found.keyrings,
                 warnings=warnings,
             ),
             request,
         )
 
+    def foundation(self, recipe: Recipe, components: Components, path: str) -> Foundation:
+        """Give what a recipe at `path` is built from, with the upgrades of its newest version.
+
+        The archives are asked nothing, so that what was built is found whatever they hold today.
+        Raises: VersionNotFound: the parent image was never built; DocumentUnreadable.
+        """
+        found = self._foundation(recipe, components, path)
+        if resolve(found.ingredients).open_question is None:
+            return found
+        before = self._versions.newest(recipe.name)
+        known = recorded_upgrades(before.plan) if before else {}
+        return replace(found, ingredients=replace(found.ingredients, known_upgrades=known))
+
+    def _foundation(self, recipe: Recipe, components: Components, path: str) -> Foundation:
+        recipe, keyrings = self._with_located_keyrings(recipe, path)
+        parent = self._parent(recipe, path)
+        return Foundation(
+            ingredients=Ingredients(
+                recipe=recipe,
+                components=components,
+                parent=parent.planned,
+                default_repositories=tuple(
+                    replace(r, keyring=None, allows_expired=False) for r in parent.archives
+                ),
+                keyrings={name: Digest.of_bytes(content) for name, content in keyrings.items()},
+            ),
+            archives=(*parent.archives, *recipe.repositories),
+            keyrings=keyrings,
+        )
+
     def _read(
         self, request: BuildRequest
-    ) -> tuple[
-        Recipe,
-        list[tuple[Component, Mapping[str, str]]],
-        tuple[str, ...],
-        tuple[DocumentText, ...],
-    ]:
+    ) -> tuple[Recipe, Components, tuple[str, ...], tuple[DocumentText, ...]]:
         read = self._authoring.recipe(request.recipe_path)
         recipe = overridden(read.value, request.overrides)
         shelf = self._authoring.components_for(recipe, request.recipe_path)
         texts = [_document("recipe", recipe.name, recipe.text)]
         texts += [_document("component", c.name, c.text) for c, _ in shelf.components]
         warnings = tuple(str(problem) for problem in (*read.warnings, *shelf.warnings))
-        return recipe, list(shelf.components), warnings, tuple(dict.fromkeys(texts))
+        return recipe, shelf.components, warnings, tuple(dict.fromkeys(texts))
 
     def _with_located_keyrings(self, recipe: Recipe, path: str) -> tuple[Recipe, dict[str, bytes]]:
         """Give the recipe with absolute keyring paths, and what those files hold."""

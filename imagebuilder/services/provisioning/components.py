@@ -6,6 +6,7 @@ document; a retried step is run anew with its whole time; exit status 194 restar
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from imagebuilder.domain.component import ActionName, Component, ComponentStep, OnFailure, PhaseName
 from imagebuilder.domain.digest import Canonical
@@ -57,14 +58,30 @@ class ComponentFailed(StepFailed):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepOutcome:
-    """How a step ended. `outputs` are what later steps may refer to."""
+    """How a step ended. `outputs` are what later steps may refer to.
+
+    `exit_status` is of the last program that the step ran, None when it ran none.
+    """
 
     name: str
     is_success: bool
     attempts: int
     seconds: float
+    exit_status: int | None = None
     inputs: Canonical = None
     outputs: Mapping[str, str] = field(default_factory=dict)
+
+
+class StepWatcher(Protocol):
+    """Is told of each step of a component; the lines between belong to the step that runs."""
+
+    def step_started(self, phase: PhaseName, step: ComponentStep) -> None:
+        """A step began."""
+        ...
+
+    def step_ended(self, step: ComponentStep, outcome: StepOutcome) -> None:
+        """It came to its end, whatever its failure means for the document."""
+        ...
 
 
 @dataclass(slots=True, kw_only=True)
@@ -80,6 +97,7 @@ class ComponentRunner:
     machine: Machine
     upgrades: Upgrades | None = None
     on_line: OnLine | None = None
+    watcher: StepWatcher | None = None
     _done: dict[tuple[str, str], StepOutcome] = field(default_factory=dict)
 
     def run(self, phase: PhaseName) -> tuple[StepOutcome, ...]:
@@ -92,7 +110,11 @@ class ComponentRunner:
         outcomes = []
         for step in self.component.steps(phase):
             self._say(f"--- {phase}: {step.name} ({step.action})")
+            if self.watcher is not None:
+                self.watcher.step_started(phase, step)
             outcome, result = self._attempt(step)
+            if self.watcher is not None:
+                self.watcher.step_ended(step, outcome)
             self._done[phase, step.name] = outcome
             outcomes.append(outcome)
             if outcome.is_success or result is None or step.on_failure is OnFailure.IGNORE:
@@ -149,6 +171,7 @@ class ComponentRunner:
             is_success=is_success,
             attempts=attempt,
             seconds=sum(result.seconds for result in results),
+            exit_status=results[-1].exit_status if results else None,
             inputs=inputs,
             outputs={"stdout": stdout.rstrip("\r\n")},
         )

@@ -1,0 +1,1 @@
+"""Bytes that standards demand, made of the domain's values."""

@@ -1,0 +1,173 @@
+"""Rehearsal: what is seen of a component while it is tried, told and kept."""
+
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import PurePath
+
+from imagebuilder.domain.component import Component, ComponentStep, OnFailure, PhaseName
+from imagebuilder.domain.errors import ImageBuilderError, StepFailed
+from imagebuilder.domain.run import StepState
+from imagebuilder.ports.clock import Clock
+from imagebuilder.ports.progress import Progress
+from imagebuilder.services.provisioning.components import StepOutcome
+
+_TAIL_LINES = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TriedStep:
+    """How a step went. Shape: `phase` is empty of what was done beside the component's steps.
+
+    `is_ignored` of a failure that its document does not count; `exit_status` is None when no
+    program ran; `tail` are the last lines of output.
+    """
+
+    name: str
+    phase: str = ""
+    action: str = ""
+    state: StepState
+    is_ignored: bool = False
+    seconds: float
+    attempts: int = 1
+    exit_status: int | None = None
+    detail: str = ""
+    tail: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """How a component did. `failure` is what ended it, None when all went well.
+
+    `kept` is where its root lies now, and `enter` how to look at it.
+    """
+
+    component: Component
+    on: str
+    steps: tuple[TriedStep, ...]
+    seconds: float
+    failure: ImageBuilderError | None = None
+    kept: PurePath | None = None
+    enter: str = ""
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Ending:
+    """What is said of a step beside a component's own when it ends well."""
+
+    state: StepState = StepState.SUCCEEDED
+    detail: str = ""
+
+    def skip(self, why: str) -> None:
+        """Say that it was not done."""
+        self.state, self.detail = StepState.SKIPPED, why
+
+
+class Rehearsal:
+    """Watches a component's steps: tells them to a progress and keeps how they went."""
+
+    def __init__(self, component: Component, progress: Progress, clock: Clock) -> None:
+        """Watch a component and tell progress."""
+        self._component = component
+        self._progress = progress
+        self._clock = clock
+        self._steps: list[TriedStep] = []
+        self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
+        self._open: TriedStep | None = None
+        self._began = self._started = clock.monotonic()
+        self._failure: ImageBuilderError | None = None
+
+    def line(self, text: str) -> None:
+        """The running step printed a line."""
+        self._tail.append(text)
+        self._progress.line(text)
+
+    def step_started(self, phase: PhaseName, step: ComponentStep) -> None:
+        """A step of the component began."""
+        self._begin(step.name, phase=phase, action=step.action)
+
+    def step_ended(self, step: ComponentStep, outcome: StepOutcome) -> None:
+        """It came to its end."""
+        state = StepState.SUCCEEDED if outcome.is_success else StepState.FAILED
+        is_ignored = not outcome.is_success and step.on_failure is OnFailure.IGNORE
+        said = [f"exit status {outcome.exit_status}"] if outcome.exit_status is not None else []
+        said += [f"{outcome.attempts} attempts"] if outcome.attempts > 1 else []
+        said += ["ignored"] if is_ignored else []
+        self._end(
+            state,
+            detail=", ".join(said),
+            attempts=outcome.attempts,
+            exit_status=outcome.exit_status,
+            is_ignored=is_ignored,
+        )
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[Ending]:
+        """Watch a step that is none of the component's; an error ends it as failed."""
+        self._begin(name)
+        ending = Ending()
+        yield ending
+        self._end(ending.state, detail=ending.detail)
+
+    @contextmanager
+    def caught(self, again: str) -> Iterator[None]:
+        """Keep the failure that ends this context; `again` is the command to try it anew."""
+        try:
+            yield
+        except ImageBuilderError as failure:
+            self._fail_open_step(failure.message)
+            if isinstance(failure, StepFailed):
+                failure.hint = f"Correct it and try again with: {again}"
+            self._failure = failure
+        except BaseException:
+            self._fail_open_step("interrupted")
+            raise
+
+    def trial(self, on: str) -> Trial:
+        """Give all that was seen until now."""
+        return Trial(
+            component=self._component,
+            on=on,
+            steps=tuple(self._steps),
+            seconds=self._clock.monotonic() - self._began,
+            failure=self._failure,
+        )
+
+    def _begin(self, name: str, *, phase: str = "", action: str = "") -> None:
+        self._tail.clear()
+        self._started = self._clock.monotonic()
+        self._open = TriedStep(
+            name=name, phase=phase, action=action, state=StepState.RUNNING, seconds=0.0
+        )
+        self._progress.step_started(f"{phase}: {name} ({action})" if phase else name)
+
+    def _end(
+        self,
+        state: StepState,
+        *,
+        detail: str,
+        attempts: int = 1,
+        exit_status: int | None = None,
+        is_ignored: bool = False,
+    ) -> None:
+        if self._open is None:
+            raise ValueError("a step that ends has begun")
+        ended = replace(
+            self._open,
+            state=state,
+            is_ignored=is_ignored,
+            seconds=self._clock.monotonic() - self._started,
+            attempts=attempts,
+            exit_status=exit_status,
+            detail=detail,
+            tail=tuple(self._tail),
+        )
+        self._open = None
+        self._steps.append(ended)
+        self._progress.step_ended(state, detail)
+
+    def _fail_open_step(self, reason: str) -> None:
+        if self._open is not None:
+            self._end(StepState.FAILED, detail=reason)

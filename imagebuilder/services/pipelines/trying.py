@@ -1,0 +1,200 @@
+"""Trying: one component run on a throw-away root, with the layers that a build would give it.
+
+What it is tried on is found in the layer store or added to it, under the keys of a build. What the
+component itself does is in no layer: nothing is recorded, and the root is gone afterwards.
+"""
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import PurePath
+
+from imagebuilder.documents.reader import recipe_of_parent
+from imagebuilder.domain.component import Component, Network, PhaseName
+from imagebuilder.domain.plan import Upgrades
+from imagebuilder.domain.recipe import ArtifactFormat
+from imagebuilder.domain.run import StepState
+from imagebuilder.ports.building import Root, Roots, Workshop
+from imagebuilder.ports.clock import Clock, IdSource
+from imagebuilder.ports.inspection import Booter
+from imagebuilder.ports.machine import Machine, Script
+from imagebuilder.ports.progress import Progress
+from imagebuilder.services.authoring import Authoring, with_defaults
+from imagebuilder.services.building.stacking import Stack, Stacking, StackRequest, look_inside
+from imagebuilder.services.pipelines.planning import Foundation, Planning
+from imagebuilder.services.pipelines.rehearsal import Rehearsal, Trial
+from imagebuilder.services.provisioning.components import ComponentRunner
+
+_HAS_INIT = Script(text="test -x /sbin/init\n", timeout_seconds=30)
+_DOCUMENT_ENDINGS = (".yaml", ".yml")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialRequest:
+    """What to try and on what: a parent as a recipe writes it, or the path of a recipe.
+
+    Of a recipe that uses the component, the layers below it are meant, and its parameters there.
+    """
+
+    path: str
+    on: str
+    phases: Sequence[PhaseName] = tuple(PhaseName)
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    keep: bool = False
+
+    @property
+    def command(self) -> str:
+        """How a person asks for the same again."""
+        words = ["imagebuilder", "component", "test", self.path, "--on", self.on]
+        if set(self.phases) != set(PhaseName):
+            words += ["--phases", ",".join(self.phases)]
+        for name, value in self.parameters.items():
+            words += ["--set", f"{name}={value}"]
+        return shlex.join(words)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workbench:
+    """Where components are tried. `kept` is the folder below which roots are kept."""
+
+    stacking: Stacking
+    workshop: Workshop
+    booter: Booter
+    clock: Clock
+    ids: IdSource
+    kept: PurePath
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Prepared:
+    component: Component
+    parameters: Mapping[str, str]
+    foundation: Foundation
+
+
+class Trying:
+    """Tries components."""
+
+    def __init__(self, authoring: Authoring, planning: Planning, bench: Workbench) -> None:
+        """Read and plan with these; work at a bench."""
+        self._authoring = authoring
+        self._planning = planning
+        self._with = bench
+
+    def test(self, request: TrialRequest, progress: Progress) -> Trial:
+        """Run a component's phases; a failure of a step is in what is given back.
+
+        Raises: InvalidDocument; ParameterUnknown; ParameterMissing; ParentMalformed;
+        VersionNotFound: the parent image was never built; what making the layers below raises.
+        """
+        read = self._authoring.component(request.path)
+        prepared = self._prepared(read.value, request)
+        rehearsal = Rehearsal(prepared.component, progress, self._with.clock)
+        with self._with.workshop.opened(prepared.foundation.archives) as roots:
+            stack = self._stack(prepared.foundation, roots, progress)
+            upgrades = self._upgrades(prepared, stack, roots, progress)
+            with roots.scratch(stack.layers) as root:
+                runner = ComponentRunner(
+                    component=prepared.component,
+                    parameters=prepared.parameters,
+                    machine=root.machine(prepared.component.network),
+                    upgrades=upgrades,
+                    on_line=rehearsal.line,
+                    watcher=rehearsal,
+                )
+                with rehearsal.caught(again=request.command):
+                    self._phases(runner, request.phases, root, rehearsal)
+                kept = self._kept(prepared.component, root) if request.keep else None
+        trial = rehearsal.trial(request.on)
+        warnings = tuple(str(problem) for problem in read.warnings)
+        return replace(trial, kept=kept, enter=look_inside(kept) if kept else "", warnings=warnings)
+
+    def _prepared(self, component: Component, request: TrialRequest) -> _Prepared:
+        if not request.on.endswith(_DOCUMENT_ENDINGS):
+            alone = recipe_of_parent(request.on)
+            return _Prepared(
+                component=component,
+                parameters=with_defaults(component, request.parameters),
+                foundation=self._planning.foundation(alone, (), request.path),
+            )
+        recipe = self._authoring.recipe(request.on).value
+        shelf = self._authoring.components_for(recipe, request.on)
+        names = [used.name for used, _ in shelf.components]
+        given: Mapping[str, str] = {}
+        below = shelf.components
+        if component.name in names:
+            place = names.index(component.name)
+            declared = {parameter.name for parameter in component.parameters}
+            given = {k: v for k, v in shelf.components[place][1].items() if k in declared}
+            below = shelf.components[:place]
+        # Nothing is made of it, so that no disk and no initramfs is wanted of its layers.
+        recipe = replace(recipe, artifacts=(ArtifactFormat.TAR,), tests=())
+        return _Prepared(
+            component=component,
+            parameters=with_defaults(component, {**given, **request.parameters}),
+            foundation=self._planning.foundation(recipe, below, request.on),
+        )
+
+    def _stack(self, found: Foundation, roots: Roots, progress: Progress) -> Stack:
+        request = StackRequest(
+            ingredients=found.ingredients, keyrings=found.keyrings, is_finished=False
+        )
+        return self._with.stacking.stack(request, roots, progress)
+
+    def _upgrades(
+        self, prepared: _Prepared, stack: Stack, roots: Roots, progress: Progress
+    ) -> Upgrades | None:
+        """Ask what UpdateOS steps will do, on a root of their own, for asking spoils it."""
+        component = prepared.component
+        if not component.updates_packages:
+            return None
+        progress.step_started(f"{component.name}: what would be upgraded")
+        with roots.scratch(stack.layers) as root:
+            upgrades = ComponentRunner(
+                component=component,
+                parameters=prepared.parameters,
+                machine=root.machine(component.network),
+                on_line=progress.line,
+            ).pending_upgrades()
+        progress.step_ended(StepState.SUCCEEDED, f"{sum(map(len, upgrades.values()))} packages")
+        return upgrades
+
+    def _phases(
+        self,
+        runner: ComponentRunner,
+        phases: Sequence[PhaseName],
+        root: Root,
+        rehearsal: Rehearsal,
+    ) -> None:
+        component = runner.component
+        for phase in PhaseName:
+            if phase not in phases or not component.steps(phase):
+                continue
+            root.clear_temporary()
+            with self._machine(phase, component, root, rehearsal) as machine:
+                runner.machine = machine
+                runner.run(phase)
+
+    @contextmanager
+    def _machine(
+        self, phase: PhaseName, component: Component, root: Root, rehearsal: Rehearsal
+    ) -> Iterator[Machine]:
+        """Give what a phase runs on: the test phase is booted as in a build, if the root can be."""
+        at_rest = root.machine(component.network)
+        if phase is not PhaseName.TEST:
+            yield at_rest
+            return
+        with ExitStack() as held:
+            with rehearsal.step("boot in a container") as said:
+                if root.machine(Network.NONE).run(_HAS_INIT).exit_status == 0:
+                    machine = held.enter_context(self._with.booter.container(root.path))
+                else:
+                    machine = at_rest
+                    said.skip("this root has no init: the test phase runs with nothing started")
+            yield machine
+
+    def _kept(self, component: Component, root: Root) -> PurePath:
+        folder = self._with.kept / self._with.ids.new(component.name)
+        root.keep_copy(folder)
+        return folder
