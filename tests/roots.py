@@ -21,7 +21,7 @@ CHECKOUT = Path(__file__).parents[1]
 PROGRAMS = (
     *("sh", "bash", "cat", "ls", "mkdir", "rm", "mv", "cp", "ln", "chmod", "chown", "touch"),
     *("sleep", "find", "env", "id", "mount", "mknod", "seq", "head", "grep", "readlink", "dd"),
-    *("stat", "true", "tr", "setsid", "mkfifo"),
+    *("stat", "true", "tr", "setsid", "mkfifo", "base64", "rmdir", "mktemp", "iconv"),
 )
 LONG_SECONDS = 120.0
 

@@ -1,7 +1,9 @@
-"""A machine made of answers."""
+"""A machine made of answers, and one that is this machine's own shell in a folder."""
 
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from imagebuilder.ports.machine import Machine, MachineLost, Script
 from imagebuilder.ports.process import CommandResult, OnLine
@@ -49,3 +51,35 @@ class FakeMachine:
 
 def a_machine_that_says(stdout: str) -> Machine:
     return FakeMachine(lambda _script: Answer(stdout=stdout.encode()))
+
+
+class ShellMachine:
+    """Runs scripts, which have to stay in its folder, and counts them."""
+
+    def __init__(self, folder: Path) -> None:
+        """Run in folder."""
+        self._folder = folder
+        self.count = 0
+
+    def run(self, script: Script, on_line: OnLine | None = None) -> CommandResult:
+        self.count += 1
+        done = subprocess.run(
+            [script.interpreter, "-c", script.text],
+            input=script.stdin,
+            capture_output=True,
+            check=False,
+            cwd=self._folder,
+            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"},
+            umask=0o022,
+            timeout=script.timeout_seconds,
+        )
+        for line in done.stdout.decode(errors="replace").splitlines() if on_line else ():
+            assert on_line is not None
+            on_line(line)
+        return CommandResult(
+            argv=(script.interpreter,),
+            exit_status=done.returncode,
+            stdout=done.stdout,
+            stderr=done.stderr,
+            seconds=0.0,
+        )
