@@ -9,7 +9,7 @@ from imagebuilder.adapters.local.roots import LocalRoot
 from imagebuilder.domain.component import ActionName, Network, PhaseName
 from imagebuilder.domain.digest import Canonical
 from imagebuilder.ports.actions import ActionCall, ActionResult
-from imagebuilder.services.provisioning.files import file_actions
+from imagebuilder.services.provisioning.filing import file_actions
 from tests.workshops import Shop, shop
 
 pytestmark = pytest.mark.root

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from imagebuilder.domain.component import ActionName, PhaseName
 from imagebuilder.domain.digest import Canonical
 from imagebuilder.ports.actions import ActionCall
-from imagebuilder.services.provisioning.files import LARGEST_READ_BYTES, file_actions
+from imagebuilder.services.provisioning.filing import LARGEST_READ_BYTES, file_actions
 from tests.actions import Bench
 from tests.fakes.machine import Answer, FakeMachine
 
@@ -155,8 +155,10 @@ def test_create_symlink_when_a_link_is_there_then_only_force_replaces_it(bench: 
 def test_create_symlink_when_a_file_is_there_then_not_even_force_replaces_it(bench: Bench) -> None:
     for name in ("file", "target"):
         (bench.folder / name).write_text(name)
-    inputs = {"path": "file", "target": "target", "force": True}
-    assert "is no link" in bench.refused(ActionName.CREATE_SYMLINK, inputs)
+    said = bench.refused(
+        ActionName.CREATE_SYMLINK, {"path": "file", "target": "target", "force": True}
+    )
+    assert said == "./file is there already and is no link\n"
     assert (bench.folder / "file").read_text() == "file"
 
 

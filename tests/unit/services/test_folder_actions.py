@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imagebuilder.domain.component import ActionName
-from imagebuilder.services.provisioning.files import file_actions
+from imagebuilder.services.provisioning.filing import file_actions
 from tests.actions import Bench
 
 NAMES = st.text(

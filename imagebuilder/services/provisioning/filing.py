@@ -1,4 +1,4 @@
-"""Files: the action modules for files and folders, and ExecuteBinary, carried out on a machine.
+"""Filing: the action modules for files and folders, and ExecuteBinary, carried out on a machine.
 
 All of it is done by programs of the image inside its own confinement, so that no path of a document
 and no link in the image reaches further.
