@@ -1,0 +1,281 @@
+"""RunAnsible: a playbook or role shipped with a component, run on the machine of the step."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePath
+from typing import TypeAlias
+
+from imagebuilder.adapters.confined.ansible.events import PlaybookLog
+from imagebuilder.adapters.confined.confinement import (
+    NOBODY,
+    ConfinementLimits,
+    Walls,
+    confined,
+    is_root,
+)
+from imagebuilder.adapters.confined.relay import FarEnds, Relay, RelayLimits
+from imagebuilder.adapters.confined.staging import copy_foreign, make_readable, stage_ourselves
+from imagebuilder.domain.digest import Canonical
+from imagebuilder.ports.actions import ActionCall, ActionResult
+from imagebuilder.ports.clock import Clock
+from imagebuilder.ports.machine import Machine, Script
+from imagebuilder.ports.process import Command, CommandResult, CommandRunner, OnLine
+
+_OURS_INSIDE = "/relay"
+_FILES_INSIDE = "/component"
+_REMOTE_FOLDER = "/tmp/.ansible-imagebuilder"  # noqa: S108 - in the image, and taken away
+_LEAST_PYTHON = (3, 8)
+
+# What ansible's modules import; a Python without them is Debian's python3-minimal.
+_LOOK = """
+for python in /usr/bin/python3 /usr/local/bin/python3 /usr/libexec/platform-python; do
+  [ -x "$python" ] || continue
+  found=$python
+  "$python" -c 'import sys, json, shutil, zipfile, tempfile, locale
+sys.exit(sys.version_info < (LEAST))' 2>/dev/null || continue
+  echo "python $python"
+  break
+done
+[ -z "${found:-}" ] || echo "found $found"
+for path in /root/.ansible /root/.ansible_async; do
+  [ ! -e "$path" ] || echo "had $path"
+done
+""".replace("LEAST", ", ".join(map(str, _LEAST_PYTHON)))
+_CLEAN = """
+rm -rf FOLDER /tmp/ansible-tmp-* /var/tmp/ansible-tmp-*
+for path in /root/.ansible /root/.ansible_async; do
+  case " $HAD " in *" $path "*) ;; *) rm -rf "$path" ;; esac
+done
+""".replace("FOLDER", _REMOTE_FOLDER)
+
+Folders: TypeAlias = Callable[[str], AbstractContextManager[Path]]
+"""Gives a new folder, named with a prefix, that is gone when the context ends."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaybookLimits:
+    """What a playbook may use of the building machine, and how much it may say."""
+
+    confinement: ConfinementLimits = field(default_factory=ConfinementLimits)
+    relay: RelayLimits = field(
+        default_factory=lambda: RelayLimits(
+            message_bytes=16 * 1024 * 1024, commands=1_000_000, command_seconds=None
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Order:
+    """What a step asks for. `playbook` or `role` is a path beside the component."""
+
+    playbook: str
+    role: str
+    variables: Mapping[str, Canonical]
+    tags: tuple[str, ...]
+    checks_idempotence: bool
+
+    @classmethod
+    def of(cls, inputs: Canonical) -> "_Order":
+        given = inputs if isinstance(inputs, Mapping) else {}
+        variables, tags = given.get("variables"), given.get("tags")
+        return cls(
+            playbook=str(given.get("playbook") or ""),
+            role=str(given.get("role") or ""),
+            variables=variables if isinstance(variables, Mapping) else {},
+            tags=tuple(map(str, tags)) if isinstance(tags, list | tuple) else (),
+            checks_idempotence=given.get("checkIdempotence") is True,
+        )
+
+    @property
+    def shipped(self) -> PurePath:
+        """What goes into the confinement: the role, or the folder that the playbook lies in."""
+        return PurePath(self.role) if self.role else PurePath(self.playbook).parent
+
+    def document(self, python: str) -> bytes:
+        """Give it as the driver takes it."""
+        return json.dumps(
+            {
+                "playbook": self.playbook and f"{_FILES_INSIDE}/{self.playbook}",
+                "role": self.role and f"{_FILES_INSIDE}/{self.role}",
+                "variables": dict(self.variables),
+                "tags": list(self.tags),
+                "runs": 2 if self.checks_idempotence else 1,
+                "python": python,
+                "remote_folder": _REMOTE_FOLDER,
+            }
+        ).encode()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Bounded:
+    """A machine whose commands end with the step's time, and leave no compiled Python behind."""
+
+    machine: Machine
+    clock: Clock
+    deadline: float | None
+
+    def run(self, script: Script, on_line: OnLine | None = None) -> CommandResult:
+        environment = {**script.environment, "PYTHONDONTWRITEBYTECODE": "1"}
+        left = None if self.deadline is None else max(1.0, self.deadline - self.clock.monotonic())
+        return self.machine.run(
+            replace(script, timeout_seconds=left, environment=environment), on_line
+        )
+
+
+class RunAnsible:
+    """Runs ansible-playbook in bubblewrap as nobody; only its tasks' commands reach the machine."""
+
+    def __init__(
+        self,
+        runner: CommandRunner,
+        folders: Folders,
+        clock: Clock,
+        limits: PlaybookLimits | None = None,
+    ) -> None:
+        """Keep short-lived copies of playbooks in what folders gives."""
+        self._runner = runner
+        self._folders = folders
+        self._clock = clock
+        self._limits = limits or PlaybookLimits()
+
+    def run(self, call: ActionCall) -> ActionResult:
+        """Run the playbook, twice when asked to, and say what its tasks did.
+
+        Raises: MachineLost, or what else the machine itself came to.
+        """
+        started = self._clock.monotonic()
+        deadline = None if call.timeout_seconds is None else started + call.timeout_seconds
+        machine = _Bounded(machine=call.machine, clock=self._clock, deadline=deadline)
+        order = _Order.of(call.inputs)
+        with self._visited(machine) as python:
+            if not python.startswith("/"):
+                return ActionResult(result=_failed(python, self._clock.monotonic() - started))
+            with self._staged(call.folder, order) as staging:
+                if staging is None:
+                    reason = f"{order.shipped} is not beside the component."
+                    return ActionResult(result=_failed(reason, 0.0))
+                return self._ran(staging, order, python, machine, call)
+
+    def _ran(
+        self, staging: Path, order: _Order, python: str, machine: _Bounded, call: ActionCall
+    ) -> ActionResult:
+        log = PlaybookLog(call.on_line)
+        owner = NOBODY if is_root() else None
+        with Relay(machine, log.add, self._limits.relay, owner) as relay:
+            ending = self._runner.run(self._command(staging, order, python, relay.far_ends, call))
+        if relay.lost is not None:
+            raise relay.lost
+        return ActionResult(
+            result=_judged(log, ending, relay.complaint), outputs=(log.outputs(),)
+        )
+
+    def _command(
+        self, staging: Path, order: _Order, python: str, ends: FarEnds, call: ActionCall
+    ) -> Command:
+        walls = Walls(
+            folders={_OURS_INSIDE: staging / "ours", _FILES_INSIDE: staging / "files"},
+            workplace=_FILES_INSIDE,
+            environment={"PYTHONPATH": _OURS_INSIDE},
+            limits=self._limits.confinement,
+        )
+        driver = [
+            str(walls.interpreter.program),
+            "-m",
+            f"{__package__}.driver",
+            str(ends.channel),
+            str(ends.reports),
+        ]
+        return Command(
+            argv=confined(driver, walls, is_root=is_root()),
+            stdin=order.document(python),
+            timeout_seconds=call.timeout_seconds,
+            keep_open=(ends.channel, ends.reports),
+        )
+
+    @contextmanager
+    def _visited(self, machine: Machine) -> Iterator[str]:
+        """Give the path of the machine's Python, or why there is none; ansible's traces are removed."""
+        look = machine.run(Script(text=_LOOK))
+        words = [line.split() for line in look.stdout.decode(errors="replace").splitlines()]
+        found = {words[0]: words[1] for words in words if len(words) == 2}  # noqa: PLR2004
+        had = [words[1] for words in words if words[:1] == ["had"]]
+        try:
+            yield found.get("python") or _no_python(found.get("found"))
+        finally:
+            machine.run(Script(text=_CLEAN, environment={"HAD": " ".join(had)}))
+
+    @contextmanager
+    def _staged(self, folder: PurePath | None, order: _Order) -> Iterator[Path | None]:
+        """Give a readable copy of what the step ships, and of what is ours; None if it ships none."""
+        with self._folders("ansible-") as staging:
+            stage_ourselves(staging / "ours")
+            (staging / "files").mkdir()
+            target = staging / "files" / order.shipped
+            try:
+                source = _inside(folder, order.shipped)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                if target == staging / "files":
+                    target.rmdir()
+                copy_foreign(source, target)
+            except (OSError, shutil.Error):
+                yield None
+                return
+            make_readable(staging)
+            yield staging
+
+
+def _inside(folder: PurePath | None, path: PurePath) -> Path:
+    """Give a path below a folder, through no link that leaves it. Raises: OSError."""
+    if folder is None:
+        raise FileNotFoundError(2, "There are no files beside this component", str(path))
+    found = (Path(folder) / path).resolve(strict=True)
+    if not found.is_relative_to(Path(folder).resolve()):
+        raise PermissionError(1, "It leads out of the component's folder", str(path))
+    return found
+
+
+def _no_python(found: str | None) -> str:
+    if found is None:
+        return (
+            "There is no Python in the image, and Ansible works by it.\n"
+            "Install the package python3 in a step before this one."
+        )
+    return (
+        f"{found} in the image is too old or lacks parts of its library, and Ansible works by it.\n"
+        "Install the package python3 in a step before this one; python3-minimal is not enough."
+    )
+
+
+def _judged(log: PlaybookLog, ending: CommandResult, complaint: str) -> CommandResult:
+    """Give the result of a run: ansible-playbook's, unless it was cut short or changed too much."""
+    status, reason = ending.exit_status, ""
+    if ending.has_timed_out:
+        reason = "The playbook took longer than allowed and was ended."
+    elif complaint:
+        status, reason = 1, f"The playbook was cut off: {complaint}."
+    elif log.status is None:
+        status, reason = status or 1, f"ansible-playbook did not come to its end.\n{ending.last_lines}"
+    elif log.status:
+        status, reason = log.status, log.failure
+    elif again := log.not_idempotent():
+        status, reason = 1, again
+    return replace(
+        ending,
+        argv=("ansible-playbook",),
+        exit_status=status,
+        stdout=log.output.encode(),
+        stderr=reason.encode(),
+    )
+
+
+def _failed(reason: str, seconds: float) -> CommandResult:
+    return CommandResult(
+        argv=("ansible-playbook",),
+        exit_status=1,
+        stdout=b"",
+        stderr=reason.encode(),
+        seconds=seconds,
+    )
