@@ -116,6 +116,25 @@ class ComponentStep:
     hides_output: bool = False
     origin: Origin | None = None
 
+    @property
+    def ships(self) -> tuple[str, ...]:
+        """The files and folders beside the document that it needs.
+
+        A playbook needs the folder it lies in: its roles and templates are found from there.
+        """
+        given = self.inputs if isinstance(self.inputs, Mapping) else {}
+        match self.action:
+            case ActionName.COPY_TREE:
+                return tuple(str(item["source"]) for item in _mappings(self.inputs))
+            case ActionName.RUN_TESTINFRA:
+                return _texts(given.get("paths"))
+            case ActionName.RUN_ANSIBLE:
+                playbooks, roles = _texts(given.get("playbook")), _texts(given.get("role"))
+                folders = (playbook.rpartition("/")[0] or "." for playbook in playbooks)
+                return (*roles, *playbooks, *folders)
+            case _:
+                return ()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phase:
@@ -129,6 +148,7 @@ class Phase:
 class Component:
     """A component document, read and found sound.
 
+    Shape: `files` maps what its steps ship, as they name it, to what was found there.
     Invariant: phase names are unique; parameter and constant names are unique across both.
     """
 
@@ -139,6 +159,7 @@ class Component:
     parameters: tuple[Parameter, ...] = ()
     constants: Mapping[str, str] = field(default_factory=dict)
     network: Network = Network.PACKAGES
+    files: Mapping[str, Digest] = field(default_factory=dict)
     text: str = ""
     origin: Origin | None = None
 
@@ -170,8 +191,10 @@ class Component:
         return all(s.action is ActionName.UPDATE_OS for s in self.steps(PhaseName.BUILD))
 
     def _digest(self, *phases: PhaseName) -> Digest:
+        shipped = {path for phase in phases for step in self.steps(phase) for path in step.ships}
         return digest_of(
             {
+                "files": {path: str(self.files[path]) for path in shipped & self.files.keys()},
                 "name": self.name,
                 "network": self.network,
                 "parameters": [[p.name, p.default] for p in self.parameters],
@@ -181,6 +204,16 @@ class Component:
                 ],
             }
         )
+
+
+def _mappings(inputs: Canonical) -> Sequence[Mapping[str, Canonical]]:
+    items = inputs if isinstance(inputs, list | tuple) else [inputs]
+    return [item for item in items if isinstance(item, Mapping)]
+
+
+def _texts(value: Canonical) -> tuple[str, ...]:
+    values = value if isinstance(value, list | tuple) else [value]
+    return tuple(text for text in values if isinstance(text, str))
 
 
 def _canonical(step: ComponentStep) -> Canonical:

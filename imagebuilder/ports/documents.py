@@ -35,6 +35,14 @@ class DocumentSource(Protocol):
         """Give the digest of a file, or of all files below a folder and their names."""
         ...
 
+    def shipped_digest(self, path: str, beside: str) -> Digest:
+        """Give the digest of a file or folder that a component at `beside` ships.
+
+        It covers names, contents, what can be executed, and where links lead.
+        Raises: DocumentUnreadable: it is not there, or it, or a link in it, lies elsewhere.
+        """
+        ...
+
 
 class DocumentUnreadable(InvalidInput):
     """A document, or a file it names, cannot be read."""

@@ -4,7 +4,8 @@ What the names of parents mean is asked elsewhere; here only recipes that could 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 
 from imagebuilder.documents.problems import InvalidDocument, Problem, nearest
 from imagebuilder.documents.reader import (
@@ -23,9 +24,11 @@ from imagebuilder.domain.component import (
     ParameterMissing,
     ParameterUnknown,
 )
+from imagebuilder.domain.digest import Digest
 from imagebuilder.domain.ids import ImageName
+from imagebuilder.domain.origin import Origin
 from imagebuilder.domain.recipe import ComponentUse, Recipe, RecipeAmbiguous
-from imagebuilder.ports.documents import DocumentSource
+from imagebuilder.ports.documents import DocumentSource, DocumentUnreadable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,8 +73,11 @@ class Authoring:
         return read_recipe(self._source.text(path), path)
 
     def component(self, path: str) -> Read[Component]:
-        """Give the component at a path. Raises: DocumentUnreadable; InvalidDocument."""
-        return read_component(self._source.text(path), path)
+        """Give the component at a path, and what it ships.
+
+        Raises: DocumentUnreadable; InvalidDocument: also when a file it ships is not there.
+        """
+        return self._with_files(read_component(self._source.text(path), path), path)
 
     def components_for(self, recipe: Recipe, beside: str) -> ComponentShelf:
         """Give the components of a recipe at `beside`; only the documents it needs are read.
@@ -89,7 +95,8 @@ class Authoring:
             if glimpses is None:
                 glimpses = list(self._glimpses(beside))
             chosen = _chosen(use, glimpses)
-            found.append((use, chosen.path, read_component(chosen.text, chosen.path)))
+            read = self._with_files(read_component(chosen.text, chosen.path), chosen.path)
+            found.append((use, chosen.path, read))
         problems = [p for use, _, read in found for p in _parameter_faults(recipe, use, read.value)]
         if problems:
             raise InvalidDocument(problems)
@@ -111,6 +118,35 @@ class Authoring:
         if len(paths) > 1:
             raise RecipeAmbiguous(image, paths)
         return paths[0] if paths else None
+
+    def _with_files(self, read: Read[Component], path: str) -> Read[Component]:
+        """Give a component with the digests of the files that its steps ship.
+
+        Raises: InvalidDocument: some are not there, or not beside the component.
+        """
+        component = read.value
+        problems: list[Problem] = []
+        files = dict(self._shipped(component, path, problems))
+        if problems:
+            raise InvalidDocument(problems)
+        return replace(read, value=replace(component, files=files)) if files else read
+
+    def _shipped(
+        self, component: Component, path: str, problems: list[Problem]
+    ) -> Iterator[tuple[str, Digest]]:
+        """Give what each step ships; what cannot be used becomes a problem."""
+        for step in chain.from_iterable(phase.steps for phase in component.phases):
+            for shipped in step.ships:
+                try:
+                    yield shipped, self._source.shipped_digest(shipped, path)
+                except DocumentUnreadable as fault:
+                    problems.append(
+                        Problem(
+                            message=f"Step {step.name} ships {shipped}, which cannot be used.",
+                            origin=step.origin or Origin(document=path),
+                            hint=fault.context,
+                        )
+                    )
 
     def _glimpses(self, beside: str) -> Iterator[_Glimpse]:
         for path in self._source.component_paths(beside):

@@ -56,3 +56,7 @@ class FakeDocumentSource:
         if not below:
             raise DocumentUnreadable(str(path), "There is no such file.")
         return digest_of(below)
+
+    def shipped_digest(self, path: str, beside: str) -> Digest:
+        """Give the digest of a file or folder that a component at `beside` ships."""
+        return self.folder_digest(self.locate(path, beside))

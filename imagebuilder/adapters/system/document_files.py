@@ -5,7 +5,8 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePath
 
-from imagebuilder.domain.digest import Digest, digest_of
+from imagebuilder.adapters.system.shipped import ShippedEntry, shipped
+from imagebuilder.domain.digest import Canonical, Digest, digest_of
 from imagebuilder.ports.documents import DocumentUnreadable
 
 _COMPONENTS = "components"
@@ -92,6 +93,26 @@ class FileDocumentSource:
             )
         except OSError as error:
             raise DocumentUnreadable(str(path), error.strerror or str(error)) from error
+
+    def shipped_digest(self, path: str, beside: str) -> Digest:
+        """Give the digest of a file or folder that a component at `beside` ships.
+
+        It covers names, contents, what can be executed, and where links lead.
+        Raises: DocumentUnreadable: it is not there, or it, or a link in it, lies elsewhere.
+        """
+        entries = shipped(Path(beside).absolute().parent, path)
+        try:
+            return digest_of([[entry.name, _identity(entry)] for entry in entries])
+        except OSError as error:
+            raise DocumentUnreadable(path, error.strerror or str(error)) from error
+
+
+def _identity(entry: ShippedEntry) -> Canonical:
+    if entry.is_folder:
+        return "folder"
+    if entry.target:
+        return ["link", entry.target]
+    return ["file", str(_digest_of_file(entry.file)), entry.is_executable]
 
 
 def _component_files(root: Path) -> Iterator[Path]:

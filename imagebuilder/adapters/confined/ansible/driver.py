@@ -92,18 +92,18 @@ def _run(order: Mapping[str, Any], number: int, report: IO[str]) -> int:
 
 
 def _environment(order: Mapping[str, Any]) -> dict[str, str]:
-    """What ansible-playbook goes by: nothing of the building machine, and no choice of the playbook."""
-    home = str(_JOB / "home")
+    """What ansible-playbook goes by: nothing of the building machine, nor of the component."""
+    home = _JOB / "home"
     return {
         "PATH": f"{_JOB / 'bin'}:/usr/bin:/bin",
-        "HOME": home,
+        "HOME": str(home),
         "ANSIBLE_CONFIG": str(_JOB / "ansible.cfg"),
-        "ANSIBLE_HOME": home,
-        "ANSIBLE_LOCAL_TEMP": f"{home}/tmp",
+        "ANSIBLE_HOME": str(home),
+        "ANSIBLE_LOCAL_TEMP": str(home / "scratch"),
         "ANSIBLE_REMOTE_TMP": order["remote_folder"],
         "ANSIBLE_CONNECTION_PLUGINS": str(_CONNECTIONS),
-        "ANSIBLE_COLLECTIONS_PATH": f"{home}/collections",
-        "ANSIBLE_ROLES_PATH": f"{home}/roles",
+        "ANSIBLE_COLLECTIONS_PATH": str(home / "collections"),
+        "ANSIBLE_ROLES_PATH": str(home / "roles"),
         "ANSIBLE_PIPELINING": "True",
         "ANSIBLE_FORKS": "1",
         "ANSIBLE_NOCOLOR": "1",
@@ -114,7 +114,7 @@ def _environment(order: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _serve_connections(channel: socket.socket) -> None:
-    """Pass on what connections ask, one question at a time; ansible's workers inherit no channel."""
+    """Pass on what connections ask, one at a time: they inherit no channel of ours."""
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(_SOCKET))
     listener.listen()
@@ -150,7 +150,7 @@ def _tell_event(report: IO[str], number: int, event: Mapping[str, Any]) -> bool:
             "is_changed": result.get("changed") is True,
             "counts": _counts(given),
         }
-        texts = {name: result.get(name) for name in ("msg", "stderr", "stdout", "censored")}
+        texts = {name: result.get(name) for name in ("item", "msg", "stderr", "stdout", "censored")}
         if event["event"] in {"verbose", "warning", "error"}:
             texts = {"stdout": event.get("stdout")}
         line |= {name: _text(value) for name, value in texts.items() if value}

@@ -71,27 +71,30 @@ class PlaybookLog:
                 again = " again" if number > 1 else ""
                 self._say(f"play{again}: {entry.get('play', '')}")
             case "runner_on_ok":
-                is_changed = entry.get("is_changed") is True
-                self._say(f"{task}: {'changed' if is_changed else 'ok'}")
-                if is_changed:
-                    self.changed.setdefault(number, []).append(task)
+                self._add_success(number, task, is_changed=entry.get("is_changed") is True)
             case "runner_on_skipped":
                 self._say(f"{task}: skipped")
             case "playbook_on_stats":
                 self._count(number, entry.get("counts"))
-            case "verbose" | "warning" | "error":
-                for line in str(entry.get("stdout", "")).splitlines():
-                    if line.strip():
-                        self._say(line)
             case event if event in _FAILED:
                 self._add_failure(task, entry)
+            case _:
+                for line in str(entry.get("stdout", "")).splitlines():
+                    self._say(line)
+
+    def _add_success(self, number: int, task: str, *, is_changed: bool) -> None:
+        self._say(f"{task}: {'changed' if is_changed else 'ok'}")
+        if is_changed:
+            self.changed.setdefault(number, []).append(task)
 
     def _add_failure(self, task: str, entry: Mapping[str, Canonical]) -> None:
         is_ignored = entry.get("is_ignored") is True
         how = "failed, ignored" if is_ignored else "failed"
         if entry.get("event") == "runner_item_on_failed":
-            how = f"an item {how}"
-        texts = [str(entry[name]) for name in ("censored", "msg", "stdout", "stderr") if name in entry]
+            how = f"item {entry.get('item', '')} {how}"
+        texts = [
+            str(entry[name]) for name in ("censored", "msg", "stdout", "stderr") if name in entry
+        ]
         lines = [f"{task}: {how}", *(f"  {line}" for text in texts for line in text.splitlines())]
         for line in lines:
             self._say(line)
@@ -103,6 +106,8 @@ class PlaybookLog:
             self.counts[number] = {k: v for k, v in counts.items() if isinstance(v, int)}
 
     def _say(self, line: str) -> None:
+        if not line.strip():
+            return
         if len(self.said) < _MOST_LINES:
             self.said.append(line)
         if self.on_line is not None:

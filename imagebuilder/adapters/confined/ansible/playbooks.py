@@ -168,9 +168,7 @@ class RunAnsible:
             ending = self._runner.run(self._command(staging, order, python, relay.far_ends, call))
         if relay.lost is not None:
             raise relay.lost
-        return ActionResult(
-            result=_judged(log, ending, relay.complaint), outputs=(log.outputs(),)
-        )
+        return ActionResult(result=_judged(log, ending, relay.complaint), outputs=(log.outputs(),))
 
     def _command(
         self, staging: Path, order: _Order, python: str, ends: FarEnds, call: ActionCall
@@ -197,7 +195,7 @@ class RunAnsible:
 
     @contextmanager
     def _visited(self, machine: Machine) -> Iterator[str]:
-        """Give the path of the machine's Python, or why there is none; ansible's traces are removed."""
+        """Give the path of the machine's Python, or why there is none, and clean up after."""
         look = machine.run(Script(text=_LOOK))
         words = [line.split() for line in look.stdout.decode(errors="replace").splitlines()]
         found = {words[0]: words[1] for words in words if len(words) == 2}  # noqa: PLR2004
@@ -209,7 +207,7 @@ class RunAnsible:
 
     @contextmanager
     def _staged(self, folder: PurePath | None, order: _Order) -> Iterator[Path | None]:
-        """Give a readable copy of what the step ships, and of what is ours; None if it ships none."""
+        """Give a readable copy of what the step ships, and of what is ours; None without it."""
         with self._folders("ansible-") as staging:
             stage_ourselves(staging / "ours")
             (staging / "files").mkdir()
@@ -257,7 +255,10 @@ def _judged(log: PlaybookLog, ending: CommandResult, complaint: str) -> CommandR
     elif complaint:
         status, reason = 1, f"The playbook was cut off: {complaint}."
     elif log.status is None:
-        status, reason = status or 1, f"ansible-playbook did not come to its end.\n{ending.last_lines}"
+        status, reason = (
+            status or 1,
+            f"ansible-playbook did not come to its end.\n{ending.last_lines}",
+        )
     elif log.status:
         status, reason = log.status, log.failure
     elif again := log.not_idempotent():

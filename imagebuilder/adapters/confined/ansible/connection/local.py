@@ -1,10 +1,11 @@
 """No connection to localhost: takes the place of Ansible's own, to say why.
 
-Who asks for Ansible's own by its full name stays inside the confinement, with nothing to change.
+What playbooks can do without one, such as lookups, is done inside the confinement.
 """
 
 from ansible.errors import AnsibleError
-from ansible.plugins.connection import ConnectionBase
+
+from imagebuilder.adapters.confined.ansible.connection import relay
 
 DOCUMENTATION = """
 name: local
@@ -13,34 +14,15 @@ description: Tasks are for the image; localhost is not part of it.
 author: imagebuilder
 options: {}
 """
-_REFUSAL = (
-    "This task is for localhost, the building machine, and tasks run on the image only. "
-    "Write 'hosts: all', and leave out delegate_to, local_action and 'connection: local'."
-)
 
 
-class Connection(ConnectionBase):
-    """Refuses."""
+class Connection(relay.Connection):
+    """Never opens, so that nothing is run."""
 
     transport = "local"
-    has_pipelining = True
 
     def _connect(self) -> "Connection":
-        raise AnsibleError(_REFUSAL)
-
-    def exec_command(
-        self, cmd: str, in_data: bytes | None = None, sudoable: bool = True
-    ) -> tuple[int, bytes, bytes]:
-        """Refuse to run a command."""
-        raise AnsibleError(_REFUSAL)
-
-    def put_file(self, in_path: str, out_path: str) -> None:
-        """Refuse to write a file."""
-        raise AnsibleError(_REFUSAL)
-
-    def fetch_file(self, in_path: str, out_path: str) -> None:
-        """Refuse to read a file."""
-        raise AnsibleError(_REFUSAL)
-
-    def close(self) -> None:
-        """Do nothing: it never opened."""
+        raise AnsibleError(
+            "This task is for localhost, the building machine, and tasks run on the image only. "
+            "Write 'hosts: all', and leave out delegate_to, local_action and 'connection: local'."
+        )

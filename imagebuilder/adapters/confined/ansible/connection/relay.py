@@ -23,7 +23,7 @@ options: {}
 _CHUNK_BYTES = 512 * 1024
 
 
-class Connection(ConnectionBase):
+class Connection(ConnectionBase):  # type: ignore[misc] # Ansible has no types
     """Runs commands as the machine's root; the host's address is the path of a socket."""
 
     transport = "relay"
@@ -34,7 +34,10 @@ class Connection(ConnectionBase):
         return self
 
     def exec_command(
-        self, cmd: str, in_data: bytes | None = None, sudoable: bool = True
+        self,
+        cmd: str,
+        in_data: bytes | None = None,
+        sudoable: bool = True,  # noqa: FBT001, FBT002 - as Ansible has it
     ) -> tuple[int, bytes, bytes]:
         """Run a command and give its exit status, output and errors."""
         super().exec_command(cmd, in_data=in_data, sudoable=sudoable)
