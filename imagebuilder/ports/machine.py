@@ -8,19 +8,26 @@ children.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Protocol
 
 from imagebuilder.domain.errors import StepFailed
-from imagebuilder.ports.process import CommandResult, OnLine
+from imagebuilder.ports.process import CommandResult, OnLine, OutputFile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Script:
-    """Shell text to run inside; `environment` is added to the machine's own."""
+    """Shell text to run inside; `environment` is added to the machine's own.
+
+    It reads `stdin` and after it `stdin_file`. With a `stdout_file` the result has no stdout and
+    nobody is told its lines. Both are files of this machine, and neither is held in memory.
+    """
 
     text: str
     interpreter: str = "/bin/sh"
     stdin: bytes = b""
+    stdin_file: PurePath | None = None
+    stdout_file: OutputFile | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     timeout_seconds: float | None = 600.0
 

@@ -8,6 +8,7 @@ dropped from the middle and counted; argv is never a place for a secret.
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Protocol
 
 from imagebuilder.domain.errors import StepFailed, Unavailable
@@ -19,17 +20,32 @@ OUTPUT_LIMIT_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OutputFile:
+    """A file of this machine that takes a program's output instead of what it held.
+
+    What is above the limit is dropped and counted.
+    """
+
+    path: PurePath
+    limit_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
     """A program to run.
 
     `environment` is all the child sees. `is_isolated` gives it and all its descendants a process
     namespace of their own, so that none survives it. `keep_open` are file descriptors it inherits.
+    It reads `stdin` and after it `stdin_file`. With a `stdout_file`, which only `run` and `check`
+    know, the result has no stdout and nobody is told its lines. Neither file is held in memory.
     """
 
     argv: Sequence[str]
     timeout_seconds: float | None = 600.0
     environment: Mapping[str, str] = field(default_factory=dict)
     stdin: bytes | None = None
+    stdin_file: PurePath | None = None
+    stdout_file: OutputFile | None = None
     folder: str | None = None
     is_isolated: bool = False
     keep_open: tuple[int, ...] = ()

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from imagebuilder.ports.machine import Machine, MachineLost, Script
-from imagebuilder.ports.process import CommandResult, OnLine
+from imagebuilder.ports.process import CommandResult, OnLine, OutputFile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,9 +63,10 @@ class ShellMachine:
 
     def run(self, script: Script, on_line: OnLine | None = None) -> CommandResult:
         self.count += 1
+        given = b"" if script.stdin_file is None else Path(script.stdin_file).read_bytes()
         done = subprocess.run(
             [script.interpreter, "-c", script.text],
-            input=script.stdin,
+            input=script.stdin + given,
             capture_output=True,
             check=False,
             cwd=self._folder,
@@ -73,6 +74,8 @@ class ShellMachine:
             umask=0o022,
             timeout=script.timeout_seconds,
         )
+        if script.stdout_file is not None:
+            return _written(script.stdout_file, done)
         for line in done.stdout.decode(errors="replace").splitlines() if on_line else ():
             assert on_line is not None
             on_line(line)
@@ -83,3 +86,16 @@ class ShellMachine:
             stderr=done.stderr,
             seconds=0.0,
         )
+
+
+def _written(target: OutputFile, done: subprocess.CompletedProcess[bytes]) -> CommandResult:
+    kept = done.stdout[: target.limit_bytes]
+    Path(target.path).write_bytes(kept)
+    return CommandResult(
+        argv=tuple(done.args),
+        exit_status=done.returncode,
+        stdout=b"",
+        stderr=done.stderr,
+        seconds=0.0,
+        dropped_bytes=len(done.stdout) - len(kept),
+    )

@@ -31,6 +31,7 @@ from imagebuilder.domain.units import GIB
 from imagebuilder.ports.disks import DiskRequest
 from imagebuilder.ports.inspection import BootFailed
 from imagebuilder.ports.machine import Machine, MachineLost, Script
+from imagebuilder.ports.process import OutputFile
 
 pytestmark = [pytest.mark.root, pytest.mark.network, pytest.mark.timeout(900)]
 
@@ -222,6 +223,17 @@ class TestContainer:
             result = machine.run(script)
             assert (result.exit_status, result.stdout) == (3, b"in a'b c\n")
             assert machine.run(Script(text="sleep 99", timeout_seconds=0.5)).has_timed_out
+
+    def test_boot_then_files_are_streamed_in_and_out(
+        self, containers: Containers, root: Path, tmp_path: Path
+    ) -> None:
+        (tmp_path / "in").write_bytes(b"x" * 300_000)
+        target = OutputFile(path=tmp_path / "out", limit_bytes=200_000)
+        with containers.boot(root) as machine:
+            script = Script(text="cat", stdin_file=tmp_path / "in", stdout_file=target)
+            result = machine.run(script)
+        assert (result.exit_status, result.dropped_bytes) == (0, 100_000)
+        assert (tmp_path / "out").stat().st_size == 200_000
 
     def test_boot_of_two_at_once_then_both_come_up(
         self, containers: Containers, root: Path

@@ -79,6 +79,8 @@ class ContainerMachine:
                     timeout_seconds=script.timeout_seconds,
                     environment={**_ENVIRONMENT, **script.environment},
                     stdin=script.stdin or None,
+                    stdin_file=script.stdin_file,
+                    stdout_file=script.stdout_file,
                     keep_open=(script_fd,),
                 ),
                 on_line,

@@ -102,6 +102,8 @@ class SandboxMachine:
                     timeout_seconds=script.timeout_seconds,
                     environment=self._environment(script),
                     stdin=script.stdin or None,
+                    stdin_file=script.stdin_file,
+                    stdout_file=script.stdout_file,
                     keep_open=(script_fd, *reach_fds),
                 ),
                 on_line,

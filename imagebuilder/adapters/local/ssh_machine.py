@@ -139,6 +139,8 @@ class SshMachine:
                 argv=[*self._access.argv(), shlex.join(remote)],
                 timeout_seconds=None if limit is None else limit + _SPARE_SECONDS,
                 stdin=text + settings + script.stdin,
+                stdin_file=script.stdin_file,
+                stdout_file=script.stdout_file,
             ),
             on_line,
         )

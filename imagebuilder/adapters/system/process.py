@@ -12,17 +12,23 @@ import selectors
 import shutil
 import signal
 import subprocess
-import sys
-import termios
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import IO
 
-from imagebuilder.adapters.system.capture import CappedBytes, Lines
+from imagebuilder.adapters.system.capture import CappedBytes
+from imagebuilder.adapters.system.streams import (
+    Feed,
+    Output,
+    capped_output,
+    opened_feed,
+    opened_output,
+)
+from imagebuilder.adapters.system.terminal import terminal_kept
 from imagebuilder.ports.clock import Clock
 from imagebuilder.ports.process import (
     Command,
@@ -55,13 +61,12 @@ class SystemCommandRunner:
 
         Raises: ProgramMissing; ProgramNotStarted: the system refused to start it.
         """
-        half = command.output_limit_bytes // 2
-        outputs = [
-            _Output(CappedBytes(first_bytes=half, last_bytes=half), on_line) for _ in range(2)
-        ]
         started = self._clock.monotonic()
-        with self._child(command, stderr=subprocess.PIPE) as child:
-            has_timed_out = _Attendance(child, outputs, command, self._clock).until_end()
+        with ExitStack() as files:
+            outputs = [opened_output(command, on_line, files), capped_output(command, on_line)]
+            feed = opened_feed(command, files)
+            child = files.enter_context(self._child(command, stderr=subprocess.PIPE))
+            has_timed_out = _Attendance(child, outputs, feed, self._deadline(command)).until_end()
         return CommandResult(
             argv=tuple(command.argv),
             exit_status=child.exit_status(),
@@ -89,9 +94,13 @@ class SystemCommandRunner:
         Its time limit holds too. Its errors are part of its output.
         Raises: ProgramMissing; ProgramNotStarted.
         """
-        output = _Output(CappedBytes(first_bytes=0, last_bytes=command.output_limit_bytes), None)
-        with self._child(command, stderr=subprocess.STDOUT) as child:
-            attendance = _Attendance(child, [output], command, self._clock)
+        output = Output(CappedBytes(first_bytes=0, last_bytes=command.output_limit_bytes))
+        with (
+            ExitStack() as files,
+            self._child(command, stderr=subprocess.STDOUT) as child,
+        ):
+            feed = opened_feed(command, files)
+            attendance = _Attendance(child, [output], feed, self._deadline(command))
             # The thread only reads: the child was started by the caller's and dies with that.
             reader = threading.Thread(target=attendance.until_end, daemon=True)
             reader.start()
@@ -110,7 +119,7 @@ class SystemCommandRunner:
         """
         environment = dict(command.environment or _MINIMAL_ENVIRONMENT)
         argv = self._wrapped(command, environment)
-        with _terminal_kept():
+        with terminal_kept():
             try:
                 # It stays in our process group: only that may read from the terminal.
                 process = subprocess.Popen(argv, cwd=command.folder, env=environment)
@@ -130,6 +139,10 @@ class SystemCommandRunner:
             process.kill()
             process.wait()
 
+    def _deadline(self, command: Command) -> "_Deadline":
+        limit = command.timeout_seconds
+        return _Deadline(self._clock, None if limit is None else self._clock.monotonic() + limit)
+
     @contextmanager
     def _child(self, command: Command, *, stderr: int) -> Iterator["_Child"]:
         """Start the program; it is dead and all its pipes are closed when the context ends."""
@@ -139,7 +152,7 @@ class SystemCommandRunner:
             process = subprocess.Popen(
                 argv,
                 bufsize=0,
-                stdin=subprocess.DEVNULL if command.stdin is None else subprocess.PIPE,
+                stdin=subprocess.PIPE if _is_fed(command) else subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 cwd=command.folder,
@@ -238,32 +251,10 @@ class _Child:
         os.close(self.ended_fd)
 
 
-@dataclass(slots=True)
-class _Output:
-    """One stream of a program: what is kept of it, and who is told its lines."""
-
-    kept: CappedBytes
-    on_line: OnLine | None
-    lines: Lines | None = None
-
-    def __post_init__(self) -> None:
-        if self.on_line is not None:
-            self.lines = Lines(self.on_line)
-
-    def add(self, chunk: bytes) -> None:
-        self.kept.add(chunk)
-        if self.lines is not None:
-            self.lines.add(chunk)
-
-    def end(self) -> None:
-        if self.lines is not None:
-            self.lines.end()
-
-
 class _Running:
     """A program that works beside us."""
 
-    def __init__(self, child: _Child, output: _Output) -> None:
+    def __init__(self, child: _Child, output: Output) -> None:
         self._child = child
         self._output = output
 
@@ -278,18 +269,29 @@ class _Running:
         return self._output.kept.content()
 
 
+@dataclass(slots=True)
+class _Deadline:
+    """When a program has to have ended; None is never."""
+
+    clock: Clock
+    at: float | None
+
+    def remaining_seconds(self) -> float | None:
+        return None if self.at is None else max(0.0, self.at - self.clock.monotonic())
+
+    def lift(self) -> None:
+        self.at = None
+
+
 class _Attendance:
     """Feeds a program, reads it and holds it to its time limit, all in one thread."""
 
     def __init__(
-        self, child: _Child, outputs: list[_Output], command: Command, clock: Clock
+        self, child: _Child, outputs: list[Output], feed: Feed, deadline: "_Deadline"
     ) -> None:
         self._child = child
-        self._clock = clock
-        self._unsent = memoryview(command.stdin or b"")
-        self._deadline = (
-            None if command.timeout_seconds is None else clock.monotonic() + command.timeout_seconds
-        )
+        self._given = feed
+        self._deadline = deadline
         self._pipes = dict(zip((p.fileno() for p in child.outputs), outputs, strict=True))
 
     def until_end(self) -> bool:
@@ -299,13 +301,13 @@ class _Attendance:
             self._register(selector)
             has_ended = False
             while not has_ended:
-                ready = {key.fd for key, _ in selector.select(self._remaining_seconds())}
+                ready = {key.fd for key, _ in selector.select(self._deadline.remaining_seconds())}
                 has_ended = self._child.ended_fd in ready
                 for fd in ready - {self._child.ended_fd}:
                     self._serve(fd, selector)
-                if not has_ended and self._remaining_seconds() == 0:
+                if not has_ended and self._deadline.remaining_seconds() == 0:
                     has_timed_out = True
-                    self._deadline = None
+                    self._deadline.lift()
                     self._child.kill_group()
             self._child.reap()
             for fd in self._pipes.keys() & selector.get_map().keys():
@@ -323,11 +325,6 @@ class _Attendance:
             os.set_blocking(self._child.stdin.fileno(), False)
             selector.register(self._child.stdin.fileno(), selectors.EVENT_WRITE)
 
-    def _remaining_seconds(self) -> float | None:
-        if self._deadline is None:
-            return None
-        return max(0.0, self._deadline - self._clock.monotonic())
-
     def _serve(self, fd: int, selector: selectors.BaseSelector) -> None:
         """Move what can be moved now through a pipe that is ready."""
         if fd not in self._pipes:
@@ -342,11 +339,11 @@ class _Attendance:
         if stdin is None:
             return
         try:
-            self._unsent = self._unsent[os.write(stdin.fileno(), self._unsent[:_CHUNK_BYTES]) :]
+            self._given.sent(os.write(stdin.fileno(), self._given.piece()))
         except BrokenPipeError:
             # A program need not read all it is given; that is not an error of ours.
-            self._unsent = self._unsent[:0]
-        if not self._unsent:
+            self._given.stop()
+        if not self._given.piece():
             selector.unregister(stdin.fileno())
             stdin.close()
 
@@ -359,17 +356,8 @@ class _Attendance:
                 taken += len(chunk)
 
 
-@contextmanager
-def _terminal_kept() -> Iterator[None]:
-    """Put the terminal back as it is now: a program that is killed cannot do it itself."""
-    if not sys.stdin.isatty():
-        yield
-        return
-    before = termios.tcgetattr(sys.stdin)
-    try:
-        yield
-    finally:
-        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
+def _is_fed(command: Command) -> bool:
+    return command.stdin is not None or command.stdin_file is not None
 
 
 def _open_children(pid: int) -> list[int]:

@@ -9,6 +9,8 @@ from imagebuilder.adapters.local.roots import LocalRoot
 from imagebuilder.domain.component import ActionName, Network, PhaseName
 from imagebuilder.domain.digest import Canonical
 from imagebuilder.ports.actions import ActionCall, ActionResult
+from imagebuilder.ports.machine import Script
+from imagebuilder.ports.process import OutputFile
 from imagebuilder.services.provisioning.filing import file_actions
 from tests.workshops import Shop, shop
 
@@ -131,3 +133,14 @@ def test_files_when_made_copied_listed_and_read_then_are_as_asked(root: LocalRoo
     assert listed.outputs == ({"files": "/d/s/a.txt,/d/s/b"},)
     read = done(root, ActionName.READ_FILE, {"path": "/d/s/a.txt"})
     assert read.outputs == ({"content": "a"},)
+
+
+def test_script_when_it_has_files_then_they_are_streamed_in_and_out(
+    root: LocalRoot, tmp_path: Path
+) -> None:
+    (tmp_path / "in").write_bytes(b"x" * 300_000)
+    target = OutputFile(path=tmp_path / "out", limit_bytes=200_000)
+    script = Script(text="cat", stdin=b"y", stdin_file=tmp_path / "in", stdout_file=target)
+    result = root.machine(Network.NONE).run(script)
+    assert (result.exit_status, result.dropped_bytes) == (0, 100_001)
+    assert (tmp_path / "out").read_bytes() == b"y" + b"x" * 199_999
