@@ -5,9 +5,11 @@ The document is AWSTOE's, schemaVersion 1.0; what it means when it runs is `serv
 Source: AWS Task Orchestrator and Executor, component documents, schema version 1.0.
 """
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from enum import StrEnum
+from typing import cast
 
 from imagebuilder.domain.conditions import Guard
 from imagebuilder.domain.digest import Canonical, Digest, digest_of
@@ -24,7 +26,10 @@ _NAMES_SHOWN = 12
 
 
 class PhaseName(StrEnum):
-    """When a step runs: into the layer, against the layer, or in the booted image."""
+    """When a step runs: into the layer, against the layer, or in the booted image.
+
+    A document may have phases of other names too; they run only when they are asked for by name.
+    """
 
     BUILD = "build"
     VALIDATE = "validate"
@@ -69,6 +74,38 @@ class ActionName(StrEnum):
     RUN_TESTINFRA = "RunTestinfra"
     COPY_TREE = "CopyTree"
 
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """What later steps may refer to of a step with this action."""
+        return _OUTPUTS.get(self, ())
+
+    @property
+    def is_windows_only(self) -> bool:
+        """Whether no Linux machine can do it."""
+        return self in _WINDOWS_ONLY
+
+
+_OUTPUTS: Mapping[ActionName, tuple[str, ...]] = {
+    ActionName.EXECUTE_BASH: ("stdout",),
+    ActionName.EXECUTE_BINARY: ("stdout",),
+    ActionName.EXECUTE_POWERSHELL: ("stdout",),
+    ActionName.EXECUTE_DOCUMENT: (
+        *("executedStepCount", "executionId", "failedStepCount", "failureMessage"),
+        *("ignoredFailedStepCount", "logUrl", "status"),
+    ),
+    ActionName.WEB_DOWNLOAD: ("destination",),
+    ActionName.LIST_FILES: ("files",),
+    ActionName.READ_FILE: ("content",),
+    ActionName.INSTALL_MSI: ("logFile", "msiExitCode", "stdout"),
+    ActionName.UNINSTALL_MSI: ("logFile", "msiExitCode", "stdout"),
+}
+_WINDOWS_ONLY = frozenset(
+    {ActionName.EXECUTE_POWERSHELL, ActionName.SET_REGISTRY}
+    | {ActionName.INSTALL_MSI, ActionName.UNINSTALL_MSI}
+)
+_PATH_INPUTS = ("path", "source", "destination", "target")
+_WINDOWS_PATH = re.compile(r"[A-Za-z]:[\\/]|\\\\|%[A-Za-z]|\$env:", re.IGNORECASE)
+
 
 class OnFailure(StrEnum):
     """What a failed step means for the steps after it and for the document."""
@@ -86,11 +123,29 @@ class Network(StrEnum):
     FULL = "full"
 
 
+class ValueType(StrEnum):
+    """What a parameter is said to hold; all values are kept and filled in as text."""
+
+    STRING = "string"
+    INTEGER = "integer"
+    BOOLEAN = "boolean"
+    STRING_LIST = "stringList"
+
+
+class Platform(StrEnum):
+    """The system a component says it is for."""
+
+    LINUX = "linux"
+    WINDOWS = "windows"
+    MACOS = "macos"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameter:
     """A value the recipe may give; required when it has no default."""
 
     name: str
+    type: ValueType = ValueType.STRING
     default: str | None = None
     description: str = ""
     origin: Origin | None = None
@@ -135,12 +190,21 @@ class ComponentStep:
             case _:
                 return ()
 
+    @property
+    def needs_windows(self) -> bool:
+        """Whether its action, or a path it names, is one that only Windows has."""
+        return self.action.is_windows_only or any(
+            isinstance(path, str) and _WINDOWS_PATH.match(path)
+            for item in _mappings(self.inputs)
+            for path in map(item.get, _PATH_INPUTS)
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phase:
     """Named steps in their order. Invariant: step names are unique within it."""
 
-    name: PhaseName
+    name: str
     steps: tuple[ComponentStep, ...]
 
 
@@ -160,12 +224,15 @@ class Component:
     constants: Mapping[str, str] = field(default_factory=dict)
     network: Network = Network.PACKAGES
     files: Mapping[str, Digest] = field(default_factory=dict)
+    platform: Platform = Platform.LINUX
+    supported_os_versions: tuple[str, ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
     text: str = ""
     origin: Origin | None = None
 
-    def steps(self, phase: PhaseName) -> tuple[ComponentStep, ...]:
+    def steps(self, phase: str) -> tuple[ComponentStep, ...]:
         """Give the steps of a phase; none when the document has no such phase."""
-        return tuple(step for p in self.phases if p.name is phase for step in p.steps)
+        return tuple(step for p in self.phases if p.name == phase for step in p.steps)
 
     @property
     def layer_digest(self) -> Digest:
@@ -178,7 +245,23 @@ class Component:
     @property
     def digest(self) -> Digest:
         """The identity of all that the component does."""
-        return self._digest(*PhaseName)
+        others = (phase.name for phase in self.phases)
+        return self._digest(*dict.fromkeys((*PhaseName, *others)))
+
+    @property
+    def windows_steps(self) -> tuple[tuple[str, ComponentStep], ...]:
+        """The steps that cannot run here, each with its phase; conditions are not looked at."""
+        return tuple((p.name, step) for p in self.phases for step in p.steps if step.needs_windows)
+
+    def require_linux(self) -> None:
+        """Refuse what would reach a step here that cannot run here.
+
+        A step behind a condition may be skipped, so it is refused only when it is reached.
+        Raises: ComponentNotForLinux.
+        """
+        unguarded = [each for each in self.windows_steps if each[1].guard is None]
+        if unguarded or self.platform is not Platform.LINUX:
+            raise ComponentNotForLinux(self, unguarded)
 
     @property
     def updates_packages(self) -> bool:
@@ -190,7 +273,7 @@ class Component:
         """Whether upgrading is all that its build phase does."""
         return all(s.action is ActionName.UPDATE_OS for s in self.steps(PhaseName.BUILD))
 
-    def _digest(self, *phases: PhaseName) -> Digest:
+    def _digest(self, *phases: str) -> Digest:
         shipped = {path for phase in phases for step in self.steps(phase) for path in step.ships}
         return digest_of(
             {
@@ -217,7 +300,8 @@ def _texts(value: Canonical) -> tuple[str, ...]:
 
 
 def _canonical(step: ComponentStep) -> Canonical:
-    return [
+    """Give what of a step decides over the image; that its output is hidden does not."""
+    canonical: list[Canonical] = [
         step.name,
         step.action,
         step.inputs,
@@ -225,6 +309,19 @@ def _canonical(step: ComponentStep) -> Canonical:
         step.on_failure,
         step.max_attempts,
     ]
+    if step.guard is not None or step.loop is not None:
+        canonical += [_canonical_parts(step.guard), _canonical_parts(step.loop)]
+    return canonical
+
+
+def _canonical_parts(value: object) -> Canonical:
+    """Give a guard or loop as its kind and its fields, each in the same way."""
+    if is_dataclass(value):
+        parts = [_canonical_parts(getattr(value, part.name)) for part in fields(value)]
+        return [type(value).__name__, *parts]
+    if isinstance(value, tuple):
+        return [_canonical_parts(part) for part in value]
+    return cast("Canonical", value)
 
 
 class ComponentNotFound(InvalidInput):
@@ -298,4 +395,24 @@ class ParameterMissing(InvalidInput):
             f"Component {component.name} needs {', '.join(names)}.",
             context="\n".join(described),
             hint=f"Give it with: --set {names[0]}=VALUE",
+        )
+
+
+class ComponentNotForLinux(InvalidInput):
+    """A component would run what only another system has."""
+
+    code = "component-not-for-linux"
+
+    def __init__(self, component: Component, steps: Sequence[tuple[str, ComponentStep]]) -> None:
+        """Name the first step that cannot run and count all."""
+        phase, step = steps[0] if steps else ("", None)
+        what = f"Step {step.name} ({step.action}) in phase {phase} of component" if step else None
+        super().__init__(
+            f"{what or 'Component'} {component.name} cannot run on Linux.",
+            context=f"{len(steps)} of its steps need Windows."
+            if steps
+            else f"It says that its platform is {component.platform}.",
+            hint="Leave it out of the recipe. A step that should run on Windows only may ask for it"
+            " with `if`: osPlatform of the context.",
+            origin=step.origin if step else component.origin,
         )

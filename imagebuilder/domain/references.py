@@ -29,7 +29,14 @@ _STEP_VALUE = re.compile(
     r"(?P<phase>[A-Za-z0-9_-]+)\.(?P<step>[^{}]+)"
     r"\.(?P<side>inputs|outputs)(\[(?P<index>[0-9]{1,6})\])?\.(?P<key>[A-Za-z0-9_-]+)"
 )
-_LATER_FORMS = ("env:", "context:", "aws:", "loop.")
+_LOOP_VALUE = re.compile(r"(?P<loop>[A-Za-z0-9_-]{1,128})\.(?P<part>index|value)")
+_RESOLVE = re.compile(r"resolve\((?P<inside>.*)\)")
+_STORE_NAME = re.compile(r"/?[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*(:[A-Za-z0-9_.-]+)?")
+_METADATA_PATH = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.:-]*)*")
+_SECRET_METADATA = frozenset({"iam", "identity-credentials"})
+
+CURRENT_LOOP = "loop"
+"""What stands in references for the loop of the step itself, whatever that is called."""
 
 
 class Side(StrEnum):
@@ -37,6 +44,30 @@ class Side(StrEnum):
 
     INPUTS = "inputs"
     OUTPUTS = "outputs"
+
+
+class LoopPart(StrEnum):
+    """What a reference asks of a loop."""
+
+    INDEX = "index"
+    VALUE = "value"
+
+
+class ContextKey(StrEnum):
+    """What a component may ask of the run it is in."""
+
+    EXECUTION_ID = "executionId"
+    ACCOUNT_ID = "accountId"
+    REGION = "region"
+    OS_PLATFORM = "osPlatform"
+    OS_NAME = "osName"
+    OS_VERSION = "osVersion"
+    DATE = "date"
+    DATE_TIME = "dateTime"
+    UUID = "uuid"
+    HOSTNAME = "hostname"
+    PHASE = "phase"
+    STEP = "step"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,11 +92,46 @@ class StepValue:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ForeignValue:
-    """A form AWSTOE knows and this version does not: `{{ env:HOME }}`, `{{ aws:ssm:/x }}`."""
+class LoopValue:
+    """Where a loop is: `{{ loop.index }}`, or `{{ Name.value }}` when the loop has a name."""
 
-    form: str
-    text: str
+    loop: str
+    part: LoopPart
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnvironmentValue:
+    """A variable of the image's environment: `{{ env:HOME }}`; any name a system allows."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContextValue:
+    """Something of the run itself: `{{ context:date }}`."""
+
+    key: ContextKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredValue:
+    """A parameter of the Systems Manager store: `{{ aws:ssm:/a/b }}`. It may be a secret."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredIndirectly:
+    """A parameter of that store whose name is another value: `{{ aws:ssm:resolve(Name) }}`."""
+
+    name: NamedValue | StoredValue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetadataValue:
+    """Metadata of the machine in a cloud: `{{ aws:imds:instance-id }}`; never credentials."""
+
+    path: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +141,25 @@ class TemplateText:
     text: str
 
 
-Reference: TypeAlias = NamedValue | StepValue | ForeignValue
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnusableReference:
+    """A reference whose form is known and that can never be filled; `fault` says why."""
+
+    text: str
+    fault: str
+    hint: str = ""
+
+
+Reference: TypeAlias = (
+    NamedValue
+    | StepValue
+    | LoopValue
+    | EnvironmentValue
+    | ContextValue
+    | StoredValue
+    | StoredIndirectly
+    | MetadataValue
+)
 Lookup: TypeAlias = Callable[[Reference], str | None]
 """Gives the text a reference stands for, or None to leave the braces as they stand."""
 
@@ -86,10 +170,10 @@ class FoundReference:
 
     written: str
     start: int
-    meaning: Reference | TemplateText
+    meaning: Reference | TemplateText | UnusableReference
 
 
-def parse_reference(inside: str) -> Reference | TemplateText:
+def parse_reference(inside: str) -> Reference | TemplateText | UnusableReference:
     """Give what the text between double braces means; space around it does not matter."""
     text = inside.strip()
     if _NAME.fullmatch(text):
@@ -103,10 +187,62 @@ def parse_reference(inside: str) -> Reference | TemplateText:
             key=matched["key"],
             index=None if index is None else int(index),
         )
-    for form in _LATER_FORMS:
-        if text.startswith(form):
-            return ForeignValue(form=form.rstrip(":."), text=text)
+    if matched := _LOOP_VALUE.fullmatch(text):
+        return LoopValue(loop=matched["loop"], part=LoopPart(matched["part"]))
+    for prefix, read in _FORMS.items():
+        if text.startswith(prefix):
+            return read(text, text.removeprefix(prefix))
     return TemplateText(text=text)
+
+
+def _environment(text: str, name: str) -> Reference | UnusableReference:
+    if not name or "=" in name or "\0" in name:
+        return UnusableReference(text=text, fault="names no environment variable")
+    return EnvironmentValue(name=name)
+
+
+def _context(text: str, key: str) -> Reference | UnusableReference:
+    try:
+        return ContextValue(key=ContextKey(key))
+    except ValueError:
+        known = ", ".join(ContextKey)
+        return UnusableReference(
+            text=text, fault="names nothing of the context", hint=f"Known are {known}."
+        )
+
+
+def _stored(text: str, path: str) -> Reference | UnusableReference:
+    if matched := _RESOLVE.fullmatch(path):
+        inside = matched["inside"].strip()
+        stored = inside.removeprefix("aws:ssm:")
+        if stored != inside and _STORE_NAME.fullmatch(stored):
+            return StoredIndirectly(name=StoredValue(path=stored))
+        if _NAME.fullmatch(inside):
+            return StoredIndirectly(name=NamedValue(name=inside))
+        hint = "Between the parentheses stands the name of a parameter, or aws:ssm: and a path."
+        return UnusableReference(text=text, fault="resolves nothing that has a value", hint=hint)
+    if not _STORE_NAME.fullmatch(path):
+        fault = "names no parameter of the store"
+        return UnusableReference(text=text, fault=fault, hint="Write it as aws:ssm:/path/name.")
+    return StoredValue(path=path)
+
+
+def _metadata(text: str, path: str) -> Reference | UnusableReference:
+    if not _METADATA_PATH.fullmatch(path) or {".", ".."} & set(path.split("/")):
+        fault = "names no metadata"
+        return UnusableReference(text=text, fault=fault, hint="Write it as aws:imds:instance-id.")
+    if path.split("/", maxsplit=1)[0].casefold() in _SECRET_METADATA:
+        fault = "asks for the machine's credentials, which no component may have"
+        return UnusableReference(text=text, fault=fault, hint="Give it a secret of its own.")
+    return MetadataValue(path=path)
+
+
+_FORMS: Mapping[str, Callable[[str, str], Reference | UnusableReference]] = {
+    "env:": _environment,
+    "context:": _context,
+    "aws:ssm:": _stored,
+    "aws:imds:": _metadata,
+}
 
 
 def references_in_text(text: str) -> Iterator[FoundReference]:
@@ -149,7 +285,9 @@ def substitute_text(text: str, lookup: Lookup) -> str:
 
     def replacement(matched: re.Match[str]) -> str:
         meaning = parse_reference(matched[1])
-        found = None if isinstance(meaning, TemplateText) else lookup(meaning)
+        if isinstance(meaning, TemplateText | UnusableReference):
+            return matched[0]
+        found = lookup(meaning)
         return matched[0] if found is None else found
 
     return _BRACES.sub(replacement, text)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Protocol
 
-from imagebuilder.domain.component import ActionName, PhaseName
+from imagebuilder.domain.component import ActionName
 from imagebuilder.domain.digest import Canonical
 from imagebuilder.domain.package import Upgrade
 from imagebuilder.ports.machine import Machine
@@ -28,7 +28,7 @@ class ActionCall:
     """
 
     action: ActionName
-    phase: PhaseName
+    phase: str
     inputs: Canonical
     machine: Machine
     timeout_seconds: float | None

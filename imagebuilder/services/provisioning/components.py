@@ -32,7 +32,7 @@ class ComponentFailed(StepFailed):
     code = "component-failed"
 
     def __init__(
-        self, component: Component, phase: PhaseName, step: ComponentStep, result: CommandResult
+        self, component: Component, phase: str, step: ComponentStep, result: CommandResult
     ) -> None:
         """Say which step of which phase failed, how, and with which last words."""
         if result.has_timed_out:
@@ -100,7 +100,7 @@ class ComponentRunner:
     watcher: StepWatcher | None = None
     _done: dict[tuple[str, str], StepOutcome] = field(default_factory=dict)
 
-    def run(self, phase: PhaseName) -> tuple[StepOutcome, ...]:
+    def run(self, phase: str) -> tuple[StepOutcome, ...]:
         """Run a phase and give how each step ended.
 
         Raises: ComponentFailed: a step failed and was not to be ignored; with `Continue` only after
