@@ -7,7 +7,9 @@ import re
 from collections.abc import Iterator
 from pathlib import PurePath
 
+from imagebuilder.documents.component_checks import check_phases
 from imagebuilder.documents.component_references import check_references
+from imagebuilder.documents.component_steps import phase_of
 from imagebuilder.documents.excerpt import quoted
 from imagebuilder.documents.json_schema import DocumentKind
 from imagebuilder.documents.nodes import ListNode, MappingNode, Node, ScalarNode
@@ -15,22 +17,20 @@ from imagebuilder.documents.problems import Problem
 from imagebuilder.documents.reading import (
     OpenDocument,
     list_at,
+    mapping_at,
     opened,
     scalar_at,
     text_at,
+    texts_at,
 )
 from imagebuilder.domain.component import (
     SIZE_LIMIT_BYTES,
-    ActionName,
     Component,
-    ComponentStep,
     Network,
-    OnFailure,
     Parameter,
-    Phase,
-    PhaseName,
+    Platform,
+    ValueType,
 )
-from imagebuilder.domain.digest import Canonical
 from imagebuilder.domain.ids import ComponentName, is_name
 from imagebuilder.domain.versions import Version
 
@@ -38,10 +38,6 @@ DEFAULT_VERSION = "1.0.0"
 
 _FOLDER_STEM = "component"
 _NOT_IN_A_NAME = re.compile(r"[^a-z0-9._-]+")
-_OCTAL = re.compile(r"(0o?)?([0-7]{3,4})")
-_VALUE_INPUTS = frozenset({"overwrite", "recommends"})
-_NUMBER_INPUTS = frozenset({"delaySeconds"})
-_NO_LIMIT = -1
 
 
 def component_of(text: str, document: str) -> tuple[Component, tuple[Problem, ...]]:
@@ -50,10 +46,12 @@ def component_of(text: str, document: str) -> tuple[Component, tuple[Problem, ..
     _warn_of_size(reading, root)
     _check_name(reading, root, document)
     declared = _check_declarations(reading, root)
-    _check_phases(reading, root)
+    check_phases(reading, root)
     check_references(reading, root, declared)
     reading.problems.raise_faults()
-    return _component(root, text, document), reading.problems.warnings
+    component = _component(root, text, document)
+    _warn_of_platform(reading, component)
+    return component, reading.problems.warnings
 
 
 def name_from_path(document: str) -> str:
@@ -109,55 +107,42 @@ def _declarations(root: MappingNode, key: str) -> Iterator[tuple[ScalarNode, Map
                 yield entry.key, entry.value
 
 
-def _check_phases(reading: OpenDocument, root: MappingNode) -> None:
-    phases = [node for node in list_at(root, "phases") if isinstance(node, MappingNode)]
-    _check_unique(reading, phases, "phase")
-    for phase in phases:
-        steps = [node for node in list_at(phase, "steps") if isinstance(node, MappingNode)]
-        _check_unique(reading, steps, "step of this phase")
-        for step in steps:
-            for item in list_at(step, "inputs"):
-                _check_permissions(reading, item)
-
-
-def _check_unique(reading: OpenDocument, nodes: list[MappingNode], what: str) -> None:
-    seen: dict[str, ScalarNode] = {}
-    for node in nodes:
-        name = text_at(node, "name")
-        if name is None:
-            continue
-        if name.text in seen:
-            first = seen[name.text].origin.line
-            message = f"Another {what} is called {quoted(name.text)} too."
-            reading.fault(message, name.origin, f"It stands in line {first}; each needs its own.")
-        seen.setdefault(name.text, name)
-
-
-def _check_permissions(reading: OpenDocument, item: Node) -> None:
-    node = scalar_at(item, "permissions") if isinstance(item, MappingNode) else None
-    if node is None or isinstance(node.value, str | bool):
-        return
-    if not _OCTAL.fullmatch(node.text):
-        message = f"Permissions are three or four octal digits, not {quoted(node.text)}."
-        reading.fault(message, node.origin, 'Write them as "0644".')
+def _warn_of_platform(reading: OpenDocument, component: Component) -> None:
+    """Warn of what makes a recipe with this component refused here: the document itself is good."""
+    hint = "A recipe that uses this component is refused."
+    if component.platform is not Platform.LINUX and component.origin:
+        message = f"The component is for {component.platform} and cannot run on Linux."
+        reading.warn(message, component.origin, hint)
+    elif steps := component.windows_steps:
+        _, first = steps[0]
+        others = f", like {len(steps) - 1} after it," if len(steps) > 1 else ""
+        message = f"Step {quoted(first.name)} ({first.action}){others} cannot run on Linux."
+        if any(step.guard is None for _, step in steps) and first.origin:
+            reading.warn(message, first.origin, hint)
 
 
 def _component(root: MappingNode, text: str, document: str) -> Component:
     """Make the component of a document in which nothing is wrong."""
     name = text_at(root, "name")
-    network = text_at(root, "network")
+    network, platform = text_at(root, "network"), text_at(root, "platform")
+    tagged = mapping_at(root, "tags")
+    tags = tagged.entries.items() if tagged else ()
     return Component(
         name=ComponentName(usable_name(name.text) if name else name_from_path(document)),
         version=Version.parse(_optional(root, "version", DEFAULT_VERSION)),
         phases=tuple(
-            _phase(node) for node in list_at(root, "phases") if isinstance(node, MappingNode)
+            phase_of(node) for node in list_at(root, "phases") if isinstance(node, MappingNode)
         ),
         description=_optional(root, "description"),
         parameters=tuple(_parameter(*each) for each in _declarations(root, "parameters")),
         constants={
-            name.text: _optional(node, "value") for name, node in _declarations(root, "constants")
+            name.text: _value(node.get("value")) or ""
+            for name, node in _declarations(root, "constants")
         },
         network=Network(network.text) if network else Network.PACKAGES,
+        platform=Platform(platform.text.lower()) if platform else Platform.LINUX,
+        supported_os_versions=texts_at(root, "supportedOsVersions"),
+        tags={key: entry.value.text for key, entry in tags if isinstance(entry.value, ScalarNode)},
         text=text,
         origin=root.origin,
     )
@@ -169,55 +154,22 @@ def _optional(node: MappingNode, key: str, default: str = "") -> str:
 
 
 def _parameter(name: ScalarNode, node: MappingNode) -> Parameter:
-    default = scalar_at(node, "default")
+    written = _optional(node, "type")
     return Parameter(
         name=name.text,
-        default=default.text if default else None,
+        type=ValueType(written[:1].lower() + written[1:]),
+        default=_value(node.get("default")),
         description=_optional(node, "description"),
         origin=name.origin,
     )
 
 
-def _phase(node: MappingNode) -> Phase:
-    steps = (step for step in list_at(node, "steps") if isinstance(step, MappingNode))
-    return Phase(
-        name=PhaseName(_optional(node, "name")), steps=tuple(_step(step) for step in steps)
-    )
-
-
-def _step(node: MappingNode) -> ComponentStep:
-    timeout_seconds = _whole(scalar_at(node, "timeoutSeconds"), 7200)
-    inputs = node.get("inputs")
-    return ComponentStep(
-        name=_optional(node, "name"),
-        action=ActionName(_optional(node, "action")),
-        inputs=None if inputs is None else _inputs(inputs, ""),
-        timeout_seconds=None if timeout_seconds == _NO_LIMIT else timeout_seconds,
-        on_failure=OnFailure(_optional(node, "onFailure", OnFailure.ABORT)),
-        max_attempts=_whole(scalar_at(node, "maxAttempts"), 1),
-        origin=node.origin,
-    )
-
-
-def _whole(node: ScalarNode | None, default: int) -> int:
-    return int(node.value) if node and isinstance(node.value, int | float) else default
-
-
-def _inputs(node: Node, key: str) -> Canonical:
-    """Give inputs as the actions take them: texts as written, octal permissions as four digits."""
+def _value(node: Node | None) -> str | None:
+    """Give a declared value as text; a list's items are joined as recipes would write them."""
     match node:
-        case MappingNode():
-            return {name: _inputs(e.value, name) for name, e in node.entries.items()}
-        case ListNode():
-            return [_inputs(item, key) for item in node.items]
         case ScalarNode():
-            return _input_value(node, key)
-
-
-def _input_value(node: ScalarNode, key: str) -> Canonical:
-    if node.value is None or key in _VALUE_INPUTS:
-        return node.value
-    if key in _NUMBER_INPUTS:
-        return _whole(node, 0)
-    octal = _OCTAL.fullmatch(node.text) if key == "permissions" else None
-    return f"{int(octal[2], 8):04o}" if octal else node.text
+            return node.text
+        case ListNode(items=items):
+            return ",".join(item.text for item in items if isinstance(item, ScalarNode))
+        case _:
+            return None

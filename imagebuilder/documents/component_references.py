@@ -8,21 +8,24 @@ from enum import StrEnum
 from imagebuilder.documents.excerpt import quoted
 from imagebuilder.documents.nodes import ListNode, MappingNode, Node, ScalarNode, scalars
 from imagebuilder.documents.problems import did_you_mean
-from imagebuilder.documents.reading import OpenDocument, list_at, text_at
+from imagebuilder.documents.reading import OpenDocument, list_at, mapping_at, text_at
 from imagebuilder.domain.component import ActionName, PhaseName
 from imagebuilder.domain.origin import Origin
 from imagebuilder.domain.references import (
+    CURRENT_LOOP,
     TEMPLATE_WORDS,
-    ForeignValue,
     FoundReference,
+    LoopValue,
     NamedValue,
     Side,
     StepValue,
+    StoredIndirectly,
     TemplateText,
+    UnusableReference,
     references_in_text,
 )
 
-_OUTPUTS = {ActionName.EXECUTE_BASH.value: ("stdout",)}
+_TESTING_PHASES = frozenset({PhaseName.TEST.value, "container-host-test"})
 
 
 class _Stage(StrEnum):
@@ -38,10 +41,19 @@ class _Step:
     name: str
     action: str
     inputs: Node | None
+    guard: Node | None
+    loop: MappingNode | None
 
     @property
     def stage(self) -> _Stage:
-        return _Stage.TESTING if self.phase == PhaseName.TEST else _Stage.BUILDING
+        return _Stage.TESTING if self.phase in _TESTING_PHASES else _Stage.BUILDING
+
+    @property
+    def loop_names(self) -> tuple[str, ...]:
+        """What references may call its loop by; nothing when it has none."""
+        if self.loop is None:
+            return ()
+        return tuple(filter(None, (CURRENT_LOOP, _text(self.loop, "name"))))
 
 
 @dataclass(slots=True)
@@ -52,17 +64,35 @@ class _Checking:
     earlier: dict[tuple[str, str], _Step] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """Where references stand: which step's, and by which names its loop is known there."""
+
+    step: _Step
+    loops: tuple[str, ...] = ()
+    takes_declared_only: bool = False
+
+
 def check_references(document: OpenDocument, root: MappingNode, declared: Collection[str]) -> None:
     """Keep a fault for every reference that can never be filled, a warning for text like one."""
     checking = _Checking(document, declared, list(_steps(root)))
     for step in checking.steps:
-        for scalar in scalars(step.inputs) if step.inputs is not None else ():
-            written: Counter[str] = Counter()
-            for found in references_in_text(scalar.text):
-                origin = document.origin_within(scalar, found.written, written[found.written])
-                written[found.written] += 1
-                _check(checking, step, found, origin)
+        _check_node(checking, step.guard, _Place(step=step))
+        counting = None if step.loop is None else step.loop.get("for")
+        _check_node(checking, counting, _Place(step=step, takes_declared_only=True))
+        listed = None if step.loop is None else step.loop.get("forEach")
+        _check_node(checking, listed, _Place(step=step))
+        _check_node(checking, step.inputs, _Place(step=step, loops=step.loop_names))
         checking.earlier[step.phase, step.name] = step
+
+
+def _check_node(checking: _Checking, node: Node | None, place: _Place) -> None:
+    for scalar in scalars(node) if node is not None else ():
+        written: Counter[str] = Counter()
+        for found in references_in_text(scalar.text):
+            origin = checking.document.origin_within(scalar, found.written, written[found.written])
+            written[found.written] += 1
+            _check(checking, place, found, origin)
 
 
 def _steps(root: MappingNode) -> Iterator[_Step]:
@@ -74,6 +104,8 @@ def _steps(root: MappingNode) -> Iterator[_Step]:
                     name=_text(step, "name"),
                     action=_text(step, "action"),
                     inputs=step.get("inputs"),
+                    guard=step.get("if"),
+                    loop=mapping_at(step, "loop"),
                 )
 
 
@@ -82,20 +114,40 @@ def _text(node: MappingNode, key: str) -> str:
     return value.text if value else ""
 
 
-def _check(checking: _Checking, step: _Step, found: FoundReference, origin: Origin) -> None:
+def _check(checking: _Checking, place: _Place, found: FoundReference, origin: Origin) -> None:
+    if place.takes_declared_only and not isinstance(found.meaning, NamedValue):
+        checking.document.fault(
+            f"{quoted(found.written)} cannot stand in the numbers of a loop.",
+            origin,
+            "Write a whole number, or a parameter or constant that holds one.",
+        )
+        return
     match found.meaning:
-        case NamedValue(name=name):
+        case NamedValue(name=name) | StoredIndirectly(name=NamedValue(name=name)):
             _check_name(checking, name, found, origin)
         case StepValue():
-            _check_step_value(checking, step, found.meaning, origin)
-        case ForeignValue(form=form):
-            checking.document.fault(
-                f"References of the form {form} are not supported yet.",
-                origin,
-                "Use a parameter of the component.",
-            )
+            _check_step_value(checking, place.step, found.meaning, origin)
+        case LoopValue(loop=loop):
+            if loop not in place.loops:
+                _warn_of_loop(checking, place, found, origin)
+        case UnusableReference(fault=fault, hint=hint):
+            checking.document.fault(f"{quoted(found.written)} {fault}.", origin, hint)
         case TemplateText():
             _warn_of_template(checking, found, origin)
+        case _:
+            # The environment, the context, the store and the metadata are only known at the run.
+            pass
+
+
+def _warn_of_loop(
+    checking: _Checking, place: _Place, found: FoundReference, origin: Origin
+) -> None:
+    there = " and ".join(place.loops)
+    checking.document.warn(
+        f"{quoted(found.written)} names no loop that is gone through here and stays as it is.",
+        origin,
+        f"Here it can be {there}." if there else "Only the inputs of a step with a loop see it.",
+    )
 
 
 def _check_name(checking: _Checking, name: str, found: FoundReference, origin: Origin) -> None:
@@ -147,14 +199,21 @@ def _fault_of_absence(checking: _Checking, wanted: StepValue, origin: Origin) ->
 
 
 def _check_output(checking: _Checking, named: _Step, wanted: StepValue, origin: Origin) -> None:
-    known = _OUTPUTS.get(named.action, ())
-    if wanted.key not in known or wanted.index:
-        there = f"It has {', '.join(known)}." if known else "It has none."
-        checking.document.fault(
-            f"Step {quoted(named.name)} ({named.action}) has no output {quoted(_place(wanted))}.",
-            origin,
-            did_you_mean(wanted.key, known) or there,
-        )
+    action = ActionName(named.action) if named.action in frozenset(ActionName) else None
+    if action is None:
+        # That there is no such action is a fault of its own.
+        return
+    count = len(named.inputs.items) if isinstance(named.inputs, ListNode) else 1
+    is_there = wanted.index is None or wanted.index < count
+    # How many documents another document runs is only known at the run.
+    if wanted.key in action.outputs and (is_there or action is ActionName.EXECUTE_DOCUMENT):
+        return
+    there = f"It has {', '.join(action.outputs)}." if action.outputs else "It has none."
+    checking.document.fault(
+        f"Step {quoted(named.name)} ({named.action}) has no output {quoted(_place(wanted))}.",
+        origin,
+        did_you_mean(wanted.key, action.outputs) or there,
+    )
 
 
 def _check_input(checking: _Checking, named: _Step, wanted: StepValue, origin: Origin) -> None:

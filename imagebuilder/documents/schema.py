@@ -65,7 +65,8 @@ class _Validation:
             self._one_of(node, schema, label)
         if "allOf" in schema:
             for part in schema.parts("allOf"):
-                self.check(node, part, label)
+                if not _is_of_another_kind(node, part):
+                    self.check(node, part, label)
         if "if" in schema and self._is_valid(node, schema.part("if")):
             self.check(node, schema.part("then"), label)
 
@@ -170,6 +171,21 @@ class _Validation:
 
     def _add(self, message: str, origin: Origin, hint: str) -> None:
         self.problems.append(self._source.problem(message, origin, hint))
+
+
+def _is_of_another_kind(node: Node, schema: Schema) -> bool:
+    """Whether a part asks only what to do with another constant in a key than the node has.
+
+    A step is judged by one part for each action there is; this sees at once which do not matter.
+    """
+    if schema.keywords.keys() != {"if", "then"} or not isinstance(node, MappingNode):
+        return False
+    for key, asked in schema.part("if").named_parts("properties").items():
+        found = node.get(key)
+        constant = asked.value("const")
+        if isinstance(found, ScalarNode) and isinstance(constant, str) and found.value != constant:
+            return True
+    return False
 
 
 def json_types(node: Node) -> frozenset[str]:
@@ -317,7 +333,7 @@ def _hint(node: Node, schema: Schema) -> str:
         return ""
     if node.value is None:
         return "Give it a value, or leave the key out."
-    if schema.types == {"boolean"} and node.text.lower() in _BOOLEAN_WORDS:
+    if "boolean" in schema.types and node.text.lower() in _BOOLEAN_WORDS:
         return f"YAML 1.2 writes {_BOOLEAN_WORDS[node.text.lower()]}."
     if not isinstance(node.value, str):
         return _quoting_hint(node, schema)

@@ -83,7 +83,8 @@ class Authoring:
         """Give the components of a recipe at `beside`; only the documents it needs are read.
 
         Raises: ComponentNotFound; ComponentAmbiguous; DocumentUnreadable; InvalidDocument: a needed
-        component is faulty, or the recipe gives parameters that do not fit (all at once).
+        component is faulty, or the recipe gives parameters that do not fit (all at once);
+        ComponentNotForLinux.
         """
         glimpses: list[_Glimpse] | None = None
         found: list[tuple[ComponentUse, str, Read[Component]]] = []
@@ -100,6 +101,8 @@ class Authoring:
         problems = [p for use, _, read in found for p in _parameter_faults(recipe, use, read.value)]
         if problems:
             raise InvalidDocument(problems)
+        for _, _, read in found:
+            read.value.require_linux()
         return ComponentShelf(
             items=tuple(_shelved(use, path, read.value) for use, path, read in found),
             warnings=tuple(dict.fromkeys(w for _, _, read in found for w in read.warnings)),

@@ -5,12 +5,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagebuilder.domain.references import (
-    ForeignValue,
+    ContextKey,
+    ContextValue,
+    EnvironmentValue,
+    LoopPart,
+    LoopValue,
+    MetadataValue,
     NamedValue,
     Reference,
     Side,
     StepValue,
+    StoredIndirectly,
+    StoredValue,
     TemplateText,
+    UnusableReference,
     parse_reference,
     references_in,
     substitute,
@@ -37,14 +45,32 @@ NAMES = st.from_regex(r"[A-Za-z0-9_-]{3,20}", fullmatch=True)
             "test.A.inputs[0].path",
             StepValue(phase="test", step="A", side=Side.INPUTS, key="path", index=0),
         ),
-        ("env:ProgramFiles(x86)", ForeignValue(form="env", text="env:ProgramFiles(x86)")),
-        ("context:date", ForeignValue(form="context", text="context:date")),
-        ("aws:ssm:/a/b", ForeignValue(form="aws", text="aws:ssm:/a/b")),
-        ("loop.index", ForeignValue(form="loop", text="loop.index")),
+        ("env:HOME", EnvironmentValue(name="HOME")),
+        ("env:ProgramFiles(x86)", EnvironmentValue(name="ProgramFiles(x86)")),
+        ("env:a.b c", EnvironmentValue(name="a.b c")),
+        *((f"context:{key}", ContextValue(key=key)) for key in ContextKey),
+        ("aws:ssm:/a/b", StoredValue(path="/a/b")),
+        ("aws:ssm:plain", StoredValue(path="plain")),
+        ("aws:ssm:/a/b:3", StoredValue(path="/a/b:3")),
+        (
+            "aws:ssm:/aws/reference/secretsmanager/my-secret",
+            StoredValue(path="/aws/reference/secretsmanager/my-secret"),
+        ),
+        ("aws:ssm:resolve(Name)", StoredIndirectly(name=NamedValue(name="Name"))),
+        (
+            "aws:ssm:resolve( aws:ssm:/a/b )",
+            StoredIndirectly(name=StoredValue(path="/a/b")),
+        ),
+        ("aws:imds:instance-id", MetadataValue(path="instance-id")),
+        ("aws:imds:placement/region", MetadataValue(path="placement/region")),
+        ("loop.index", LoopValue(loop="loop", part=LoopPart.INDEX)),
+        ("loop.value", LoopValue(loop="loop", part=LoopPart.VALUE)),
+        ("Hosts.value", LoopValue(loop="Hosts", part=LoopPart.VALUE)),
+        ("Hosts.index", LoopValue(loop="Hosts", part=LoopPart.INDEX)),
         (".Name", TemplateText(text=".Name")),
         ("range .Items", TemplateText(text="range .Items")),
         ("- if .x -", TemplateText(text="- if .x -")),
-        ("item.value", TemplateText(text="item.value")),
+        (".item.value", TemplateText(text=".item.value")),
         ("ab", TemplateText(text="ab")),
         ("", TemplateText(text="")),
         ("x" * 129, TemplateText(text="x" * 129)),
@@ -56,6 +82,37 @@ def test_parse_reference_when_written_so_means_it(
     inside: str, meaning: Reference | TemplateText
 ) -> None:
     assert parse_reference(inside) == meaning
+
+
+@pytest.mark.parametrize(
+    ("inside", "fault"),
+    [
+        ("env:", "names no environment variable"),
+        ("env:A=B", "names no environment variable"),
+        ("context:today", "names nothing of the context"),
+        ("context:", "names nothing of the context"),
+        ("aws:ssm:", "names no parameter of the store"),
+        ("aws:ssm:/a b", "names no parameter of the store"),
+        ("aws:ssm:resolve()", "resolves nothing that has a value"),
+        ("aws:ssm:resolve(env:X)", "resolves nothing that has a value"),
+        ("aws:imds:", "names no metadata"),
+        ("aws:imds:../user-data", "names no metadata"),
+        ("aws:imds:./iam/info", "names no metadata"),
+        ("aws:imds:iam/security-credentials/x", "asks for the machine's credentials"),
+        ("aws:imds:iam", "asks for the machine's credentials"),
+        ("aws:imds:Identity-Credentials/ec2/info", "asks for the machine's credentials"),
+    ],
+)
+def test_parse_reference_when_form_is_known_and_can_never_be_filled_says_why(
+    inside: str, fault: str
+) -> None:
+    found = parse_reference(inside)
+    assert isinstance(found, UnusableReference)
+    assert found.fault.startswith(fault)
+
+
+def test_substitute_text_when_reference_is_unusable_leaves_it() -> None:
+    assert substitute_text("{{ context:now }}", lambda _: "x") == "{{ context:now }}"
 
 
 def test_references_in_when_value_is_nested_gives_them_in_order() -> None:

@@ -3,7 +3,11 @@
 import pytest
 
 from imagebuilder.documents.problems import InvalidDocument
-from imagebuilder.domain.component import ComponentAmbiguous, ComponentNotFound
+from imagebuilder.domain.component import (
+    ComponentAmbiguous,
+    ComponentNotForLinux,
+    ComponentNotFound,
+)
 from imagebuilder.domain.ids import ImageName
 from imagebuilder.domain.recipe import Recipe, RecipeAmbiguous
 from imagebuilder.ports.documents import DocumentUnreadable
@@ -158,3 +162,24 @@ def test_find_recipe_when_two_make_the_image_refuses_to_choose() -> None:
     source = FakeDocumentSource({RECIPE: a_recipe("[]"), "/w/recipes/a.yaml": a_recipe("[]")})
     with pytest.raises(RecipeAmbiguous, match="2 recipes make image web"):
         Authoring(source).find_recipe(ImageName("web"), RECIPE)
+
+
+WINDOWS = a_component().replace("ExecuteBash", "ExecutePowerShell")
+
+
+def test_components_for_when_a_step_needs_windows_refuses_with_its_place() -> None:
+    with pytest.raises(
+        ComponentNotForLinux, match=r"Step A \(ExecutePowerShell\) in phase build"
+    ) as it:
+        shelf_of("[a]", a=WINDOWS)
+    assert str(it.value.origin) == "/w/components/a.yaml:2:32"
+
+
+def test_components_for_when_such_a_step_has_a_condition_takes_it() -> None:
+    guarded = WINDOWS.replace("inputs:", "if: {fileExists: /x}, inputs:")
+    assert len(shelf_of("[a]", a=guarded).items) == 1
+
+
+def test_components_for_when_platform_is_another_refuses() -> None:
+    with pytest.raises(ComponentNotForLinux, match="Component a cannot run on Linux"):
+        shelf_of("[a]", a="platform: Windows\n" + a_component())
