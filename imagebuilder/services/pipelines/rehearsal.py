@@ -84,7 +84,7 @@ class Rehearsal:
         self._tail.append(text)
         self._progress.line(text)
 
-    def step_started(self, phase: PhaseName, step: ComponentStep) -> None:
+    def step_started(self, phase: str, step: ComponentStep) -> None:
         """A step of the component began."""
         self._begin(step.name, phase=phase, action=step.action)
 

@@ -75,7 +75,7 @@ class StepOutcome:
 class StepWatcher(Protocol):
     """Is told of each step of a component; the lines between belong to the step that runs."""
 
-    def step_started(self, phase: PhaseName, step: ComponentStep) -> None:
+    def step_started(self, phase: str, step: ComponentStep) -> None:
         """A step began."""
         ...
 
