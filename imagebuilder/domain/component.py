@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from enum import StrEnum
 from typing import cast
 
+from imagebuilder.domain.actions import ActionName as ActionName  # noqa: PLC0414 - one noun
 from imagebuilder.domain.conditions import Guard
 from imagebuilder.domain.digest import Canonical, Digest, digest_of
 from imagebuilder.domain.errors import InvalidInput
@@ -23,6 +24,8 @@ SIZE_LIMIT_BYTES = 64 * 1024
 """EC2 Image Builder refuses larger documents; we warn, so that a document stays portable."""
 
 _NAMES_SHOWN = 12
+_PATH_INPUTS = ("path", "source", "destination", "target")
+_WINDOWS_PATH = re.compile(r"[A-Za-z]:[\\/]|\\\\|%[A-Za-z]|\$env:", re.IGNORECASE)
 
 
 class PhaseName(StrEnum):
@@ -34,77 +37,6 @@ class PhaseName(StrEnum):
     BUILD = "build"
     VALIDATE = "validate"
     TEST = "test"
-
-
-class ActionName(StrEnum):
-    """The action modules: AWSTOE's thirty, and ours; values are the names documents use."""
-
-    EXECUTE_BASH = "ExecuteBash"
-    EXECUTE_BINARY = "ExecuteBinary"
-    EXECUTE_DOCUMENT = "ExecuteDocument"
-    EXECUTE_POWERSHELL = "ExecutePowerShell"
-    ASSERT = "Assert"
-    S3_DOWNLOAD = "S3Download"
-    S3_UPLOAD = "S3Upload"
-    WEB_DOWNLOAD = "WebDownload"
-    APPEND_FILE = "AppendFile"
-    CREATE_FILE = "CreateFile"
-    CREATE_FOLDER = "CreateFolder"
-    CREATE_SYMLINK = "CreateSymlink"
-    COPY_FILE = "CopyFile"
-    COPY_FOLDER = "CopyFolder"
-    DELETE_FILE = "DeleteFile"
-    DELETE_FOLDER = "DeleteFolder"
-    LIST_FILES = "ListFiles"
-    MOVE_FILE = "MoveFile"
-    MOVE_FOLDER = "MoveFolder"
-    READ_FILE = "ReadFile"
-    SET_FILE_ENCODING = "SetFileEncoding"
-    SET_FILE_OWNER = "SetFileOwner"
-    SET_FOLDER_OWNER = "SetFolderOwner"
-    SET_FILE_PERMISSIONS = "SetFilePermissions"
-    SET_FOLDER_PERMISSIONS = "SetFolderPermissions"
-    INSTALL_MSI = "InstallMSI"
-    UNINSTALL_MSI = "UninstallMSI"
-    REBOOT = "Reboot"
-    SET_REGISTRY = "SetRegistry"
-    UPDATE_OS = "UpdateOS"
-    INSTALL_PACKAGES = "InstallPackages"
-    RUN_ANSIBLE = "RunAnsible"
-    RUN_TESTINFRA = "RunTestinfra"
-    COPY_TREE = "CopyTree"
-
-    @property
-    def outputs(self) -> tuple[str, ...]:
-        """What later steps may refer to of a step with this action."""
-        return _OUTPUTS.get(self, ())
-
-    @property
-    def is_windows_only(self) -> bool:
-        """Whether no Linux machine can do it."""
-        return self in _WINDOWS_ONLY
-
-
-_OUTPUTS: Mapping[ActionName, tuple[str, ...]] = {
-    ActionName.EXECUTE_BASH: ("stdout",),
-    ActionName.EXECUTE_BINARY: ("stdout",),
-    ActionName.EXECUTE_POWERSHELL: ("stdout",),
-    ActionName.EXECUTE_DOCUMENT: (
-        *("executedStepCount", "executionId", "failedStepCount", "failureMessage"),
-        *("ignoredFailedStepCount", "logUrl", "status"),
-    ),
-    ActionName.WEB_DOWNLOAD: ("destination",),
-    ActionName.LIST_FILES: ("files",),
-    ActionName.READ_FILE: ("content",),
-    ActionName.INSTALL_MSI: ("logFile", "msiExitCode", "stdout"),
-    ActionName.UNINSTALL_MSI: ("logFile", "msiExitCode", "stdout"),
-}
-_WINDOWS_ONLY = frozenset(
-    {ActionName.EXECUTE_POWERSHELL, ActionName.SET_REGISTRY}
-    | {ActionName.INSTALL_MSI, ActionName.UNINSTALL_MSI}
-)
-_PATH_INPUTS = ("path", "source", "destination", "target")
-_WINDOWS_PATH = re.compile(r"[A-Za-z]:[\\/]|\\\\|%[A-Za-z]|\$env:", re.IGNORECASE)
 
 
 class OnFailure(StrEnum):

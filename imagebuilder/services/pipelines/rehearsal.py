@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 
-from imagebuilder.domain.component import Component, ComponentStep, OnFailure, PhaseName
+from imagebuilder.domain.component import Component, ComponentStep, OnFailure
 from imagebuilder.domain.errors import ImageBuilderError, StepFailed
 from imagebuilder.domain.run import StepState
 from imagebuilder.ports.clock import Clock

@@ -70,7 +70,7 @@ def _count(reports: Sequence[TestReport], *outcomes: Outcome) -> int:
     return sum(result.outcome in outcomes for report in reports for result in report.results)
 
 
-def _complaints(phase: PhaseName, reports: Sequence[TestReport]) -> Iterator[str]:
+def _complaints(phase: str, reports: Sequence[TestReport]) -> Iterator[str]:
     """Give what speaks against the image, the last the worst."""
     for report in reports:
         for result in report.results:
