@@ -47,7 +47,14 @@ class LayerStore(Protocol):
         ...
 
     def publish(self, layer: Layer) -> None:
-        """Let a sealed layer be found by its key. Durable: our own death costs nothing."""
+        """Let a sealed layer be found by its key, at once by this process."""
+        ...
+
+    def settle(self) -> None:
+        """See that all that was published is kept.
+
+        Durable: our own death costs nothing after it. Raises: what kept a layer from the store.
+        """
         ...
 
     def get(self, content: Digest) -> Layer:

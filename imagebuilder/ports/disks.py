@@ -79,6 +79,14 @@ class DiskBuilder(Protocol):
         """
         ...
 
+    def complete(self, draft: BuiltDisk, held: Tree, request: DiskRequest) -> BuiltDisk:
+        """Make a disk of one that was just assembled, which holds less, in its place.
+
+        A file that was packaged of the draft and not taken away helps to make the new one's.
+        Raises: DiskTooSmall; CommandFailed: a tool refused.
+        """
+        ...
+
     def package(self, disk: BuiltDisk, root: PurePath, format_: ArtifactFormat) -> PurePath:
         """Make a file of a format in the disk's working folder; the caller takes it away."""
         ...

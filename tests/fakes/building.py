@@ -70,6 +70,7 @@ class FakeLayerStore:
         self.records: dict[Digest, Layer] = {}
         self.keys: dict[Digest, Layer] = {}
         self.damaged: set[Digest] = set()
+        self.settled: dict[Digest, Layer] = {}
         self.waited_for: list[Digest] = []
         self.while_waiting: Callable[[Digest], None] = lambda _key: None
 
@@ -88,6 +89,9 @@ class FakeLayerStore:
 
     def publish(self, layer: Layer) -> None:
         self.keys[layer.key] = layer
+
+    def settle(self) -> None:
+        self.settled = dict(self.keys)
 
     def get(self, content: Digest) -> Layer:
         if content not in self.files:

@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 
 from imagebuilder.domain.digest import Digest
@@ -41,6 +41,11 @@ class FakeDisks:
             )
         finally:
             self.open_count -= 1
+
+    def complete(self, draft: BuiltDisk, held: Tree, request: DiskRequest) -> BuiltDisk:
+        self.requests.append(request)
+        Path(draft.raw).write_bytes(_bytes(request.name, request.tree))
+        return replace(draft, digest=Digest.of_bytes(Path(draft.raw).read_bytes()))
 
     def package(self, disk: BuiltDisk, root: PurePath, format_: ArtifactFormat) -> PurePath:
         return self._file(format_, Path(disk.raw).read_bytes() + format_.encode())

@@ -16,6 +16,7 @@ from pathlib import Path, PurePath
 from imagebuilder.adapters.local.at_hand import RawsAtHand
 from imagebuilder.adapters.local.blockmap import BlockMap
 from imagebuilder.adapters.local.bootloader import Bootloader, BootPart, write_parts
+from imagebuilder.adapters.local.capacity import check_size, contents_of, too_small
 from imagebuilder.adapters.local.conversion import Conversion
 from imagebuilder.adapters.local.debugfs import Debugfs, FileSystemEditFailed, Place, Unspeakable
 from imagebuilder.adapters.local.ext4 import (
@@ -33,19 +34,16 @@ from imagebuilder.adapters.local.stopwatch import Stopwatch
 from imagebuilder.adapters.local.workplace import working_folder
 from imagebuilder.domain.digest import Digest
 from imagebuilder.domain.disk import (
-    ALIGNMENT_BYTES,
     SECTOR_BYTES,
-    Contents,
     DiskIdentity,
     DiskLayout,
     FileSystemPlan,
-    folder_entry_bytes,
     needed_bytes,
 )
-from imagebuilder.domain.layer import EntryKind, Tree
+from imagebuilder.domain.layer import Tree
 from imagebuilder.domain.recipe import ArtifactFormat
 from imagebuilder.ports.clock import Clock
-from imagebuilder.ports.disks import BuiltDisk, DiskRequest, DiskTooSmall, Predecessor
+from imagebuilder.ports.disks import BuiltDisk, DiskRequest, Predecessor
 from imagebuilder.ports.process import CommandFailed, CommandRunner
 
 _GRUB_FOLDER = Path("/usr/lib/grub")
@@ -107,7 +105,7 @@ class LocalDisks:
 
         Raises: DiskTooSmall; GrubMissing; TreeNotAsRecorded; CommandFailed: a tool refused.
         """
-        _check_size(request)
+        check_size(request)
         with (
             working_folder(self._work, "disk-") as folder,
             self._at_hand.claimed(request.name) as has_name,
@@ -118,10 +116,40 @@ class LocalDisks:
             finally:
                 self._give_back(job)
 
+    def complete(self, draft: BuiltDisk, held: Tree, request: DiskRequest) -> BuiltDisk:
+        """Make a disk of one that was just assembled, which holds less, in its place.
+
+        Raises: DiskTooSmall; TreeNotAsRecorded; CommandFailed: a tool refused.
+        """
+        check_size(request)
+        folder = Path(draft.raw).parent
+        before = Record.read(folder)
+        job = self._job(request, folder, has_name=before.has_name)
+        try:
+            with job.watch.measured("file system"):
+                edit = edit_between(held, request.tree, request.root, job.ext4.values())
+                _apply(job, edit)
+            with job.watch.measured("check"):
+                _check_applied(job, edit)
+        except CannotFollow as reason:
+            job.raw.unlink()
+            return self._made_anew(job, str(reason))
+        with job.watch.measured("block map"):
+            blocks = BlockMap.of(job.raw)
+        with job.watch.measured("qcow2"):
+            self._patch_draft(job, blocks.changed_since(before.map))
+        return _built(job, blocks)
+
+    def _patch_draft(self, job: _Job, changed: tuple[int, ...]) -> None:
+        """Have the qcow2 file at hand, if there is one of the draft."""
+        draft = _artifact(job.folder, ArtifactFormat.QCOW2)
+        if draft.exists():
+            self._qcow2.patch(draft, job.raw, changed, _patched(job.folder))
+
     def package(self, disk: BuiltDisk, root: PurePath, format_: ArtifactFormat) -> PurePath:
         """Make a file of a format in the disk's working folder; the caller takes it away."""
         raw = Path(disk.raw)
-        made = raw.with_name(f"artifact.{format_.value}")
+        made = _artifact(raw.parent, format_)
         made.unlink(missing_ok=True)
         record = Record.read(raw.parent)
         identity = DiskIdentity.of(f"{record.name}/{disk.digest.hex}").disk
@@ -165,6 +193,10 @@ class LocalDisks:
                 set_remembered(raw.parent)
 
     def _package_qcow2(self, disk: BuiltDisk, raw: Path, made: Path) -> None:
+        patched = _patched(raw.parent)
+        if patched.exists():
+            patched.rename(made)
+            return
         if disk.predecessor is not None and disk.changed_blocks is not None:
             artifact = Path(disk.predecessor.artifact)
             if self._qcow2.patch(artifact, raw, disk.changed_blocks, made):
@@ -204,13 +236,13 @@ class LocalDisks:
         request, watch = job.request, job.watch
         with job.raw.open("wb") as disk:
             disk.truncate(job.layout.size_bytes)
-        contents = _contents(request.tree)
+        contents = contents_of(request.tree)
         plan = FileSystemPlan.for_size(job.layout.root.size_bytes, contents)
         try:
             with watch.measured("file system"):
                 job.ext4.make(job.place, plan, job.identity, request.root)
         except FileSystemFull as error:
-            raise _too_small(request, needed_bytes(contents, request.firmware)) from error
+            raise too_small(request, needed_bytes(contents, request.firmware)) from error
         with watch.measured("owners and times"):
             job.ext4.stamp(job.place, request.tree)
         with watch.measured("check"):
@@ -278,34 +310,13 @@ class LocalDisks:
         job.taken.unlink()
 
 
-def _check_size(request: DiskRequest) -> None:
-    """Refuse early what cannot fit. Raises: DiskTooSmall."""
-    needed = needed_bytes(_contents(request.tree), request.firmware)
-    if request.size_bytes // ALIGNMENT_BYTES * ALIGNMENT_BYTES < needed:
-        raise DiskTooSmall(asked_bytes=request.size_bytes, needed_bytes=needed)
+def _artifact(folder: Path, format_: ArtifactFormat) -> Path:
+    return folder / f"artifact.{format_.value}"
 
 
-def _too_small(request: DiskRequest, estimated_bytes: int) -> DiskTooSmall:
-    """Say how much a disk needs that turned out too small, although it had the size estimated."""
-    asked = request.size_bytes
-    return DiskTooSmall(asked_bytes=asked, needed_bytes=max(estimated_bytes, asked + asked // 4))
-
-
-def _contents(tree: Tree) -> Contents:
-    names: dict[str, int] = {
-        path: 0 for path, entry in tree.items() if entry.kind is EntryKind.DIRECTORY
-    }
-    for path in tree:
-        if path != "/":
-            folder = parent(path)
-            name_bytes = len(path.encode(errors="surrogateescape")) - len(folder) - 1
-            names[folder] = names.get(folder, 0) + folder_entry_bytes(name_bytes)
-    single = [entry for entry in tree.values() if entry.hard_link_of is None]
-    return Contents.of(
-        file_sizes=(entry.size_bytes for entry in single if entry.kind is EntryKind.FILE),
-        folder_names=names.values(),
-        links=sum(e.kind not in (EntryKind.FILE, EntryKind.DIRECTORY) for e in single),
-    )
+def _patched(folder: Path) -> Path:
+    """Give where the qcow2 file of a completed disk waits."""
+    return folder / "patched.qcow2"
 
 
 def _apply(job: _Job, edit: Edit) -> None:

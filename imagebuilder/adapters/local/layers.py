@@ -5,6 +5,7 @@ layers/manifests/<content>   what it should hold; the digest of this file is the
 layers/stamps/<content>      the fingerprint under which it was last found whole, and in which boot
 layers/keys/<key>            which content the key was last built to, and on what
 
+A layer is copied here from scratch space while the build goes on, and is used from there meanwhile.
 A key is written last and atomically, so a half-written layer has no name. Nothing is synced to the
 disk: whatever a crash of the machine cost is found by the first look after its start, which reads
 every byte, and a layer can always be made again.
@@ -14,11 +15,12 @@ import contextlib
 import errno
 import fcntl
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
 from imagebuilder.adapters.local import manifest
+from imagebuilder.adapters.local.beside import Beside
 from imagebuilder.adapters.local.workplace import working_folder
 from imagebuilder.domain.digest import Digest
 from imagebuilder.domain.layer import Layer, LayerTree, Tree, merged, stack_content
@@ -34,11 +36,16 @@ class FileLayerStore:
         self._boot_id = boot_id
         self._manifests: dict[Digest, LayerTree] = {}
         self._trees: dict[tuple[Digest, ...], Tree] = {}
+        self._scratch: dict[Digest, Path] = {}
+        self._unpublished: set[Digest] = set()
+        self._beside = Beside("layers")
         for part in ("trees", "manifests", "stamps", "keys", "locks"):
             (folder / part).mkdir(parents=True, exist_ok=True)
 
     def find(self, key: Digest, on: Sequence[Layer], not_before: datetime | None = None) -> Lookup:
         """Look for a sound layer of that key, made on those layers, not before a moment."""
+        if key in self._unpublished:
+            self._beside.wait()
         try:
             layer = _read_record(self._folder / "keys" / key.hex)
         except ValueError:
@@ -82,10 +89,16 @@ class FileLayerStore:
 
     @contextlib.contextmanager
     def building(self, key: Digest) -> Iterator[None]:
-        """Hold the right to build a key; waits while another process has it."""
-        with (self._folder / "locks" / key.hex).open("w") as lock:
+        """Hold the right to build a key, until what was published is settled.
+
+        Waits while another process has it.
+        """
+        with contextlib.ExitStack() as held:
+            lock = held.enter_context((self._folder / "locks" / key.hex).open("w"))
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+            # Whoever waits for it would look for a key that is still to be written.
+            self._beside.then(held.pop_all().close)
 
     def tree(self, contents: Sequence[Digest]) -> Tree:
         """Give the file system that layers of these contents make together, lowest first.
@@ -100,15 +113,33 @@ class FileLayerStore:
 
     def tree_path(self, content: Digest) -> Path:
         """Give the folder that an overlay takes as a lower one."""
+        return self._scratch.get(content, self._stored(content))
+
+    def _stored(self, content: Digest) -> Path:
         return self._folder / "trees" / content.hex
 
     def incoming(self) -> contextlib.AbstractContextManager[Path]:
         """Give a folder on the store's file system to make a tree in; gone with its process."""
         return working_folder(self._folder / "incoming", "layer-")
 
+    def keep(
+        self, upper: Path, layer: Layer, tree: LayerTree, copy: Callable[[Path, Path], None]
+    ) -> None:
+        """Keep a copy of a folder as a layer; the folder itself is used until `settle`."""
+        self._manifests[layer.content] = tree
+        self._scratch[layer.content] = upper
+        self._beside.then(lambda: self._copied(upper, layer, tree, copy))
+
+    def _copied(
+        self, upper: Path, layer: Layer, tree: LayerTree, copy: Callable[[Path, Path], None]
+    ) -> None:
+        with self.incoming() as folder:
+            copy(upper, folder / "tree")
+            self.adopt(folder / "tree", layer, tree)
+
     def adopt(self, upper: Path, layer: Layer, tree: LayerTree) -> Layer:
         """Keep a folder as a layer, taking the folder itself away."""
-        target = self.tree_path(layer.content)
+        target = self._stored(layer.content)
         self._write(self._folder / "manifests" / layer.content.hex, manifest.written(tree))
         # A folder of that name may be from before a crash of the machine: it is not believed.
         if target.exists() and self._damage(layer) is not None:
@@ -128,12 +159,34 @@ class FileLayerStore:
                 raise
 
     def publish(self, layer: Layer) -> None:
-        """Let a sealed layer be found by its key. Durable: our own death costs nothing."""
+        """Let a sealed layer be found by its key, as soon as it is here."""
+        self._unpublished.add(layer.key)
+        self._beside.then(lambda: self._published(layer))
+
+    def _published(self, layer: Layer) -> None:
         self._write(self._folder / "keys" / layer.key.hex, _layer_text(layer))
+        self._unpublished.discard(layer.key)
+
+    def settle(self) -> None:
+        """See that all that was kept and published is here; no scratch folder is used after it.
+
+        Durable: our own death costs nothing after it. Raises: whatever kept a layer from the store.
+        """
+        self._beside.wait()
+        self._scratch.clear()
+
+    def forget_scratch(self) -> None:
+        """Use no scratch folder any more, whatever came of what was to be kept.
+
+        A failure to keep it is no news then: either it was told, or another one is on its way.
+        """
+        with contextlib.suppress(Exception):
+            self._beside.wait()
+        self._scratch.clear()
 
     def _damage(self, layer: Layer) -> str | None:
         """Give the first path that is not as recorded, or None when the layer is whole."""
-        folder = self.tree_path(layer.content)
+        folder = self._stored(layer.content)
         try:
             text = self._manifest_text(layer.content)
         except (FileNotFoundError, ValueError):
@@ -156,7 +209,7 @@ class FileLayerStore:
         """Take a damaged layer away; its name first, so that nobody starts to use it."""
         (self._folder / "keys" / layer.key.hex).unlink(missing_ok=True)
         (self._folder / "manifests" / f"{layer.content.hex}.layer").unlink(missing_ok=True)
-        self._remove_tree(self.tree_path(layer.content))
+        self._remove_tree(self._stored(layer.content))
 
     def _remove_tree(self, folder: Path) -> None:
         """Take a tree away; under its own name it is gone at once."""
@@ -179,7 +232,7 @@ class FileLayerStore:
         return text
 
     def _write_stamp(self, content: Digest) -> None:
-        text = {"boot": self._boot_id, "stamp": manifest.stamp(self.tree_path(content))}
+        text = {"boot": self._boot_id, "stamp": manifest.stamp(self._stored(content))}
         self._write(self._folder / "stamps" / content.hex, json.dumps(text).encode())
 
     def _write(self, path: Path, content: bytes) -> None:

@@ -64,6 +64,8 @@ class ParentMaker:
         argv = ["mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory"]
         # Everything is on memory or thrown away on failure: to sync each file only costs time.
         argv += ["--dpkgopt=force-unsafe-io", "--skip=output/dev,cleanup/apt/lists"]
+        # The indexes are larger in gzip than in xz, and unpacked in half the time.
+        argv += ['--aptopt=Acquire::CompressionTypes::Order "gz"']
         argv += [parent.suite, str(root), *lines]
         environment = dict(_ENVIRONMENT, TMPDIR=str(root.parent))
         fds: tuple[int, ...] = ()

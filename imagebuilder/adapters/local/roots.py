@@ -10,7 +10,6 @@ import itertools
 import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePath
@@ -85,7 +84,10 @@ class LocalWorkshop:
                 self._commands.check(Command(argv=mount))
                 stack.callback(self._commands.check, Command(argv=["umount", "-l", str(roots)]))
             site = _Site(roots, self._places.cache, tuple(archives), self._credentials, stack)
+            # Sealed layers are used from the scratch folder until all of them are in the store.
+            stack.callback(self._layers.forget_scratch)
             yield LocalRoots(self._commands, self._clock, self._layers, site)
+            self._layers.settle()
 
 
 class _Site:
@@ -182,11 +184,12 @@ class LocalRoots:
         lowers = [self._layers.tree_path(content) for content in contents]
         _copy_attributes(lowers[0], upper)
         self._mount(session, lowers)
+        made = LocalRoot(self, root, upper, session, tuple(stack))
         try:
-            yield LocalRoot(self, root, upper, session, tuple(stack))
+            yield made
         finally:
             self._commands.check(Command(argv=["umount", "-l", str(root)]))
-            remove_tree(session)
+            made.end()
 
     def _mount(self, session: Path, lowers: Sequence[Path]) -> None:
         """Mount the overlay that a session's folders are for, the highest layer first."""
@@ -216,14 +219,15 @@ class LocalRoots:
         session = self._site.folder("parent")
         root = session / "root"
         root.mkdir(mode=0o755)
+        made = LocalRoot(self, root, root, session, ())
         try:
             reach = self._site.reach(Network.PACKAGES)
             maker = ParentMaker(self._commands, reach, self._site.archives)
             # What the archives hold is asked once: the components use what the bootstrap read.
             maker.make(parent, root, self._site.apt_folders["/var/lib/apt/lists"], on_line)
-            yield LocalRoot(self, root, root, session, ())
+            yield made
         finally:
-            remove_tree(session)
+            made.end()
 
     def confined(self, root: Path, session: Path, wanted: Network) -> SandboxMachine:
         """Give a sandbox over a root, with folders that live as long as the session."""
@@ -250,22 +254,18 @@ class LocalRoots:
     def sealed(self, root: "LocalRoot", wanted: NewLayer) -> Layer:
         """Keep what was changed in a root as a layer."""
         manifest.set_latest_time(root.upper, DEFAULT_SOURCE_DATE_EPOCH)
-        with self._layers.incoming() as folder:
-            # Reading for the digests and copying to the store take as long: side by side.
-            with ThreadPoolExecutor(max_workers=1) as beside:
-                copied = beside.submit(self.copy, root.upper, folder / "tree")
-                tree = manifest.scan(root.upper)
-                copied.result()
-            layer = Layer(
-                key=wanted.key,
-                content=Digest.of_bytes(manifest.written(tree)),
-                parent_content=None if wanted.fits_any else stack_content(root.stack),
-                name=wanted.name,
-                created_at=self._clock.now(),
-                size_bytes=total_size_bytes(tree.entries),
-                evidence=wanted.evidence,
-            )
-            return self._layers.adopt(folder / "tree", layer, tree)
+        tree = manifest.scan(root.upper)
+        layer = Layer(
+            key=wanted.key,
+            content=Digest.of_bytes(manifest.written(tree)),
+            parent_content=None if wanted.fits_any else stack_content(root.stack),
+            name=wanted.name,
+            created_at=self._clock.now(),
+            size_bytes=total_size_bytes(tree.entries),
+            evidence=wanted.evidence,
+        )
+        self._layers.keep(root.upper, layer, tree, self.copy)
+        return layer
 
     def copy(self, source: Path, target: Path) -> None:
         """Copy a folder with all that is kept of files."""
@@ -284,6 +284,7 @@ class LocalRoot:
         self.path = path
         self.upper = upper
         self.stack = stack
+        self._is_sealed = False
 
     def machine(self, network: Network) -> SandboxMachine:
         """Give a sandbox over this root with that reach."""
@@ -297,7 +298,13 @@ class LocalRoot:
 
     def seal(self, wanted: NewLayer) -> Layer:
         """Keep what was changed as a layer, which nobody finds by its key until it is published."""
+        self._is_sealed = True
         return self._roots.sealed(self, wanted)
+
+    def end(self) -> None:
+        """Take its folders away, unless what was changed is used on as a layer."""
+        if not self._is_sealed:
+            remove_tree(self._session)
 
     def keep_copy(self, folder: PurePath) -> None:
         """Copy the whole root to a folder that stays, for people to look inside."""

@@ -78,6 +78,11 @@ class InitramfsMaker:
         self._beside = ThreadPoolExecutor(max_workers=1, thread_name_prefix="initramfs")
         self._early = self._beside.submit(self.made, tuple(stack), tree, release, None)
 
+    @property
+    def is_under_way(self) -> bool:
+        """Whether it is being made now."""
+        return self._early is not None and not self._early.done()
+
     def finish(self) -> None:
         """Wait for what was begun; whether it went well is seen when it is looked for."""
         if self._beside is not None:

@@ -1,6 +1,6 @@
 """Stacking: every layer of a plan found or made, lowest first."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import PurePath
@@ -57,6 +57,7 @@ class StackRequest:
     """What to stack. `rebuild_before` is the moment from which on a cached layer is good enough.
 
     `is_finished` when the layers that an image has for itself come on top.
+    `meanwhile` is called with all layers but the initramfs while that is still being made.
     Shape: `keyrings` maps a path that a repository names to the keyring's bytes.
     """
 
@@ -65,6 +66,7 @@ class StackRequest:
     keep_folder: PurePath | None = None
     keyrings: Mapping[str, bytes] = field(default_factory=dict)
     is_finished: bool = True
+    meanwhile: Callable[[Sequence[Layer]], None] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,8 +117,8 @@ class Stacking:
             work.take_parent_image()
             work.plan_layers()
             if request.is_finished:
-                work.initramfs_layer()
                 work.finish_layer()
+                work.initramfs_layer()
         finally:
             work.end()
         return Stack(
@@ -310,26 +312,6 @@ class _Work:
             raise UpgradeDiverged(planned.name, differing)
         return {"upgrades": self._blobs.put(canonical_json(upgrades_document(planned.upgrades)))}
 
-    def initramfs_layer(self) -> None:
-        """Find or make the initramfs for what is installed, when a disk is wanted."""
-        if not self._wants_disk:
-            return
-        self._initramfs.finish()
-        tree = self._layers.tree(contents_of(self.done))
-        release = finishing.kernel_release(tree)
-        if release is None:
-            raise NoKernel(self.plan.image)
-        self._progress.step_started(INITRAMFS_LAYER)
-        layer = self._initramfs.found(tree, release)
-        if layer is None:
-            self._made(self._initramfs.made(self.done, tree, release, self._progress.line))
-            return
-        if self._initramfs.has_begun(layer):
-            self._made(layer)
-            return
-        self.done.append(layer)
-        self._progress.step_ended(StepState.CACHED, size_text(layer.size_bytes))
-
     def finish_layer(self) -> None:
         """Find or make the layer with what a machine starts by."""
         planned = self.plan.layers[-1]
@@ -356,6 +338,28 @@ class _Work:
             layer = root.seal(NewLayer(key=planned.key, name=FINISH_LAYER))
         self._layers.publish(layer)
         self._made(layer)
+
+    def initramfs_layer(self) -> None:
+        """Find or make the initramfs for what is installed, when a disk is wanted."""
+        if not self._wants_disk:
+            return
+        tree = self._layers.tree(contents_of(self.done))
+        release = finishing.kernel_release(tree)
+        if release is None:
+            raise NoKernel(self.plan.image)
+        if self._initramfs.is_under_way and self._request.meanwhile is not None:
+            self._request.meanwhile(tuple(self.done))
+        self._initramfs.finish()
+        self._progress.step_started(INITRAMFS_LAYER)
+        layer = self._initramfs.found(tree, release)
+        if layer is None:
+            self._made(self._initramfs.made(self.done, tree, release, self._progress.line))
+            return
+        if self._initramfs.has_begun(layer):
+            self._made(layer)
+            return
+        self.done.append(layer)
+        self._progress.step_ended(StepState.CACHED, size_text(layer.size_bytes))
 
     def _write_keyrings(self, machine: Machine) -> None:
         """Put the keyrings of the image's own archives where its sources look for them."""

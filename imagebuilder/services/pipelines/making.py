@@ -16,18 +16,17 @@ from imagebuilder.domain.image import (
     RecordedLayer,
     VersionDraft,
 )
-from imagebuilder.domain.layer import contents_of
 from imagebuilder.domain.package import InstalledPackage
 from imagebuilder.domain.plan import Plan, Upgrades
 from imagebuilder.domain.recipe import ArtifactFormat
 from imagebuilder.domain.run import StepState
-from imagebuilder.domain.units import size_text
 from imagebuilder.ports.blobs import BlobMissing
 from imagebuilder.ports.building import LayerMissing, Roots, Workshop
-from imagebuilder.ports.disks import BuiltDisk, DiskBuilder, DiskRequest, Predecessor
+from imagebuilder.ports.disks import BuiltDisk, DiskBuilder, Predecessor
 from imagebuilder.ports.inspection import Booter, TestRunner
 from imagebuilder.ports.machine import Machine, Script
 from imagebuilder.ports.progress import Progress
+from imagebuilder.services.building.assembling import Assembling, Assembly
 from imagebuilder.services.building.finishing import FinishFailed
 from imagebuilder.services.building.stacking import (
     Stack,
@@ -76,16 +75,19 @@ class Making:
         prepared = self._prepared
         with ExitStack() as held:
             roots = held.enter_context(self._workers.workshop.opened(prepared.archives))
-            stack = self._workers.stacking.stack(self._stack_request(), roots, self._progress)
+            assembling = self._assembling(roots, held)
+            request = self._stack_request(assembling)
+            stack = self._workers.stacking.stack(request, roots, self._progress)
             if self._is_as_before(stack):
                 return self._unchanged()
             indexes = self._indexes(stack)
-            disk = self._disk(stack, roots, held)
-            artifacts = self._artifacts(stack, disk, roots)
+            disk = assembling.disk(stack.layers)
+            artifacts = assembling.artifacts(stack.layers, disk)
             if self._request.until_artifact:
                 return self._unrecorded(stack, artifacts)
             packages = self._packages(stack, roots)
             reports = self._validated(stack, disk, roots)
+            self._with.layers.settle()
             version = self._recorded(stack, _Made(disk, artifacts, packages, reports, indexes))
             if disk is not None:
                 self._workers.disks.remember(stack.plan.image, disk)
@@ -112,43 +114,28 @@ class Making:
             warnings=self._prepared.warnings,
         )
 
-    def _stack_request(self) -> StackRequest:
+    def _stack_request(self, assembling: Assembling) -> StackRequest:
         return StackRequest(
             ingredients=self._prepared.ingredients,
             rebuild_before=self._with.clock.now() if self._request.refresh else None,
             keep_folder=self._kept if self._request.keep else None,
             keyrings=self._prepared.keyrings,
+            meanwhile=assembling.draft,
         )
+
+    def _assembling(self, roots: Roots, held: ExitStack) -> Assembling:
+        assembly = Assembly(
+            disks=self._workers.disks,
+            layers=self._with.layers,
+            blobs=self._with.blobs,
+            progress=self._progress,
+            predecessor=self._predecessor,
+        )
+        return Assembling(assembly, self._prepared.plan, roots, held)
 
     @property
     def _kept(self) -> PurePath:
         return self._with.run_files.folder(self._run.id) / "root"
-
-    def _disk(self, stack: Stack, roots: Roots, held: ExitStack) -> BuiltDisk | None:
-        if set(stack.plan.artifacts) <= {ArtifactFormat.TAR}:
-            return None
-        self._progress.step_started("disk")
-        root = held.enter_context(roots.scratch(stack.layers))
-        disk = held.enter_context(
-            self._workers.disks.assemble(
-                DiskRequest(
-                    name=stack.plan.image,
-                    root=root.path,
-                    tree=self._with.layers.tree(contents_of(stack.layers)),
-                    size_bytes=stack.plan.disk.size_bytes,
-                    firmware=stack.plan.disk.firmware,
-                    source_date_epoch=stack.plan.source_date_epoch,
-                    predecessor=self._predecessor(),
-                )
-            )
-        )
-        for part, seconds in disk.seconds.items():
-            self._progress.line(f"{seconds:6.2f} s  {part}")
-        how = (
-            "anew" if disk.changed_blocks is None else f"{len(disk.changed_blocks)} blocks changed"
-        )
-        self._progress.step_ended(StepState.SUCCEEDED, how)
-        return disk
 
     def _predecessor(self) -> Predecessor | None:
         before = self._prepared.before
@@ -170,31 +157,6 @@ class Making:
             tree=tree,
             artifact=self._with.blobs.path(qcow2.digest),
         )
-
-    def _artifacts(
-        self, stack: Stack, disk: BuiltDisk | None, roots: Roots
-    ) -> tuple[Artifact, ...]:
-        made = []
-        for format_ in stack.plan.artifacts:
-            self._progress.step_started(f"artifact {format_}")
-            with roots.scratch(stack.layers) as root:
-                file = (
-                    self._workers.disks.archive(root.path, stack.plan.source_date_epoch)
-                    if disk is None
-                    else self._workers.disks.package(disk, root.path, format_)
-                )
-            digest = self._with.blobs.adopt(file)
-            size_bytes = self._with.blobs.size_bytes(digest)
-            made.append(
-                Artifact(
-                    format=format_,
-                    digest=digest,
-                    size_bytes=size_bytes,
-                    virtual_size_bytes=disk.size_bytes if disk else size_bytes,
-                )
-            )
-            self._progress.step_ended(StepState.SUCCEEDED, size_text(size_bytes))
-        return tuple(made)
 
     def _unrecorded(self, stack: Stack, artifacts: Sequence[Artifact]) -> BuildResult:
         return BuildResult(

@@ -335,10 +335,9 @@ def _contents_for_children(version: ImageVersion) -> tuple[Digest, ...]:
 
     A component may be called as one of these is, and stays.
     """
-    layers = list(version.layers)
-    for name in (FINISH_LAYER, INITRAMFS_LAYER):
-        if layers and layers[-1].name == name and layers[-1].component_digest is None:
-            layers.pop()
+    layers, own = list(version.layers), {FINISH_LAYER, INITRAMFS_LAYER}
+    while layers and layers[-1].name in own and layers[-1].component_digest is None:
+        own.remove(layers.pop().name)
     return tuple(layer.content for layer in layers)
 
 

@@ -131,15 +131,15 @@ def test_build_when_recorded_then_layers_are_told_with_their_components(house: H
     version = house.built(BASE)
     assert [(r.name, r.component_version) for r in version.layers] == [
         ("debian:bookworm", ""),
-        ("initramfs", ""),
         ("finish", ""),
+        ("initramfs", ""),
     ]
     web = house.built(WEB)
     assert [(r.name, r.component_version) for r in web.layers] == [
         ("debian:bookworm", ""),
         ("nginx", "1.0.0"),
-        ("initramfs", ""),
         ("finish", ""),
+        ("initramfs", ""),
     ]
 
 

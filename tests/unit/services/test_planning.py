@@ -212,7 +212,7 @@ def test_prepare_when_the_parent_is_an_image_then_its_layers_but_its_own_are_reu
 ) -> None:
     parent = built.versions.versions[0]
     prepared = built.prepare()
-    assert [layer.name for layer in parent.layers] == ["debian:bookworm", "initramfs", "finish"]
+    assert [layer.name for layer in parent.layers] == ["debian:bookworm", "finish", "initramfs"]
     assert prepared.plan.parent.contents == (parent.layers[0].content,)
     assert prepared.plan.parent.version_id == parent.id
     assert prepared.archives == (DEBIAN,)

@@ -34,7 +34,7 @@ from tests.fakes.machine import Answer
 from tests.fakes.progress import FakeProgress
 
 LISTING = f"bin/busybox\nusr/lib/modules/{RELEASE}/ext4.ko\n"
-OWN = ("initramfs", "finish")
+OWN = ("finish", "initramfs")
 LAYERS = ("debian:bookworm", "one", "two", *OWN)
 
 
