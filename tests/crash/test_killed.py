@@ -30,11 +30,20 @@ def is_clean(bench: Workbench) -> bool:
 
 
 def killed_when(
-    bench: Workbench, recipe: Path, said: str, number: signal.Signals = signal.SIGKILL
+    bench: Workbench,
+    recipe: Path,
+    said: str,
+    number: signal.Signals = signal.SIGKILL,
+    kept: int = 0,
 ) -> "subprocess.Popen[str]":
-    """Build, and send a signal as soon as the logs hold a text."""
+    """Build, and send a signal as soon as the logs hold a text and that many layers are kept."""
     process = bench.begin("build", recipe, "--quiet")
-    wait_until(lambda: said in bench.logs() or process.poll() is not None, said)
+    keys = bench.home / "layers/keys"
+
+    def is_time() -> bool:
+        return said in bench.logs() and len(list(keys.iterdir())) >= kept
+
+    wait_until(lambda: is_time() or process.poll() is not None, said)
     assert process.poll() is None, process.communicate()
     kill(process, number)
     wait_until(lambda: is_clean(bench), "a clean machine")
@@ -51,7 +60,7 @@ def test_kill_in_the_middle_of_a_component_then_the_next_build_goes_on_behind_th
     bench.component("waiting", WAITING)
     recipe = bench.recipe("first", "waiting", "second")
 
-    process = killed_when(bench, recipe, "reached")
+    process = killed_when(bench, recipe, "reached", kept=2)
 
     assert process.returncode == -signal.SIGKILL
     bench.component("waiting", "true")

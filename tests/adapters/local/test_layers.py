@@ -53,6 +53,7 @@ def adopted(
 def layer(store: FileLayerStore, tmp_path: Path) -> Layer:
     layer = adopted(store, tmp_path)
     store.publish(layer)
+    store.settle()
     return layer
 
 
@@ -255,6 +256,7 @@ class TestDamage:
 
         again = adopted(rebooted, tmp_path, key="again")
         rebooted.publish(again)
+        rebooted.settle()
 
         assert again.content == layer.content
         assert path.read_text() == "text"

@@ -360,7 +360,7 @@ def test_initramfs_when_there_is_no_kernel_then_no_disk_can_be_made(house: House
 
 
 def test_initramfs_when_its_tool_fails_then_says_so(house: House) -> None:
-    house.failing = "mkinitramfs -o"
+    house.failing = 'mkinitramfs "$@" -o'
     with pytest.raises(FinishFailed, match="initramfs could not be made: exit status 1"):
         house.stack(ONE)
 
