@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import stat
 import subprocess
 import sys
@@ -55,6 +56,64 @@ def layer(store: FileLayerStore, tmp_path: Path) -> Layer:
     store.publish(layer)
     store.settle()
     return layer
+
+
+def unkept(folder: Path) -> tuple[Path, Layer, LayerTree]:
+    """Give a folder with one file, and what it would be as a layer."""
+    upper = folder / "scratch"
+    upper.mkdir()
+    (upper / "file").write_text("text")
+    tree = manifest.scan(upper)
+    layer = Layer(
+        key=a_digest("kept"),
+        content=Digest.of_bytes(manifest.written(tree)),
+        parent_content=stack_content(()),
+        name="kept",
+        created_at=SOME_DAY,
+        size_bytes=4,
+    )
+    return upper, layer, tree
+
+
+class TestKeep:
+    """What is kept beside the build is used from scratch space meanwhile."""
+
+    def test_keep_when_it_is_being_copied_then_the_scratch_folder_is_used(
+        self, store: FileLayerStore, tmp_path: Path
+    ) -> None:
+        upper, layer, tree = unkept(tmp_path)
+        may_copy = threading.Event()
+
+        def copy(source: Path, target: Path) -> None:
+            assert may_copy.wait(10)
+            shutil.copytree(source, target, copy_function=shutil.copy2)
+
+        store.keep(upper, layer, tree, copy)
+        store.publish(layer)
+        assert store.tree_path(layer.content) == upper
+        assert store.tree([layer.content]) == tree.entries
+        may_copy.set()
+        assert store.find(layer.key, ()).layer == layer
+        store.settle()
+        assert store.tree_path(layer.content) != upper
+        assert store.has(layer.content)
+
+    def test_settle_when_a_layer_could_not_be_copied_then_says_so_and_publishes_nothing(
+        self, store: FileLayerStore, tmp_path: Path
+    ) -> None:
+        upper, layer, tree = unkept(tmp_path)
+
+        def copy(source: Path, target: Path) -> None:
+            raise OSError(28, f"no space for {target} of {source}")
+
+        store.keep(upper, layer, tree, copy)
+        store.publish(layer)
+        with pytest.raises(OSError, match="no space"):
+            store.settle()
+        store.forget_scratch()
+        again = FileLayerStore(tmp_path / "layers", "this boot")
+        assert again.find(layer.key, ()).layer is None
+        assert not again.has(layer.content)
 
 
 class TestFind:
