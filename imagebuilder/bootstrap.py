@@ -13,6 +13,7 @@ from imagebuilder.settings import Settings, read_settings
 
 # ruff: noqa: PLC0415 - what a command does not need is not imported, for the start-up time
 if TYPE_CHECKING:
+    from imagebuilder.adapters.confined.testinfra.suite import ConfinedSuite
     from imagebuilder.adapters.local.booting import LocalBooter
     from imagebuilder.adapters.local.layers import FileLayerStore
     from imagebuilder.adapters.local.qemu import VirtualMachines
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from imagebuilder.adapters.system.locks import FileLocks
     from imagebuilder.adapters.system.process import SystemCommandRunner
     from imagebuilder.adapters.system.run_files import FolderRunFiles
+    from imagebuilder.ports.actions import Action
     from imagebuilder.services.authoring import Authoring
     from imagebuilder.services.building.stacking import Stacking
     from imagebuilder.services.cataloguing import Cataloguing
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from imagebuilder.services.pipelines.planning import Planning
     from imagebuilder.services.pipelines.trying import Trying
     from imagebuilder.services.pipelines.watching import RecordedProgress
+    from imagebuilder.services.provisioning.components import Means
     from imagebuilder.services.sweeping import Sweeping
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -123,12 +126,35 @@ class Application:
         """Finds or makes layers."""
         from imagebuilder.services.building.stacking import Stacking
 
-        return Stacking(self._layers, self.blobs, self.clock)
+        return Stacking(self._layers, self.blobs, self.clock, self.means)
+
+    @cached_property
+    def means(self) -> "Means":
+        """What components are run with."""
+        from imagebuilder.adapters.aws.values import AwsValues
+        from imagebuilder.adapters.confined.ansible.playbooks import RunAnsible
+        from imagebuilder.adapters.local.workplace import working_folder
+        from imagebuilder.adapters.system.tree_copy import CopyTree
+        from imagebuilder.domain.component import ActionName
+        from imagebuilder.services.provisioning.actions import own_actions
+        from imagebuilder.services.provisioning.components import Means
+        from imagebuilder.services.provisioning.testing import RunTestinfra
+
+        folders = partial(working_folder, self._home / "work")
+        added: dict[ActionName, Action] = {
+            ActionName.COPY_TREE: CopyTree(),
+            ActionName.RUN_ANSIBLE: RunAnsible(self.commands, folders, self.clock),
+            ActionName.RUN_TESTINFRA: RunTestinfra(self._suite),
+        }
+        return Means(
+            actions=own_actions(added),
+            clock=self.clock,
+            ids=self._ids,
+            source=AwsValues(metadata=self.settings.imds_endpoint),
+        )
 
     def _make(self, job: "Job", progress: "RecordedProgress") -> "BuildResult":
-        from imagebuilder.adapters.confined.testinfra.suite import ConfinedSuite
         from imagebuilder.adapters.local.disk import LocalDisks
-        from imagebuilder.adapters.local.workplace import working_folder
         from imagebuilder.services.pipelines.making import Making, Workers
 
         work = self._home / "work"
@@ -136,8 +162,9 @@ class Application:
             stacking=self.stacking,
             workshop=self._workshop,
             disks=LocalDisks(self.commands, self.clock, work, self._home / "disks"),
-            tests=ConfinedSuite(self.commands, partial(working_folder, work)),
+            tests=self._suite,
             booter=self._booter,
+            means=self.means,
         )
         return Making(self._desk, workers, job, progress).result()
 
@@ -150,11 +177,19 @@ class Application:
             stacking=self.stacking,
             workshop=self._workshop,
             booter=self._booter,
+            means=self.means,
             clock=self.clock,
             ids=self._ids,
             kept=self._home / "kept",
         )
         return Trying(self.authoring, self.planning, bench)
+
+    @cached_property
+    def _suite(self) -> "ConfinedSuite":
+        from imagebuilder.adapters.confined.testinfra.suite import ConfinedSuite
+        from imagebuilder.adapters.local.workplace import working_folder
+
+        return ConfinedSuite(self.commands, partial(working_folder, self._home / "work"))
 
     @cached_property
     def _workshop(self) -> "LocalWorkshop":

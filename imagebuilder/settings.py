@@ -21,6 +21,7 @@ _KNOBS = (
     "mirror",
     "security_mirror",
     "components",
+    "imds_endpoint",
     "test_postgres",
     "traceback",
 )
@@ -84,6 +85,7 @@ class Settings:
     mirror: str | None
     security_mirror: str | None
     component_folders: tuple[Path, ...]
+    imds_endpoint: str | None
     credentials: Mapping[str, str] = field(repr=False)
 
 
@@ -112,6 +114,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         catalogue_url=knobs.get("catalogue_url", f"sqlite:///{home}/catalogue.db"),
         mirror=_without_secret("mirror", knobs, credentials),
         security_mirror=_without_secret("security_mirror", knobs, credentials),
+        imds_endpoint=_http("imds_endpoint", knobs),
         component_folders=tuple(map(Path, filter(None, knobs.get("components", "").split(":")))),
         credentials=credentials,
     )
@@ -148,6 +151,14 @@ def _from_file(path: Path, *, must_exist: bool) -> dict[str, str]:
         if name not in known:
             raise SettingUnknown(name, str(path), known)
     return read
+
+
+def _http(name: str, knobs: Mapping[str, str]) -> str | None:
+    """Give an address that has to be one of the web."""
+    url = knobs.get(name)
+    if url and not url.startswith(("http://", "https://")):
+        raise SettingMalformed(name, "an address such as http://169.254.169.254")
+    return url or None
 
 
 def _without_secret(name: str, knobs: Mapping[str, str], credentials: dict[str, str]) -> str | None:

@@ -27,6 +27,7 @@ from tests.fakes.locks import FakeLocks
 from tests.fakes.machine import Answer
 from tests.fakes.progress import FakeProgress
 from tests.fakes.runs import FakeRunFiles, FakeRunStore
+from tests.means import some_means
 
 BASE = "/w/recipes/base.yaml"
 WEB = "/w/recipes/web.yaml"
@@ -142,6 +143,7 @@ class House:
             disks=self.disks,
             tests=self.tests,
             booter=self.booter,
+            means=some_means(),
         )
 
         def make(job: Job, progress: RecordedProgress) -> BuildResult:
@@ -152,7 +154,7 @@ class House:
     @property
     def stacking(self) -> Stacking:
         """Give the stacking over these fakes."""
-        return Stacking(self.layers, self.blobs, self.clock)
+        return Stacking(self.layers, self.blobs, self.clock, some_means())
 
     def build(self, path: str = WEB, **asked: Any) -> BuildResult:
         """Build a recipe a minute after whatever was before; nothing stays open or held."""

@@ -42,6 +42,16 @@ class Machine(Protocol):
         """
         ...
 
+    def restart(self, delay_seconds: float = 0.0) -> None:
+        """Start the machine anew after a delay, and come back when it answers again.
+
+        What is booted has a new boot id then; where every script starts in a fresh process space,
+        there is nothing to restart and nothing to wait for.
+
+        Raises: MachineLost: it did not come back in time.
+        """
+        ...
+
 
 class MachineLost(StepFailed):
     """The machine a script should run on is no longer there."""

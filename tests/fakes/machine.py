@@ -25,11 +25,18 @@ def nothing_to_say(_script: Script) -> Answer:
 
 @dataclass(slots=True)
 class FakeMachine:
-    """Answers each script by a function and remembers it; `is_lost` makes it go away."""
+    """Answers each script by a function and remembers it; `is_lost` makes it go away.
+
+    `restarts` are the delays it was restarted after.
+    """
 
     answer: Callable[[Script], Answer] = nothing_to_say
     scripts: list[Script] = field(default_factory=list)
     is_lost: bool = False
+    restarts: list[float] = field(default_factory=list)
+
+    def restart(self, delay_seconds: float = 0.0) -> None:
+        self.restarts.append(delay_seconds)
 
     def run(self, script: Script, on_line: OnLine | None = None) -> CommandResult:
         self.scripts.append(script)
@@ -60,6 +67,10 @@ class ShellMachine:
         """Run in folder."""
         self._folder = folder
         self.count = 0
+        self.restarts: list[float] = []
+
+    def restart(self, delay_seconds: float = 0.0) -> None:
+        self.restarts.append(delay_seconds)
 
     def run(self, script: Script, on_line: OnLine | None = None) -> CommandResult:
         self.count += 1

@@ -9,11 +9,12 @@ import os
 import re
 import shlex
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePath
 
 from imagebuilder.adapters.local.containment import control_groups
+from imagebuilder.adapters.local.ssh_machine import restarting
 from imagebuilder.adapters.local.workplace import working_folder
 from imagebuilder.ports.clock import Clock
 from imagebuilder.ports.inspection import BootFailed
@@ -58,11 +59,18 @@ exec "$@"
 class ContainerMachine:
     """Runs scripts in a booted container, as its root."""
 
-    def __init__(self, runner: CommandRunner, leader: int, container: RunningProcess) -> None:
-        """Enter the namespaces of the process leader."""
+    def __init__(
+        self,
+        runner: CommandRunner,
+        leader: int,
+        container: RunningProcess,
+        comes_back: Callable[[int], int],
+    ) -> None:
+        """Enter the namespaces of the process leader; comes_back waits for the one after it."""
         self._runner = runner
         self._leader = leader
         self._container = container
+        self._comes_back = comes_back
 
     def run(self, script: Script, on_line: OnLine | None = None) -> CommandResult:
         """Run a script and give its result, whatever the exit status.
@@ -88,6 +96,17 @@ class ContainerMachine:
         if result.exit_status != 0:
             self._require_alive()
         return result
+
+    def restart(self, delay_seconds: float = 0.0) -> None:
+        """Let its service manager start anew, and come back when it is up again.
+
+        Raises: MachineLost: it ended, or was not up in time.
+        """
+        self.run(Script(text=restarting(delay_seconds), timeout_seconds=delay_seconds + 60.0))
+        try:
+            self._leader = self._comes_back(self._leader)
+        except BootFailed as failure:
+            raise MachineLost("container", f"{failure.message}\n{failure.context}") from failure
 
     def _require_alive(self) -> None:
         # A process that ends loses its namespaces before it ends those inside, which we see first.
@@ -118,10 +137,19 @@ class Containers:
             working_folder(self._work, "container-") as scratch,
             self._runner.start(_boot_command(scratch, root, groups)) as container,
         ):
-            yield self._wait_until_up(container)
+            leader = self._wait_until_up(container)
+            yield self._machine(leader, container)
 
-    def _wait_until_up(self, container: RunningProcess) -> ContainerMachine:
-        """Wait until the service manager has started what it should, or come to what failed."""
+    def _machine(self, leader: int, container: RunningProcess) -> ContainerMachine:
+        return ContainerMachine(
+            self._runner, leader, container, lambda gone: self._wait_until_up(container, gone)
+        )
+
+    def _wait_until_up(self, container: RunningProcess, gone: int | None = None) -> int:
+        """Wait until the service manager has started what it should, or come to what failed.
+
+        Give its process id, which is another than the one that is to be gone.
+        """
         started = self._clock.monotonic()
         pause = threading.Event()
         state = "nothing started"
@@ -129,11 +157,11 @@ class Containers:
             if container.poll() is not None:
                 raise _failed(container, waited, "the container ended")
             leader = _leader_of(container.pid)
-            if leader is not None:
-                machine = ContainerMachine(self._runner, leader, container)
+            if leader is not None and leader != gone:
+                machine = self._machine(leader, container)
                 state = self._state(machine, self._boot_seconds - waited)
                 if state in _UP:
-                    return machine
+                    return leader
             pause.wait(_LOOK_SECONDS)
         raise _failed(container, self._boot_seconds, f"its service manager said: {state}")
 

@@ -1,5 +1,6 @@
 """Disks booted through their firmware in QEMU, up to an SSH login."""
 
+import json
 import os
 import socket
 import tempfile
@@ -25,6 +26,7 @@ from imagebuilder.ports.process import Command, CommandRunner, OnLine, RunningPr
 
 _LOOK_SECONDS = 0.1
 _SSH_PORT = 22
+_MONITOR_SECONDS = 30.0
 _SIGNS_OF_LIFE = (b"Linux version", b"systemd", b"login:")
 _PORT_TAKEN = b"Could not set up host forwarding"
 _PORT_ATTEMPTS = 3
@@ -172,7 +174,9 @@ class VirtualMachines:
             processors=_processors(),
         )
         logged = str(attempt.console.absolute()).replace(",", ",,")
+        monitor = folder / "monitor"
         argv = [*qemu_argv(hardware), "-chardev", f"file,id=console,path={logged}"]
+        argv += ["-qmp", f"unix:{str(monitor).replace(',', ',,')},server=on,wait=off"]
         # QEMU keeps what guests write in a file in TMPDIR, and may die before it unlinks it.
         scratch = resources.enter_context(working_folder(self._work, "guest-"))
         environment = {"PATH": "/usr/bin:/bin", "TMPDIR": str(scratch)}
@@ -182,6 +186,7 @@ class VirtualMachines:
         )
         wait = _LoginWait(self._runner, self._clock, self._limits, attempt, access)
         connection = wait.until_login(resources, machine, started)
+        _allow_restarts(monitor)
         return BootedMachine(
             machine=SshMachine(self._runner, access, connection, attempt.console),
             accelerator=attempt.accelerator.value,
@@ -287,6 +292,25 @@ def _answers(port: int) -> bool:
             return connection.recv(4) == b"SSH-"
     except OSError:
         return False
+
+
+def _allow_restarts(monitor: Path) -> None:
+    """Let a guest that came up restart; one that does so before is at fault and is ended.
+
+    Source: QEMU Machine Protocol, `qmp_capabilities` and `set-action`.
+    """
+    orders: tuple[dict[str, object], ...] = (
+        {"execute": "qmp_capabilities"},
+        {"execute": "set-action", "arguments": {"reboot": "reset"}},
+    )
+    with socket.socket(socket.AF_UNIX) as connection, connection.makefile("rw") as spoken:
+        connection.settimeout(_MONITOR_SECONDS)
+        connection.connect(str(monitor))
+        spoken.readline()
+        for order in orders:
+            spoken.write(json.dumps(order) + "\n")
+            spoken.flush()
+            spoken.readline()
 
 
 def _free_port() -> int:

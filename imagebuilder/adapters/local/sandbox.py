@@ -112,6 +112,9 @@ class SandboxMachine:
             self._blame_the_world(result)
         return result
 
+    def restart(self, delay_seconds: float = 0.0) -> None:
+        """Have nothing to do: every script starts in a fresh process space."""
+
     def _blame_the_world(self, result: CommandResult) -> None:
         """Say so when a script could not do its work for lack of space or of an archive.
 

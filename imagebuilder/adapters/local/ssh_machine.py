@@ -1,8 +1,9 @@
 """A booted virtual machine, reached by SSH over one connection that all commands share."""
 
 import shlex
+import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ _LOST_STATUS = 255
 """ssh's own exit status when the connection fails. Source: ssh(1)."""
 _TIMED_OUT_STATUSES = {124, 137}
 _SPARE_SECONDS = 10.0
+_LOOK_SECONDS = 0.1
 
 # $1 script's length, $2 settings' length, $3 interpreter, $4 time limit, 0 for none. What follows
 # the two texts on standard input is the script's own. Nothing of a script stands in any argv.
@@ -68,6 +70,13 @@ class SshAccess:
         ]
 
 
+def restarting(delay_seconds: float) -> str:
+    """Give shell text that has a booted machine restart after a delay; it may end before that."""
+    wait = f"sleep {delay_seconds:g}\n" if delay_seconds > 0 else ""
+    asked = "systemctl --no-block reboot"
+    return f"{wait}if command -v systemctl >/dev/null; then {asked}; else reboot; fi\n"
+
+
 def make_key(runner: CommandRunner, folder: Path) -> str:
     """Make a key for one boot in a private folder and give its public half."""
     argv = [
@@ -83,19 +92,31 @@ def make_key(runner: CommandRunner, folder: Path) -> str:
 class SshConnection:
     """The connection that all commands go through, while its process lives."""
 
-    def __init__(self, runner: CommandRunner, access: SshAccess, process: RunningProcess) -> None:
-        """Take the process that holds the connection."""
+    def __init__(self, runner: CommandRunner, access: SshAccess, held: ExitStack) -> None:
+        """Begin to connect; the process that holds the connection ends with held."""
         self._runner = runner
         self._access = access
-        self._process = process
+        self._held = held
+        self._process = self._begun()
 
     @classmethod
     @contextmanager
     def opened(cls, runner: CommandRunner, access: SshAccess) -> Iterator["SshConnection"]:
         """Begin to connect; the connection is closed with the context."""
-        argv = access.argv("-N", "-o", "ControlMaster=yes")
-        with runner.start(Command(argv=argv, timeout_seconds=None)) as process:
-            yield cls(runner, access, process)
+        with ExitStack() as held:
+            yield cls(runner, access, held)
+
+    def begin_anew(self) -> None:
+        """Give up the connection there is, and begin to connect again."""
+        self._held.close()
+        (self._access.folder / "control").unlink(missing_ok=True)
+        self._process = self._begun()
+
+    def _begun(self) -> RunningProcess:
+        argv = self._access.argv("-N", "-o", "ControlMaster=yes")
+        return self._held.enter_context(
+            self._runner.start(Command(argv=argv, timeout_seconds=None))
+        )
 
     @property
     def has_ended(self) -> bool:
@@ -117,13 +138,23 @@ class SshMachine:
     """Runs scripts on a virtual machine as root."""
 
     def __init__(
-        self, runner: CommandRunner, access: SshAccess, connection: SshConnection, console: Path
+        self,
+        runner: CommandRunner,
+        access: SshAccess,
+        connection: SshConnection,
+        console: Path,
+        *,
+        restart_looks: int = 6000,
     ) -> None:
-        """Use an open connection; console is where to look when it is lost."""
+        """Use an open connection; console is where to look when it is lost.
+
+        After a restart the machine is looked for so often, a tenth of a second apart.
+        """
         self._runner = runner
         self._access = access
         self._connection = connection
         self._console = console
+        self._restart_looks = restart_looks
 
     def run(self, script: Script, on_line: OnLine | None = None) -> CommandResult:
         """Run a script and give its result, whatever the exit status.
@@ -147,6 +178,33 @@ class SshMachine:
         if result.exit_status == _LOST_STATUS and not self._connection.is_open():
             raise MachineLost("virtual machine", self._last_words(result))
         return _told_of_time(result, limit)
+
+    def restart(self, delay_seconds: float = 0.0) -> None:
+        """Reboot, and come back when a login is possible and the kernel is another one.
+
+        Raises: MachineLost: it did not come back in time.
+        """
+        before = self._boot_id()
+        # The connection may end while it is asked to.
+        with suppress(MachineLost):
+            self.run(Script(text=restarting(delay_seconds), timeout_seconds=delay_seconds + 60.0))
+        pause = threading.Event()
+        for _ in range(self._restart_looks):
+            if self._connection.has_ended:
+                self._connection.begin_anew()
+            elif self._connection.is_open():
+                with suppress(MachineLost):
+                    if self._boot_id() not in {before, ""}:
+                        return
+            pause.wait(_LOOK_SECONDS)
+        raise MachineLost(
+            "virtual machine",
+            f"It was restarted and let nobody in again.\n{self._connection.complaint}",
+        )
+
+    def _boot_id(self) -> str:
+        result = self.run(Script(text="cat /proc/sys/kernel/random/boot_id\n", timeout_seconds=60))
+        return result.stdout.decode(errors="replace").strip()
 
     def _last_words(self, result: CommandResult) -> str:
         lines = self._console.read_bytes()[-8192:].decode(errors="replace").splitlines()

@@ -30,7 +30,7 @@ from imagebuilder.ports.machine import Machine, Script
 from imagebuilder.ports.progress import Progress
 from imagebuilder.services.building import finishing
 from imagebuilder.services.building.initramfs import InitramfsMaker
-from imagebuilder.services.provisioning.components import ComponentRunner
+from imagebuilder.services.provisioning.components import ComponentRunner, Means
 
 _PACKAGES_AFTER = Script(
     text="dpkg-query -W -f '${Package} ${Architecture} ${Version}\\n'\n", timeout_seconds=60
@@ -97,15 +97,16 @@ class _Stores:
     layers: LayerStore
     blobs: BlobStore
     clock: Clock
+    means: Means
 
 
 class Stacking:
     """Finds or makes layers."""
 
-    def __init__(self, layers: LayerStore, blobs: BlobStore, clock: Clock) -> None:
-        """Look in layers; keep evidence in blobs."""
+    def __init__(self, layers: LayerStore, blobs: BlobStore, clock: Clock, means: Means) -> None:
+        """Look in layers; keep evidence in blobs; run components with means."""
         self._layers = layers
-        self._stores = _Stores(layers=layers, blobs=blobs, clock=clock)
+        self._stores = _Stores(layers=layers, blobs=blobs, clock=clock, means=means)
 
     def stack(self, request: StackRequest, roots: Roots, progress: Progress) -> Stack:
         """Give the whole stack of an image.
@@ -178,6 +179,7 @@ class _Work:
     ) -> None:
         self._layers = stores.layers
         self._blobs = stores.blobs
+        self._means = stores.means
         self._request = request
         self._roots = roots
         self._progress = progress
@@ -295,7 +297,9 @@ class _Work:
             component=component,
             parameters=planned.parameters,
             machine=root.machine(component.network),
+            means=self._means,
             upgrades=planned.upgrades,
+            on=self.plan.parent.asked,
             on_line=self._progress.line,
         )
 

@@ -37,7 +37,7 @@ from imagebuilder.services.building.stacking import (
 )
 from imagebuilder.services.pipelines.desk import BuildResult, Desk, Job
 from imagebuilder.services.pipelines.watching import RecordedProgress
-from imagebuilder.services.provisioning.components import ComponentRunner
+from imagebuilder.services.provisioning.components import ComponentRunner, Means
 from imagebuilder.services.validating import Examination, Validating
 
 _PACKAGES = Script(
@@ -56,6 +56,7 @@ class Workers:
     disks: DiskBuilder
     tests: TestRunner
     booter: Booter
+    means: Means
 
 
 class Making:
@@ -221,7 +222,7 @@ class Making:
                 raise
 
     def _component_tests(self, plan: Plan) -> "_ComponentTests":
-        return _ComponentTests(plan, self._progress)
+        return _ComponentTests(plan, self._workers.means, self._progress)
 
     def _recorded(self, stack: Stack, made: "_Made") -> ImageVersion:
         self._progress.step_started("record")
@@ -282,8 +283,9 @@ class _Made:
 class _ComponentTests:
     """The test phases of a plan's components, on a booted machine."""
 
-    def __init__(self, plan: Plan, progress: Progress) -> None:
+    def __init__(self, plan: Plan, means: Means, progress: Progress) -> None:
         self._plan = plan
+        self._means = means
         self._progress = progress
 
     def __call__(self, machine: Machine) -> tuple[TestResult, ...]:
@@ -296,6 +298,8 @@ class _ComponentTests:
                 component=layer.component,
                 parameters=layer.parameters,
                 machine=machine,
+                means=self._means,
+                on=self._plan.parent.asked,
                 on_line=self._progress.line,
             )
             results += [

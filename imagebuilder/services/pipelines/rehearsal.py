@@ -11,7 +11,7 @@ from imagebuilder.domain.errors import ImageBuilderError, StepFailed
 from imagebuilder.domain.run import StepState
 from imagebuilder.ports.clock import Clock
 from imagebuilder.ports.progress import Progress
-from imagebuilder.services.provisioning.components import StepOutcome
+from imagebuilder.services.provisioning.outcomes import StepOutcome
 
 _TAIL_LINES = 20
 

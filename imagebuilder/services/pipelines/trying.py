@@ -24,7 +24,7 @@ from imagebuilder.services.authoring import Authoring, with_defaults
 from imagebuilder.services.building.stacking import Stack, Stacking, StackRequest, look_inside
 from imagebuilder.services.pipelines.planning import Foundation, Planning
 from imagebuilder.services.pipelines.rehearsal import Rehearsal, Trial
-from imagebuilder.services.provisioning.components import ComponentRunner
+from imagebuilder.services.provisioning.components import ComponentRunner, Means
 
 _HAS_INIT = Script(text="test -x /sbin/init\n", timeout_seconds=30)
 _DOCUMENT_ENDINGS = (".yaml", ".yml")
@@ -61,6 +61,7 @@ class Workbench:
     stacking: Stacking
     workshop: Workshop
     booter: Booter
+    means: Means
     clock: Clock
     ids: IdSource
     kept: PurePath
@@ -99,7 +100,9 @@ class Trying:
                     component=prepared.component,
                     parameters=prepared.parameters,
                     machine=root.machine(prepared.component.network),
+                    means=self._with.means,
                     upgrades=upgrades,
+                    on=request.on,
                     on_line=rehearsal.line,
                     watcher=rehearsal,
                 )
@@ -155,6 +158,7 @@ class Trying:
                 component=component,
                 parameters=prepared.parameters,
                 machine=root.machine(component.network),
+                means=self._with.means,
                 on_line=progress.line,
             ).pending_upgrades()
         progress.step_ended(StepState.SUCCEEDED, f"{sum(map(len, upgrades.values()))} packages")

@@ -15,16 +15,19 @@ from hypothesis import strategies as st
 from imagebuilder.domain.component import ActionName, Component, ComponentStep, OnFailure, PhaseName
 from imagebuilder.domain.package import Upgrade
 from imagebuilder.ports.machine import MachineLost, Script
-from imagebuilder.ports.process import CommandResult, OnLine
-from imagebuilder.services.provisioning.components import ComponentFailed, ComponentRunner
+from imagebuilder.services.provisioning.components import ComponentRunner
+from imagebuilder.services.provisioning.failing import ComponentFailed
 from tests.build import a_component, a_component_step, an_upgrade
 from tests.fakes.machine import Answer, FakeMachine
+from tests.means import some_means
 
 
 def runner(
     component: Component, machine: FakeMachine, parameters: dict[str, str] | None = None
 ) -> ComponentRunner:
-    return ComponentRunner(component=component, parameters=parameters or {}, machine=machine)
+    return ComponentRunner(
+        component=component, parameters=parameters or {}, machine=machine, means=some_means()
+    )
 
 
 def saying(*answers: Answer) -> FakeMachine:
@@ -153,38 +156,6 @@ def test_run_when_a_step_has_no_limit_then_its_script_has_none() -> None:
     assert machine.scripts[0].timeout_seconds is None
 
 
-class SlowMachine:
-    """A machine on which every script takes its time."""
-
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-        self.limits: list[float | None] = []
-
-    def run(self, script: Script, on_line: OnLine | None = None) -> CommandResult:
-        self.limits.append(script.timeout_seconds)
-        return CommandResult(
-            argv=("sh",), exit_status=0, stdout=b"", stderr=b"", seconds=self.seconds
-        )
-
-
-def test_run_when_a_step_has_several_scripts_then_its_time_is_for_all_of_them() -> None:
-    machine = SlowMachine(seconds=4.0)
-    files = [{"path": f"/{name}", "content": ""} for name in "abc"]
-    step = a_component_step("Files", ActionName.CREATE_FILE, inputs=files, timeout_seconds=10)
-    given_all = ComponentRunner(component=a_component(build=[step]), parameters={}, machine=machine)
-    given_all.run(PhaseName.BUILD)
-    assert machine.limits == [10.0, 6.0, 2.0]
-
-
-def test_run_when_one_of_several_scripts_fails_then_the_rest_are_not_run() -> None:
-    machine = saying(Answer(), Answer(exit_status=1))
-    files = [{"path": f"/{name}", "content": ""} for name in "abc"]
-    step = a_component_step("Files", ActionName.CREATE_FILE, inputs=files)
-    with pytest.raises(ComponentFailed):
-        runner(a_component(build=[step]), machine).run(PhaseName.BUILD)
-    assert len(machine.scripts) == 2
-
-
 def test_run_when_a_step_asks_for_a_restart_then_the_same_step_runs_again() -> None:
     machine = saying(Answer(exit_status=194), Answer(exit_status=194), Answer())
     (outcome,) = runner(a_component(), machine).run(PhaseName.BUILD)
@@ -223,6 +194,7 @@ def test_run_when_lines_come_then_they_are_passed_on_after_the_steps_name() -> N
         component=a_component(build=[bash("Greet")]),
         parameters={},
         machine=machine,
+        means=some_means(),
         on_line=lines.append,
     ).run(PhaseName.BUILD)
     assert lines == ["--- build: Greet (ExecuteBash)", "hello"]
@@ -318,6 +290,7 @@ def test_update_when_upgrades_are_given_then_exactly_these_are_asked_for() -> No
         component=a_component(build=[UPDATE]),
         parameters={},
         machine=machine,
+        means=some_means(),
         upgrades={"Upgrade": (an_upgrade("bash", new="5.2-2"), an_upgrade("tzdata", arch="all"))},
     ).run(PhaseName.BUILD)
     assert "bash:amd64=5.2-2 tzdata=3.0.16-1" in machine.scripts[0].text

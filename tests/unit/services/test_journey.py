@@ -13,7 +13,7 @@ from imagebuilder.ports.disks import DiskTooSmall
 from imagebuilder.ports.locks import InProgress
 from imagebuilder.services.building.finishing import FinishFailed
 from imagebuilder.services.building.stacking import StackRequest
-from imagebuilder.services.provisioning.components import ComponentFailed
+from imagebuilder.services.provisioning.failing import ComponentFailed
 from tests.build import a_run, an_upgrade
 from tests.fakes.inspection import a_report
 from tests.fakes.machine import Answer

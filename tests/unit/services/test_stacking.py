@@ -18,7 +18,7 @@ from imagebuilder.ports.building import NoKernel
 from imagebuilder.ports.machine import Script
 from imagebuilder.services.building.finishing import FinishFailed
 from imagebuilder.services.building.stacking import Stack, Stacking, StackRequest, UpgradeDiverged
-from imagebuilder.services.provisioning.components import ComponentFailed
+from imagebuilder.services.provisioning.failing import ComponentFailed
 from tests.build import (
     a_component,
     a_component_step,
@@ -32,6 +32,7 @@ from tests.fakes.building import RELEASE, FakeLayerStore, FakeRoots, a_file
 from tests.fakes.clock import FakeClock
 from tests.fakes.machine import Answer
 from tests.fakes.progress import FakeProgress
+from tests.means import some_means
 
 LISTING = f"bin/busybox\nusr/lib/modules/{RELEASE}/ext4.ko\n"
 OWN = ("finish", "initramfs")
@@ -87,7 +88,7 @@ class House:
         self.roots.sealed.clear()
         self.progress = FakeProgress()
         try:
-            return Stacking(self.layers, self.blobs, self.clock).stack(
+            return Stacking(self.layers, self.blobs, self.clock, some_means()).stack(
                 StackRequest(
                     ingredients=ingredients or given(*components),
                     rebuild_before=self.clock.now() if refresh else None,
@@ -370,7 +371,7 @@ def test_finish_when_the_image_has_its_own_keyring_then_it_is_written(house: Hou
     ingredients = replace(
         given(ONE, repositories=(repository,)), keyrings={"/keys/own.gpg": a_digest("ring")}
     )
-    Stacking(house.layers, house.blobs, house.clock).stack(
+    Stacking(house.layers, house.blobs, house.clock, some_means()).stack(
         StackRequest(ingredients=ingredients, keyrings={"/keys/own.gpg": b"ring"}),
         house.roots,
         house.progress,
@@ -406,7 +407,7 @@ def test_stack_when_the_parent_is_an_image_then_its_layers_are_below(house: Hous
 
 def rows(house: House, ingredients: Ingredients, after: datetime | None = None) -> list[object]:
     request = StackRequest(ingredients=ingredients, rebuild_before=after)
-    preview = Stacking(house.layers, house.blobs, house.clock).preview(request)
+    preview = Stacking(house.layers, house.blobs, house.clock, some_means()).preview(request)
     return [(row.name, row.is_cached, row.why) for row in preview]
 
 

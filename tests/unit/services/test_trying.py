@@ -15,6 +15,7 @@ from imagebuilder.services.pipelines.trying import TrialRequest, Trying, Workben
 from tests.build import an_upgrade
 from tests.fakes.machine import Answer
 from tests.house import BASE, NGINX, PATCHES, WEB, House, a_component_text, a_recipe_text
+from tests.means import some_means
 
 DRAFT = "/w/draft.yaml"
 STEPS = """\
@@ -49,6 +50,7 @@ def trying(house: House) -> Trying:
         stacking=house.stacking,
         workshop=house.workshop,
         booter=house.booter,
+        means=some_means(),
         clock=house.clock,
         ids=house.ids,
         kept=PurePosixPath("/kept"),

@@ -124,6 +124,9 @@ class _Bounded:
             replace(script, timeout_seconds=left, environment=environment), on_line
         )
 
+    def restart(self, delay_seconds: float = 0.0) -> None:
+        self.machine.restart(delay_seconds)
+
 
 class RunAnsible:
     """Runs ansible-playbook in bubblewrap as nobody; only its tasks' commands reach the machine."""

@@ -1,0 +1,233 @@
+"""Stepping: one step of a component, with its condition, its attempts, its loop and its restarts.
+
+Source: AWS Task Orchestrator and Executor: the condition is asked once; an attempt is the whole
+step anew with its whole time, which is for all iterations of its loop together; a failed iteration
+leaves the loop; exit status 194 of what is executed restarts the machine and then the same work.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import PurePath
+
+from imagebuilder.domain.component import ActionName, ComponentStep, OnFailure
+from imagebuilder.domain.conditions import Branch
+from imagebuilder.domain.digest import Canonical
+from imagebuilder.domain.errors import Unavailable
+from imagebuilder.domain.loops import Iteration, values_of
+from imagebuilder.domain.package import Upgrade
+from imagebuilder.ports.actions import ActionCall, ActionResult
+from imagebuilder.ports.clock import Clock
+from imagebuilder.ports.machine import Machine
+from imagebuilder.ports.process import CommandResult, OnLine
+from imagebuilder.services.provisioning.actions import Actions, ActionUnavailable
+from imagebuilder.services.provisioning.facts import MachineFacts
+from imagebuilder.services.provisioning.outcomes import Attempt, StepOutcome, StepStatus, Turn
+from imagebuilder.services.provisioning.secrets import MaskedLines, Secrets
+from imagebuilder.services.provisioning.values import Place, Surroundings, Values
+
+_RESTART_STATUS = 194
+_RESTARTS_LIMIT = 10
+_RESTARTING = frozenset({ActionName.EXECUTE_BASH, ActionName.EXECUTE_BINARY})
+_UNLIMITED = frozenset({ActionName.REBOOT, ActionName.EXECUTE_DOCUMENT})
+_SHORTEST_LIMIT_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """What the steps of one phase have in common."""
+
+    phase: str
+    machine: Machine
+    actions: Actions
+    values: Values
+    clock: Clock
+    secrets: Secrets
+    folder: PurePath | None = None
+    upgrades: Mapping[str, Sequence[Upgrade]] | None = None
+    on_line: OnLine | None = None
+
+
+class Stepping:
+    """Runs one step."""
+
+    def __init__(self, scene: Scene, step: ComponentStep) -> None:
+        """Run step in scene."""
+        self._scene = scene
+        self._step = step
+        self._around = Surroundings(scene.machine)
+        self._loop_name = step.loop.name if step.loop else ""
+
+    def outcome(self) -> StepOutcome:
+        """Run it until it succeeds or its attempts are used up.
+
+        Raises: ActionUnavailable; MachineLost; Unavailable: in its last attempt.
+        """
+        scene, step = self._scene, self._step
+        self._say(f"--- {scene.phase}: {step.name} ({step.action})")
+        started_at = scene.clock.now()
+        tries: list[Attempt] = []
+        branch = self._branch()
+        if branch is Branch.EXECUTE:
+            tries = self._tries()
+        return self._ended(started_at, branch, tries)
+
+    def failed(self, attempt: Attempt) -> StepOutcome:
+        """Give the outcome of an attempt that was made elsewhere."""
+        return self._ended(self._scene.clock.now(), Branch.EXECUTE, [attempt])
+
+    def iterations(self) -> Sequence[Iteration | None]:
+        """Give the turns of the step's loop; one that is none when it has no loop."""
+        loop = self._step.loop
+        return (None,) if loop is None else values_of(loop, self._text)
+
+    def turn_inputs(self, iteration: Iteration | None) -> Canonical:
+        """Give the step's inputs in a turn, with their references filled."""
+        return self._scene.values.resolved(self._step.inputs, self._place(iteration), self._around)
+
+    def _ended(self, started_at: datetime, branch: Branch, tries: Sequence[Attempt]) -> StepOutcome:
+        failure = _failure(self._step, branch, tries)
+        return StepOutcome(
+            step=self._step,
+            status=_status(self._step, branch, failure),
+            started_at=started_at,
+            ended_at=self._scene.clock.now(),
+            tries=tuple(tries),
+            failure=failure,
+        )
+
+    def _branch(self) -> Branch:
+        guard = self._step.guard
+        if guard is None:
+            return Branch.EXECUTE
+        branch = guard.branch(MachineFacts(self._scene.machine), self._text)
+        if branch is not Branch.EXECUTE:
+            self._say(f"{'skipped' if branch is Branch.SKIP else 'aborted'} by its condition")
+        return branch
+
+    def _tries(self) -> list[Attempt]:
+        step = self._step
+        tries: list[Attempt] = []
+        for number in range(1, step.max_attempts + 1):
+            try:
+                attempt = Attempt(turns=tuple(self._turns()))
+            except Unavailable as gone:
+                if number == step.max_attempts:
+                    raise
+                attempt = Attempt(problem=gone.message)
+            tries.append(attempt)
+            if not attempt.has_failed:
+                break
+            if number < step.max_attempts:
+                why = f": {attempt.problem}" if attempt.problem else ""
+                self._say(f"attempt {number} of {step.max_attempts} failed{why}, trying again")
+        return tries
+
+    def _turns(self) -> list[Turn]:
+        """Go through the loop up to the first turn that fails; the time is for all of it."""
+        limit = None if self._step.action in _UNLIMITED else self._step.timeout_seconds
+        left = None if limit is None else float(limit)
+        turns: list[Turn] = []
+        for iteration in self.iterations():
+            if iteration is not None:
+                self._say(f"iteration {iteration.index}: {iteration.value}")
+            turn = self._turn(iteration, left)
+            turns.append(turn)
+            if turn.has_failed:
+                break
+            left = _left(left, turn.result)
+        return turns
+
+    def _turn(self, iteration: Iteration | None, limit_seconds: float | None) -> Turn:
+        scene, step = self._scene, self._step
+        inputs = self.turn_inputs(iteration)
+        call = ActionCall(
+            action=step.action,
+            phase=scene.phase,
+            inputs=inputs,
+            machine=scene.machine,
+            timeout_seconds=limit_seconds,
+            folder=scene.folder,
+            upgrades=(scene.upgrades or {}).get(step.name),
+        )
+        done = self._done(call)
+        result = scene.secrets.masked_result(done.result)
+        if step.hides_output:
+            result = replace(result, stdout=b"", stderr=b"")
+        return Turn(
+            inputs=inputs,
+            result=result,
+            outputs=done.outputs,
+            iteration=iteration,
+        )
+
+    def _done(self, call: ActionCall) -> ActionResult:
+        """Do the work, and again after each restart that it asks for."""
+        action = self._scene.actions.get(call.action)
+        if action is None:
+            raise ActionUnavailable(self._step)
+        lines = None
+        if self._scene.on_line is not None and not self._step.hides_output:
+            lines = MaskedLines(self._scene.secrets, self._scene.on_line)
+        for number in range(_RESTARTS_LIMIT + 1):
+            done = action.run(replace(call, on_line=lines))
+            if lines is not None:
+                lines.end()
+            if not _asks_for_restart(call, done.result) or number == _RESTARTS_LIMIT:
+                break
+            self._say("exit status 194: the machine restarts, then the step runs again")
+            call.machine.restart()
+            call = replace(call, timeout_seconds=_left(call.timeout_seconds, done.result))
+        return done
+
+    def _place(self, iteration: Iteration | None = None) -> Place:
+        return Place(
+            phase=self._scene.phase,
+            step=self._step.name,
+            loop=self._loop_name,
+            iteration=iteration,
+        )
+
+    def _text(self, text: str) -> str:
+        return self._scene.values.resolved_text(text, self._place(), self._around)
+
+    def _say(self, text: str) -> None:
+        if self._scene.on_line is not None:
+            self._scene.on_line(self._scene.secrets.masked(text))
+
+
+def _asks_for_restart(call: ActionCall, result: CommandResult) -> bool:
+    asks = result.exit_status == _RESTART_STATUS and not result.has_timed_out
+    return asks and call.action in _RESTARTING
+
+
+def _left(limit_seconds: float | None, result: CommandResult) -> float | None:
+    if limit_seconds is None:
+        return None
+    return max(_SHORTEST_LIMIT_SECONDS, limit_seconds - result.seconds)
+
+
+def _status(step: ComponentStep, branch: Branch, failure: str) -> StepStatus:
+    if branch is Branch.SKIP:
+        return StepStatus.SKIPPED
+    if not failure:
+        return StepStatus.SUCCESS
+    ignores = step.on_failure is OnFailure.IGNORE
+    return StepStatus.IGNORED_FAILURE if ignores else StepStatus.FAILED
+
+
+def _failure(step: ComponentStep, branch: Branch, tries: Sequence[Attempt]) -> str:
+    """Say how a step failed, as a clause that goes on after its name; empty when it did not."""
+    if branch is Branch.ABORT:
+        return "was aborted by its condition"
+    if not tries or not tries[-1].has_failed:
+        return ""
+    last = tries[-1]
+    if last.result.has_timed_out:
+        how = f"took longer than its limit of {step.timeout_seconds} s"
+    else:
+        how = f"ended with exit status {last.result.exit_status}"
+    failed = [str(t.iteration.index) for t in last.turns if t.has_failed and t.iteration]
+    where = f" in iteration {', '.join(failed)} of its loop" if failed else ""
+    attempts = f" in the last of {step.max_attempts} attempts" if step.max_attempts > 1 else ""
+    return f"{how} after {last.result.seconds:.1f} s{where}{attempts}"
