@@ -1,6 +1,7 @@
 """What a virtual machine is told over SSH, carried out by this machine's own shell."""
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,18 +35,19 @@ class Near:
     def check(self, command: Command, on_line: OnLine | None = None) -> CommandResult:
         return self.run(command, on_line)
 
-    def start(self, command: Command) -> AbstractContextManager[RunningProcess]:
-        return self._runner.start(command)
+    @contextmanager
+    def start(self, command: Command) -> Iterator[RunningProcess]:
+        yield FakeRunningProcess()
 
     def attach(self, command: Command) -> int:
         return self._runner.attach(command)
 
 
 @pytest.fixture
-def machine(tmp_path: Path) -> SshMachine:
+def machine(tmp_path: Path) -> Iterator[SshMachine]:
     runner, access = Near(), SshAccess(port=9, folder=tmp_path)
-    connection = SshConnection(runner, access, FakeRunningProcess())
-    return SshMachine(runner, access, connection, tmp_path / "console")
+    with SshConnection.opened(runner, access) as connection:
+        yield SshMachine(runner, access, connection, tmp_path / "console")
 
 
 def test_run_when_it_has_files_then_they_are_streamed_in_and_out(
