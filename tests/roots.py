@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
 import tarfile
 import tempfile
 import threading
@@ -60,7 +61,33 @@ def _copy_libraries(program: str, root: Path) -> None:
 @functools.cache
 def tiny_archive() -> Path:
     """Give the tiny root as a tar file."""
-    root = tiny_root()
+    return _archived(tiny_root())
+
+
+@functools.cache
+def python_archive() -> Path:
+    """Give a tar file of the tiny root with the Python that runs us, as /usr/bin/python3."""
+    root = tiny_root().with_name("python-root")
+    shutil.copytree(tiny_root(), root, symlinks=True)
+    program = Path(sys.base_prefix).resolve() / f"bin/python3.{sys.version_info.minor}"
+    library = Path(sysconfig.get_path("stdlib")).resolve()
+    inside = root / str(program).lstrip("/")
+    inside.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(program, inside)
+    left_out = ("test", "idlelib", "site-packages", "ensurepip", "lib2to3", "config-*", "*.a")
+    shutil.copytree(
+        library,
+        root / str(library).lstrip("/"),
+        ignore=shutil.ignore_patterns(*left_out, "__pycache__"),
+        dirs_exist_ok=True,
+    )
+    for binary in (program, *library.glob("lib-dynload/*.so")):
+        _copy_libraries(str(binary), root)
+    (root / "usr/bin/python3").symlink_to(program)
+    return _archived(root)
+
+
+def _archived(root: Path) -> Path:
     archive = root.with_suffix(".tar")
     with tarfile.open(archive, "w") as opened:
         opened.add(root, ".", filter=_of_root)
