@@ -23,6 +23,7 @@ PROGRAMS = (
     *("sh", "bash", "cat", "ls", "mkdir", "rm", "mv", "cp", "ln", "chmod", "chown", "touch"),
     *("sleep", "find", "env", "id", "mount", "mknod", "seq", "head", "grep", "readlink", "dd"),
     *("stat", "true", "tr", "setsid", "mkfifo", "base64", "rmdir", "mktemp", "iconv"),
+    *("tar", "cut"),
 )
 LONG_SECONDS = 120.0
 

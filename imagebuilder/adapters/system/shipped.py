@@ -44,7 +44,7 @@ def shipped(folder: PurePath, path: str) -> list[ShippedEntry]:
             raise DocumentUnreadable(path, "It leads out of the component's folder.")
         found = []
         total_bytes = 0
-        for entry in _walked(place, place, path):
+        for entry in _walked(place, path):
             found.append(entry)
             total_bytes += 0 if entry.is_folder or entry.target else entry.file.stat().st_size
             if len(found) > _MOST_ENTRIES or total_bytes > _MOST_BYTES:
@@ -55,22 +55,28 @@ def shipped(folder: PurePath, path: str) -> list[ShippedEntry]:
     return found
 
 
-def _walked(place: Path, file: Path, path: str) -> Iterator[ShippedEntry]:
+def _walked(place: Path, path: str) -> Iterator[ShippedEntry]:
+    waiting = [place]
+    while waiting:
+        entry = _entry(place, waiting.pop(), path)
+        yield entry
+        if entry.is_folder:
+            below = sorted(entry.file.iterdir(), reverse=True)
+            waiting += [f for f in below if f.name not in _UNSHIPPED and f.suffix != ".pyc"]
+
+
+def _entry(place: Path, file: Path, path: str) -> ShippedEntry:
     name = "" if file == place else file.relative_to(place).as_posix()
     status = file.lstat()
-    if stat.S_ISLNK(status.st_mode):
-        target = os.readlink(file)  # noqa: PTH115 - the text as it is
-        end = os.path.normpath(file.parent / target)
-        if os.path.isabs(target) or not Path(end).is_relative_to(place):  # noqa: PTH117 - text
-            raise DocumentUnreadable(path, f"The link {name} leads out of it.")
-        yield ShippedEntry(name=name, file=file, target=target)
-    elif stat.S_ISREG(status.st_mode):
+    if stat.S_ISDIR(status.st_mode):
+        return ShippedEntry(name=name, file=file, is_folder=True)
+    if stat.S_ISREG(status.st_mode):
         is_executable = bool(status.st_mode & stat.S_IXUSR)
-        yield ShippedEntry(name=name, file=file, is_executable=is_executable)
-    elif stat.S_ISDIR(status.st_mode):
-        yield ShippedEntry(name=name, file=file, is_folder=True)
-        for child in sorted(file.iterdir()):
-            if child.name not in _UNSHIPPED and child.suffix != ".pyc":
-                yield from _walked(place, child, path)
-    else:
+        return ShippedEntry(name=name, file=file, is_executable=is_executable)
+    if not stat.S_ISLNK(status.st_mode):
         raise DocumentUnreadable(path, f"{name or 'It'} is no file, folder or link.")
+    target = os.readlink(file)  # noqa: PTH115 - the text as it is
+    end = os.path.normpath(file.parent / target)
+    if os.path.isabs(target) or not Path(end).is_relative_to(place):  # noqa: PTH117 - text
+        raise DocumentUnreadable(path, f"The link {name} leads out of it.")
+    return ShippedEntry(name=name, file=file, target=target)

@@ -4,11 +4,13 @@ The archive is made here, of plain files and with nothing of this machine's owne
 unpacked by the image's own tar, so that no link in the image leads out of it.
 """
 
-import io
+import os
 import tarfile
-from collections.abc import Mapping, Sequence
-from pathlib import PurePosixPath
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path, PurePosixPath
 from shlex import quote
+from typing import TypeAlias
 
 from imagebuilder.adapters.system.shipped import ShippedEntry, shipped
 from imagebuilder.domain.digest import Canonical
@@ -30,8 +32,16 @@ tar --extract --file=- --directory="$folder" --no-overwrite-dir --keep-directory
 """
 
 
+Folders: TypeAlias = Callable[[str], AbstractContextManager[Path]]
+"""Gives a new folder, named with a prefix, that is gone when the context ends."""
+
+
 class CopyTree:
     """Copies files and folders beside the component to where its inputs say."""
+
+    def __init__(self, folders: Folders) -> None:
+        """Keep archives, for as long as they are read, in what folders gives."""
+        self._folders = folders
 
     def run(self, call: ActionCall) -> ActionResult:
         """Copy each item, up to the first that fails."""
@@ -40,7 +50,8 @@ class CopyTree:
         results: list[CommandResult] = []
         left = call.timeout_seconds
         for item in items:
-            result = _copied(call, item, left)
+            with self._folders("copy-") as folder:
+                result = _copied(call, item, left, folder / "archive.tar")
             results.append(result)
             if result.exit_status != 0:
                 break
@@ -50,7 +61,7 @@ class CopyTree:
 
 
 def _copied(
-    call: ActionCall, item: Mapping[str, Canonical], seconds: float | None
+    call: ActionCall, item: Mapping[str, Canonical], seconds: float | None, archive: Path
 ) -> CommandResult:
     source, destination = str(item.get("source")), str(item.get("destination"))
     if call.folder is None:
@@ -62,7 +73,7 @@ def _copied(
         place = PurePosixPath(destination)
         if destination.endswith("/") and not entries[0].is_folder:
             place /= PurePosixPath(source).name
-        archive = _archive(entries, place.name, item)
+        _write_archive(archive, entries, place.name, item)
     except DocumentUnreadable as fault:
         return _refused(fault.message, fault.context)
     except (OSError, ValueError) as fault:
@@ -72,7 +83,9 @@ def _copied(
         call.on_line(f"{source}: {count} file{'' if count == 1 else 's'} to {place}")
     checks = [_account_check(name, item.get(name)) for name in ("owner", "group")]
     text = f"folder={quote(str(place.parent))}\n{''.join(checks)}{_UNPACK}"
-    return call.machine.run(Script(text=text, stdin=archive, timeout_seconds=seconds), call.on_line)
+    return call.machine.run(
+        Script(text=text, stdin_file=archive, timeout_seconds=seconds), call.on_line
+    )
 
 
 def _account_check(kind: str, name: Canonical) -> str:
@@ -87,12 +100,13 @@ def _account_check(kind: str, name: Canonical) -> str:
     )
 
 
-def _archive(entries: Sequence[ShippedEntry], top: str, item: Mapping[str, Canonical]) -> bytes:
-    """Give a tar archive that is the same for the same files. Raises: OSError; ValueError."""
+def _write_archive(
+    path: Path, entries: Sequence[ShippedEntry], top: str, item: Mapping[str, Canonical]
+) -> None:
+    """Write a tar archive that is the same for the same files. Raises: OSError; ValueError."""
     permissions = item.get("permissions")
     mode = None if permissions is None else int(str(permissions), 8)
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
+    with tarfile.open(path, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for entry in entries:
             name = "/".join(filter(None, (top, entry.name)))
             if not name:
@@ -109,10 +123,9 @@ def _archive(entries: Sequence[ShippedEntry], top: str, item: Mapping[str, Canon
                 member.type, member.linkname = tarfile.SYMTYPE, entry.target
                 archive.addfile(member)
             else:
-                content = entry.file.read_bytes()
-                member.size = len(content)
-                archive.addfile(member, io.BytesIO(content))
-    return buffer.getvalue()
+                with entry.file.open("rb") as content:
+                    member.size = os.fstat(content.fileno()).st_size
+                    archive.addfile(member, content)
 
 
 def _account(name: Canonical) -> tuple[int, str]:
