@@ -67,6 +67,8 @@ _OUTPUTS: Mapping[ActionName, tuple[str, ...]] = {
         *("ignoredFailedStepCount", "logUrl", "status"),
     ),
     ActionName.WEB_DOWNLOAD: ("destination",),
+    ActionName.RUN_ANSIBLE: ("changed", "ok", "skipped"),
+    ActionName.RUN_TESTINFRA: ("failed", "passed", "skipped"),
     ActionName.LIST_FILES: ("files",),
     ActionName.READ_FILE: ("content",),
     ActionName.INSTALL_MSI: ("logFile", "msiExitCode", "stdout"),

@@ -199,3 +199,72 @@ def test_folder_digest_when_there_is_nothing_then_raises(
 ) -> None:
     with pytest.raises(DocumentUnreadable):
         source.folder_digest(house / "absent")
+
+
+def a_digest_of(source: DocumentSource, tmp_path: Path, path: str = "files") -> object:
+    return source.shipped_digest(path, str(tmp_path / "component.yaml"))
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    folder = tmp_path / "files"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "a").write_text("a")
+    (folder / "sub/b").write_text("b")
+    (folder / "link").symlink_to("sub/b")
+    return folder
+
+
+def test_shipped_digest_when_anything_that_counts_changes_then_differs(
+    source: DocumentSource, tmp_path: Path, files: Path
+) -> None:
+    digests = [a_digest_of(source, tmp_path)]
+    for change in (
+        lambda: (files / "a").write_text("c"),
+        lambda: (files / "a").chmod(0o755),
+        lambda: (files / "a").rename(files / "c"),
+        (files / "empty").mkdir,
+        lambda: (files / "link2").symlink_to("sub"),
+    ):
+        change()
+        digests.append(a_digest_of(source, tmp_path))
+
+    assert len(set(digests)) == len(digests)
+
+
+def test_shipped_digest_when_what_does_not_count_changes_then_stays(
+    source: DocumentSource, tmp_path: Path, files: Path
+) -> None:
+    before = a_digest_of(source, tmp_path)
+
+    (files / "sub/__pycache__").mkdir()
+    (files / "sub/__pycache__/b.pyc").write_text("x")
+    (files / "a").touch()
+    (files / "a").chmod(0o640)
+    (tmp_path / "README.md").write_text("x")
+
+    assert a_digest_of(source, tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    "path", ["..", "../x", "/etc", "out", "out/hostname", "absent", "files/../.."]
+)
+def test_shipped_digest_when_it_lies_elsewhere_then_is_refused(
+    source: DocumentSource, tmp_path: Path, files: Path, path: str
+) -> None:
+    (tmp_path / "out").symlink_to("/etc")
+
+    with pytest.raises(DocumentUnreadable):
+        a_digest_of(source, tmp_path, path)
+
+
+@pytest.mark.parametrize("target", ["/etc/hostname", "../component.yaml", "sub/../../x"])
+def test_shipped_digest_when_a_link_in_it_leads_out_then_is_refused(
+    source: DocumentSource, tmp_path: Path, files: Path, target: str
+) -> None:
+    (files / "sub2").symlink_to(target)
+
+    with pytest.raises(DocumentUnreadable) as caught:
+        a_digest_of(source, tmp_path)
+
+    assert caught.value.context == "The link sub2 leads out of it."

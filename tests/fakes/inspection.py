@@ -30,11 +30,13 @@ class FakeTestRunner:
 
     reports: dict[Stage, TestReport] = field(default_factory=dict)
     ran: list[tuple[Stage, Machine]] = field(default_factory=list)
+    asked: list[PurePath] = field(default_factory=list)
 
     def run(
         self, tests: Sequence[PurePath], stage: Stage, machine: Machine, on_line: OnLine | None
     ) -> SuiteResult:
         self.ran.append((stage, machine))
+        self.asked = list(tests)
         report = self.reports.get(stage, TestReport(stage=stage, results=(), seconds=0.0))
         if on_line is not None:
             for result in report.results:

@@ -1,5 +1,7 @@
 """What a component is known by, and what its phases say of it."""
 
+from dataclasses import replace
+
 import pytest
 
 from imagebuilder.domain.component import (
@@ -8,9 +10,10 @@ from imagebuilder.domain.component import (
     ComponentNotFound,
     PhaseName,
 )
+from imagebuilder.domain.digest import Canonical
 from imagebuilder.domain.ids import is_name
 from imagebuilder.domain.versions import Version
-from tests.build import a_component, a_component_step
+from tests.build import a_component, a_component_step, a_digest
 
 UPDATE = a_component_step("Update", ActionName.UPDATE_OS)
 BASH = a_component_step("Bash")
@@ -50,6 +53,54 @@ def test_digest_when_a_step_moves_to_another_phase_then_is_another() -> None:
     built = a_component(build=[BASH, UPDATE])
     checked = a_component(build=[BASH], validate=[UPDATE])
     assert built.layer_digest != checked.layer_digest
+
+
+SHIPPING: dict[ActionName, tuple[Canonical, tuple[str, ...]]] = {
+    ActionName.COPY_TREE: ([{"source": "etc", "destination": "/etc"}], ("etc",)),
+    ActionName.RUN_TESTINFRA: ({"paths": ["tests", "more.py"]}, ("tests", "more.py")),
+    ActionName.EXECUTE_BASH: ({"commands": ["true"]}, ()),
+}
+
+
+@pytest.mark.parametrize("action", SHIPPING)
+def test_ships_then_names_what_the_step_needs_beside_the_document(action: ActionName) -> None:
+    inputs, shipped = SHIPPING[action]
+    assert replace(a_component_step("Do", action), inputs=inputs).ships == shipped
+
+
+@pytest.mark.parametrize(
+    ("inputs", "shipped"),
+    [
+        ({"role": "roles/a"}, ("roles/a",)),
+        ({"playbook": "ansible/site.yml"}, ("ansible/site.yml", "ansible")),
+        ({"playbook": "site.yml"}, ("site.yml", ".")),
+        (None, ()),
+    ],
+)
+def test_ships_of_ansible_then_is_the_role_or_the_folder_of_the_playbook(
+    inputs: Canonical, shipped: tuple[str, ...]
+) -> None:
+    step = replace(a_component_step("Do", ActionName.RUN_ANSIBLE), inputs=inputs)
+    assert step.ships == shipped
+
+
+def test_digests_when_a_shipped_file_changes_then_are_others_where_it_is_used() -> None:
+    copies = replace(
+        a_component_step("Copy", ActionName.COPY_TREE),
+        inputs=[{"source": "etc", "destination": "/etc"}],
+    )
+    tests = replace(a_component_step("Test", ActionName.RUN_TESTINFRA), inputs={"paths": ["tests"]})
+    component = a_component(build=[copies], test=[tests])
+    digests = [
+        (changed.layer_digest, changed.digest)
+        for changed in (
+            replace(component, files={"etc": a_digest(etc), "tests": a_digest(test)})
+            for etc, test in (("1", "1"), ("2", "1"), ("1", "2"))
+        )
+    ]
+    plain, copied, tested = digests
+    assert len({plain[1], copied[1], tested[1]}) == 3
+    assert copied[0] != plain[0] == tested[0]
 
 
 def test_not_found_when_versions_are_there_then_says_which() -> None:

@@ -183,3 +183,48 @@ def test_components_for_when_such_a_step_has_a_condition_takes_it() -> None:
 def test_components_for_when_platform_is_another_refuses() -> None:
     with pytest.raises(ComponentNotForLinux, match="Component a cannot run on Linux"):
         shelf_of("[a]", a="platform: Windows\n" + a_component())
+
+
+SHIPS = (
+    "name: a\nschemaVersion: 1.0\nphases:\n- name: build\n  steps:\n"
+    "  - {name: Copy, action: CopyTree, inputs: [{source: etc, destination: /etc}]}\n"
+    "- name: validate\n  steps:\n"
+    "  - {name: Look, action: RunTestinfra, inputs: {paths: [tests/test_a.py]}}\n"
+)
+
+
+def test_component_when_it_ships_files_then_knows_what_they_were() -> None:
+    source = FakeDocumentSource(
+        {"/c/component.yaml": SHIPS, "/c/etc/a": "1", "/c/tests/test_a.py": "2"}
+    )
+    before = Authoring(source).component("/c/component.yaml").value
+    source.documents["/c/etc/a"] = "2"
+    after = Authoring(source).component("/c/component.yaml").value
+    assert set(before.files) == {"etc", "tests/test_a.py"}
+    assert before.layer_digest != after.layer_digest
+
+
+def test_components_for_when_a_component_ships_files_then_they_are_in_its_digest() -> None:
+    recipe = a_recipe("[a]")
+    source = FakeDocumentSource(
+        {
+            RECIPE: recipe,
+            "/w/components/a/component.yaml": SHIPS,
+            "/w/components/a/etc/a": "1",
+            "/w/components/a/tests/test_a.py": "2",
+        }
+    )
+    source.component_paths = lambda beside: ["/w/components/a/component.yaml"]  # type: ignore[method-assign]
+    service = Authoring(source)
+    shelf = service.components_for(service.recipe(RECIPE).value, RECIPE)
+    assert set(shelf.items[0].component.files) == {"etc", "tests/test_a.py"}
+
+
+def test_component_when_files_it_ships_are_not_there_then_all_are_named_with_their_place() -> None:
+    source = FakeDocumentSource({"/c/component.yaml": SHIPS})
+    with pytest.raises(InvalidDocument) as caught:
+        Authoring(source).component("/c/component.yaml")
+    first, second = caught.value.problems
+    assert first.message == "Step Copy ships etc, which cannot be used."
+    assert (first.origin.line, second.origin.line) == (6, 9)
+    assert "nothing at /c/etc" in first.hint

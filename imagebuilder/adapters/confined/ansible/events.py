@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from imagebuilder.domain.digest import Canonical
 from imagebuilder.ports.process import OnLine
 
-_FAILED = {"runner_on_failed", "runner_on_unreachable", "runner_item_on_failed"}
+_FAILED = ("runner_on_failed", "runner_on_unreachable", "runner_item_on_failed")
 _MOST_LINES = 20_000
 _SHOWN_TASKS = 20
 
