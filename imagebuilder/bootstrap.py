@@ -142,7 +142,7 @@ class Application:
 
         folders = partial(working_folder, self._home / "work")
         added: dict[ActionName, Action] = {
-            ActionName.COPY_TREE: CopyTree(),
+            ActionName.COPY_TREE: CopyTree(folders),
             ActionName.RUN_ANSIBLE: RunAnsible(self.commands, folders, self.clock),
             ActionName.RUN_TESTINFRA: RunTestinfra(self._suite),
         }
