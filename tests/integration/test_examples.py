@@ -18,6 +18,12 @@ ROOT = Path(__file__).parents[2]
 COMPONENTS = sorted((ROOT / "components").glob("**/component.yaml"))
 RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))
 
+LIBRARY = {
+    *("base-system", "security-updates", "ssh-server", "time-sync", "nginx"),
+    *("kernel-cloud", "cloud-init", "users-and-sudo", "ssh-hardening", "unattended-upgrades"),
+    *("podman", "node-exporter", "motd-build-info", "sanitize"),
+}
+
 component = pytest.mark.parametrize("path", COMPONENTS, ids=lambda path: path.parent.name)
 recipe = pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 
@@ -65,11 +71,11 @@ def _recipes(authoring: Authoring) -> Iterator[Recipe]:
 
 
 def test_examples_when_looked_for_then_all_are_there() -> None:
-    components = {path.parent.name for path in COMPONENTS}
-    recipes = {path.stem for path in RECIPES}
-
-    assert components == {"base-system", "ssh-server", "nginx", "time-sync", "security-updates"}
-    assert recipes == {"debian-base", "debian-web", "debian-trixie", "debian-sid"}
+    assert {path.parent.name for path in COMPONENTS} == LIBRARY
+    assert {path.stem for path in RECIPES} == {
+        *("debian-base", "debian-web", "debian-trixie", "debian-sid"),
+        *("debian-cloud", "debian-container-host"),
+    }
 
 
 @component
@@ -101,13 +107,38 @@ def test_component_when_read_then_it_checks_what_it_built(path: Path, authoring:
 
 
 @component
-def test_component_when_its_readme_is_read_then_every_parameter_is_in_it(
+def test_component_when_its_readme_is_read_then_it_tells_what_a_recipe_needs(
     path: Path, authoring: Authoring
 ) -> None:
+    read = authoring.component(str(path)).value
     readme = (path.parent / "README.md").read_text()
 
-    parameters = authoring.component(str(path)).value.parameters
-    assert [p.name for p in parameters if f"`{p.name}`" not in readme] == []
+    assert [p.name for p in read.parameters if f"| `{p.name}` | " not in readme] == []
+    assert f"Network: `{read.network}`" in readme
+    assert "```yaml\n" in readme
+
+
+@component
+def test_component_when_the_library_is_listed_then_its_row_is_right(
+    path: Path, authoring: Authoring
+) -> None:
+    read = authoring.component(str(path)).value
+    rows = [
+        [cell.strip() for cell in row.strip("|").split("|")]
+        for row in (ROOT / "docs/library.md").read_text().splitlines()
+        if row.startswith(f"| [{read.name}](../components/{read.name}/README.md) |")
+    ]
+
+    assert [row[2:] for row in rows] == [
+        [", ".join(f"`{p.name}`" for p in read.parameters) or "none", f"`{read.network}`"]
+    ]
+
+
+@component
+def test_component_when_it_is_shipped_then_tests_are_with_it(path: Path) -> None:
+    name = path.parent.name.replace("-", "_")
+
+    assert "def test_" in (path.parent / f"tests/test_{name}.py").read_text()
 
 
 @recipe
@@ -169,8 +200,20 @@ def test_recipes_when_all_are_taken_then_every_component_is_used(authoring: Auth
     assert {use.name for use in used} == {path.parent.name for path in COMPONENTS}
 
 
-def test_recipes_when_all_are_taken_then_every_test_folder_is_used(authoring: Authoring) -> None:
+def test_recipes_when_all_are_taken_then_every_test_folder_of_theirs_is_used(
+    authoring: Authoring,
+) -> None:
     used = set(chain.from_iterable(read.tests for read in _recipes(authoring)))
 
     folders = {f"tests/{path.name}" for path in (ROOT / "recipes/tests").iterdir() if path.is_dir()}
-    assert used == folders
+    assert {path for path in used if not path.startswith("../")} == folders
+
+
+@recipe
+def test_recipe_when_it_names_a_component_then_the_tests_of_that_are_its_own(
+    path: Path, authoring: Authoring
+) -> None:
+    read = authoring.recipe(str(path)).value
+
+    of_components = [test for test in read.tests if test.startswith("../")]
+    assert of_components == [f"../components/{use.name}/tests" for use in read.components]

@@ -6,7 +6,8 @@ from testinfra.host import Host
 
 def test_no_private_key_is_left(host: Host) -> None:
     found = host.run(
-        "grep -rIlsE --devices=skip -e '-----BEGIN ([A-Z]+ )*PRIVATE KEY' /etc /home /root /opt /srv"
+        "grep -rIlsE --devices=skip -e '-----BEGIN ([A-Z]+ )*PRIVATE KEY'"
+        " /etc /home /root /opt /srv"
     )
 
     assert found.stdout == ""
