@@ -27,7 +27,6 @@ def test_greeting_tells_the_day(host: Host) -> None:
 
 
 @pytest.mark.booted
-@pytest.mark.machine
 def test_everybody_may_read_the_facts(host: Host) -> None:
     said = host.check_output("runuser --user nobody -- cat /etc/build-info")
 

@@ -36,7 +36,6 @@ def test_nginx_serves_its_page(host: Host) -> None:
 
 
 @pytest.mark.booted
-@pytest.mark.machine
 def test_server_does_not_tell_its_version(host: Host) -> None:
     headers = host.check_output("bash -c %s", ASK).partition("\r\n\r\n")[0]
 

@@ -21,7 +21,6 @@ def test_groups_of_key_exchange_are_large(host: Host) -> None:
 
 
 @pytest.mark.booted
-@pytest.mark.machine
 def test_server_offers_no_weak_cryptography(host: Host) -> None:
     rows = [row.split(" ", 1) for row in host.check_output("sshd -T").lower().splitlines()]
     offers = {key: value for key, value in rows if key in ("kexalgorithms", "ciphers", "macs")}

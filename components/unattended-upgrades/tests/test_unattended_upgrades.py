@@ -25,7 +25,6 @@ def test_security_updates_are_taken(host: Host) -> None:
 
 
 @pytest.mark.booted
-@pytest.mark.machine
 @pytest.mark.parametrize("timer", TIMERS)
 def test_timer_runs(host: Host, timer: str) -> None:
     assert host.service(timer).is_running

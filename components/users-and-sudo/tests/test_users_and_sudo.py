@@ -31,7 +31,6 @@ def test_keys_belong_to_their_account(host: Host) -> None:
 
 
 @pytest.mark.booted
-@pytest.mark.machine
 def test_administrator_becomes_root_by_sudo(host: Host) -> None:
     for name in administrators(host):
         assert host.check_output("runuser --user %s -- sudo -n id -u", name) == "0"
