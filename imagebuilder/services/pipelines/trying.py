@@ -15,6 +15,7 @@ from imagebuilder.domain.component import Component, Network, PhaseName
 from imagebuilder.domain.plan import Upgrades
 from imagebuilder.domain.recipe import ArtifactFormat
 from imagebuilder.domain.run import StepState
+from imagebuilder.domain.updates import update_text
 from imagebuilder.ports.building import Root, Roots, Workshop
 from imagebuilder.ports.clock import Clock, IdSource
 from imagebuilder.ports.inspection import Booter
@@ -161,7 +162,7 @@ class Trying:
                 means=self._with.means,
                 on_line=progress.line,
             ).pending_upgrades()
-        progress.step_ended(StepState.SUCCEEDED, f"{sum(map(len, upgrades.values()))} packages")
+        progress.step_ended(StepState.SUCCEEDED, update_text(upgrades.values()))
         return upgrades
 
     def _phases(
