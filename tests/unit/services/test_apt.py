@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from imagebuilder.domain.digest import Canonical
 from imagebuilder.domain.updates import HeldPackage, HoldReason
 from imagebuilder.services.provisioning import apt
 from imagebuilder.services.provisioning.packages import pending_of
@@ -171,7 +172,7 @@ def test_install_text_then_a_shell_sees_just_what_was_written_or_it_was_refused(
     st.text(st.characters(codec="utf-8"), max_size=12),
 )
 def test_pin_text_then_is_three_lines_or_it_was_refused(package: str, by: str, what: str) -> None:
-    inputs = {"packages": ["a"], "pins": [{"package": package, by: what}]}
+    inputs: Canonical = {"packages": ["a"], "pins": [{"package": package, by: what}]}
     try:
         (pin,) = wanted_packages(inputs).pins
     except ActionRefusedError:
@@ -208,6 +209,8 @@ def test_pending_text_then_patterns_reach_dpkg_as_they_are(patterns: list[str]) 
         {"packages": ["a"], "pins": [{"package": "a", "version": "1", "priority": 40000}]},
     ],
 )
-def test_wanted_packages_when_it_is_no_such_thing_then_is_refused(inputs: dict[str, list]) -> None:  # type: ignore[type-arg]
+def test_wanted_packages_when_it_is_no_such_thing_then_is_refused(
+    inputs: dict[str, Canonical],
+) -> None:
     with pytest.raises(ActionRefusedError):
         wanted_packages(inputs)

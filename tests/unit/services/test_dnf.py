@@ -55,9 +55,10 @@ epsilon noarch 0:1.0-2
 beta noarch 0:1.0-2
 locked noarch 0:2.0-1
 """
-ADVISORIES = (
-    "EX-2025:1 Important/Sec. alpha-1.0-2.noarch\nEX-2025:2 bugfix openssl-3.2.2-6.el9.x86_64"
-)
+ADVISORIES = """\
+EX-2025:1 Important/Sec. alpha-1.0-2.noarch
+EX-2025:2 bugfix openssl-3.2.2-6.el9.x86_64
+"""
 CVES = "CVE-2025-0002 Important/Sec. alpha-1.0-2.noarch"
 
 
@@ -139,9 +140,8 @@ def test_install_text_when_there_are_pins_then_says_what_to_write_instead() -> N
 
 
 def test_apply_text_then_new_packages_come_as_needs_of_the_others() -> None:
-    text = dnf.apply_text(
-        [an_upgrade("a", old="1-1", new="2-1"), an_upgrade("b", old="", new="1-1")]
-    )
+    moved, new = an_upgrade("a", old="1-1", new="2-1"), an_upgrade("b", old="", new="1-1")
+    text = dnf.apply_text([moved, new])
     assert '"$dnf" $options upgrade -- a-2-1.amd64\nfor name in b-1-1.amd64; do\n' in text
 
 
