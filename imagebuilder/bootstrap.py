@@ -13,6 +13,8 @@ from imagebuilder.settings import Settings, read_settings
 
 # ruff: noqa: PLC0415 - what a command does not need is not imported, for the start-up time
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from imagebuilder.adapters.confined.testinfra.suite import ConfinedSuite
     from imagebuilder.adapters.local.booting import LocalBooter
     from imagebuilder.adapters.local.layers import FileLayerStore
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from imagebuilder.adapters.system.locks import FileLocks
     from imagebuilder.adapters.system.process import SystemCommandRunner
     from imagebuilder.adapters.system.run_files import FolderRunFiles
+    from imagebuilder.domain.component import ActionName
     from imagebuilder.ports.actions import Action
     from imagebuilder.services.authoring import Authoring
     from imagebuilder.services.building.stacking import Stacking
@@ -37,7 +40,6 @@ if TYPE_CHECKING:
     from imagebuilder.services.pipelines.journey import BuildImage
     from imagebuilder.services.pipelines.planning import Planning
     from imagebuilder.services.pipelines.trying import Trying
-    from imagebuilder.services.pipelines.visiting import Visiting
     from imagebuilder.services.pipelines.watching import RecordedProgress
     from imagebuilder.services.provisioning.components import Means
     from imagebuilder.services.sweeping import Sweeping
@@ -146,12 +148,35 @@ class Application:
             ActionName.COPY_TREE: CopyTree(folders),
             ActionName.RUN_ANSIBLE: RunAnsible(self.commands, folders, self.clock),
             ActionName.RUN_TESTINFRA: RunTestinfra(self._suite),
+            **self._transfers,
         }
         return Means(
             actions=own_actions(added),
             clock=self.clock,
             ids=self._ids,
             source=AwsValues(metadata=self.settings.imds_endpoint),
+        )
+
+    @property
+    def _transfers(self) -> "Mapping[ActionName, Action]":
+        from imagebuilder.adapters.aws.objects import S3Objects
+        from imagebuilder.adapters.local.workplace import transfer_folder
+        from imagebuilder.adapters.web.downloads import DownloadLimits, UrllibFetcher
+        from imagebuilder.services.provisioning.transferring import Transferring, transfer_actions
+
+        given = self.settings.downloads
+        limits = DownloadLimits(
+            largest_bytes=given.limit_bytes, hosts=given.hosts, proxy=given.proxy
+        )
+        objects = S3Objects(endpoint=given.s3_endpoint, largest_bytes=given.limit_bytes)
+        return transfer_actions(
+            Transferring(
+                web=UrllibFetcher(self.clock, limits),
+                objects=objects,
+                scratch=partial(transfer_folder, self._home / "work"),
+                clock=self.clock,
+                largest_bytes=given.limit_bytes,
+            )
         )
 
     def _make(self, job: "Job", progress: "RecordedProgress") -> "BuildResult":
@@ -191,15 +216,6 @@ class Application:
         from imagebuilder.adapters.local.workplace import working_folder
 
         return ConfinedSuite(self.commands, partial(working_folder, self._home / "work"))
-
-    @cached_property
-    def visiting(self) -> "Visiting":
-        """Runs components on machines that run already."""
-        from imagebuilder.adapters.local.live_machines import SshLiveMachines
-        from imagebuilder.services.pipelines.visiting import Visiting
-
-        live = SshLiveMachines(self.commands, self.clock, self._home / "work")
-        return Visiting(self.authoring, live, self.means, self.clock)
 
     @cached_property
     def _workshop(self) -> "LocalWorkshop":

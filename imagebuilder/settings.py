@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from imagebuilder.domain.errors import InvalidInput
+from imagebuilder.domain.units import GIB, size_bytes
 
 _PREFIX = "IMAGEBUILDER_"
 _KNOBS = (
@@ -21,6 +22,10 @@ _KNOBS = (
     "mirror",
     "security_mirror",
     "components",
+    "download_hosts",
+    "download_limit",
+    "download_proxy",
+    "s3_endpoint",
     "imds_endpoint",
     "test_postgres",
     "traceback",
@@ -73,6 +78,19 @@ class SettingMalformed(InvalidInput):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DownloadSettings:
+    """What components may fetch from outside, and through what.
+
+    `hosts` may be fetched from though they are not public. `proxy` may hold a user and a password.
+    """
+
+    limit_bytes: int = 4 * GIB
+    hosts: frozenset[str] = frozenset()
+    proxy: str | None = field(default=None, repr=False)
+    s3_endpoint: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """How this machine's imagebuilder is set up.
 
@@ -87,6 +105,7 @@ class Settings:
     component_folders: tuple[Path, ...]
     imds_endpoint: str | None
     credentials: Mapping[str, str] = field(repr=False)
+    downloads: DownloadSettings = field(default_factory=DownloadSettings)
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
@@ -117,6 +136,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         imds_endpoint=_http("imds_endpoint", knobs),
         component_folders=tuple(map(Path, filter(None, knobs.get("components", "").split(":")))),
         credentials=credentials,
+        downloads=_downloads(knobs),
     )
 
 
@@ -151,6 +171,20 @@ def _from_file(path: Path, *, must_exist: bool) -> dict[str, str]:
         if name not in known:
             raise SettingUnknown(name, str(path), known)
     return read
+
+
+def _downloads(knobs: Mapping[str, str]) -> DownloadSettings:
+    hosts = knobs.get("download_hosts", "").replace(",", " ").lower().split()
+    try:
+        limit_bytes = size_bytes(knobs.get("download_limit") or "4GiB")
+    except ValueError as error:
+        raise SettingMalformed("download_limit", "a size such as 4GiB") from error
+    return DownloadSettings(
+        limit_bytes=limit_bytes,
+        hosts=frozenset(hosts),
+        proxy=_http("download_proxy", knobs),
+        s3_endpoint=_http("s3_endpoint", knobs),
+    )
 
 
 def _http(name: str, knobs: Mapping[str, str]) -> str | None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from imagebuilder.domain.component import ActionName, PhaseName
+from imagebuilder.domain.component import ActionName, Network, PhaseName
 from imagebuilder.domain.digest import Canonical
 from imagebuilder.ports.actions import Action, ActionCall, ActionResult
 from tests.fakes.machine import ShellMachine
@@ -12,8 +12,14 @@ from tests.fakes.machine import ShellMachine
 class Bench:
     """A folder and a shell to try actions in."""
 
-    def __init__(self, folder: Path, actions: Mapping[ActionName, Action]) -> None:
-        """Try these actions in folder."""
+    def __init__(
+        self,
+        folder: Path,
+        actions: Mapping[ActionName, Action],
+        network: Network = Network.NONE,
+    ) -> None:
+        """Try these actions in folder, for a component with that reach."""
+        self._network = network
         self.folder = folder
         self.machine = ShellMachine(folder)
         self.lines: list[str] = []
@@ -28,6 +34,7 @@ class Bench:
             machine=self.machine,
             timeout_seconds=30.0,
             on_line=self.lines.append,
+            network=self._network,
         )
         return self._actions[action].run(call)
 

@@ -114,6 +114,12 @@ def _check_checksum(document: OpenDocument, item: MappingNode) -> None:
     elif algorithm:
         message = "An algorithm needs the checksum that it is for."
         document.fault(message, algorithm.origin, "Add checksum, or leave both out.")
+    else:
+        document.warn(
+            "Nothing says what this download has to be, and no layer's key depends on it.",
+            item.origin,
+            "Add checksum and algorithm: what the far side changes is then a failure.",
+        )
 
 
 def _check_permissions(document: OpenDocument, item: MappingNode) -> None:

@@ -100,8 +100,7 @@ def _component_layer(
             question, key = key, None
             upgrades = known.get(question)
             if upgrades is not None:
-                changes = any(update.upgrades for update in upgrades.values())
-                is_empty = component.only_updates_packages and not changes
+                is_empty = component.only_updates_packages and not any(upgrades.values())
                 key = below if is_empty else digest_of([asked, _canonical_upgrades(upgrades)])
     return PlannedLayer(
         kind=LayerKind.COMPONENT,
@@ -116,9 +115,7 @@ def _component_layer(
 
 
 def _canonical_upgrades(upgrades: Upgrades) -> Canonical:
-    return {
-        step: [_canonical_upgrade(u) for u in update.upgrades] for step, update in upgrades.items()
-    }
+    return {step: [_canonical_upgrade(u) for u in listed] for step, listed in upgrades.items()}
 
 
 def _canonical_upgrade(upgrade: Upgrade) -> Canonical:

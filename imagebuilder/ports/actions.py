@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Protocol
 
-from imagebuilder.domain.component import ActionName
+from imagebuilder.domain.component import ActionName, Network
 from imagebuilder.domain.digest import Canonical
 from imagebuilder.domain.package import Upgrade
 from imagebuilder.ports.machine import Machine
@@ -23,7 +23,8 @@ class ActionCall:
     """One attempt at a step. `inputs` have no references left.
 
     `folder` is where the component's own files lie, None when it has none; `upgrades` are what an
-    UpdateOS step is to apply exactly, None when that is for it to find out.
+    UpdateOS step is to apply exactly, None when that is for it to find out; `network` is what the
+    component says it reaches.
     Units: `timeout_seconds` is for all of it; None is no limit.
     """
 
@@ -35,6 +36,7 @@ class ActionCall:
     on_line: OnLine | None = None
     folder: PurePath | None = None
     upgrades: Sequence[Upgrade] | None = None
+    network: Network = Network.NONE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -143,3 +143,42 @@ def test_settings_when_the_home_is_relative_then_it_is_made_absolute(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert read_settings({"IMAGEBUILDER_HOME": "here"}).home == tmp_path / "here"
+
+
+def test_settings_when_nothing_is_said_of_downloads_then_only_public_hosts_and_4_gib(
+    tmp_path: Path,
+) -> None:
+    downloads = read_settings({"IMAGEBUILDER_HOME": str(tmp_path)}).downloads
+    assert (downloads.limit_bytes, downloads.hosts) == (4 << 30, frozenset())
+    assert (downloads.proxy, downloads.s3_endpoint) == (None, None)
+
+
+def test_settings_of_downloads_then_are_read_and_a_password_is_not_shown(tmp_path: Path) -> None:
+    settings = read_settings(
+        written(
+            tmp_path,
+            download_limit="10MiB",
+            download_hosts="Files.example.org, 10.0.0.7",
+            download_proxy="http://ann:secret@proxy.example.org:3128",
+            s3_endpoint="https://objects.example.org",
+        )
+    )
+    downloads = settings.downloads
+    assert downloads.limit_bytes == 10 << 20
+    assert downloads.hosts == {"files.example.org", "10.0.0.7"}
+    assert downloads.proxy == "http://ann:secret@proxy.example.org:3128"
+    assert downloads.s3_endpoint == "https://objects.example.org"
+    assert "secret" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"download_limit": "lots"}, {"download_proxy": "ann:secret@proxy"}, {"s3_endpoint": "s3"}],
+)
+def test_settings_of_downloads_when_one_is_malformed_then_is_named(
+    tmp_path: Path, wrong: dict[str, str]
+) -> None:
+    with pytest.raises(SettingMalformed) as failure:
+        read_settings(written(tmp_path, **wrong))
+    assert next(iter(wrong)) in failure.value.message
+    assert "secret" not in f"{failure.value.message} {failure.value.hint}"

@@ -12,7 +12,6 @@ that the next build downloads nothing twice; apt checks every byte of it again i
 import contextlib
 import ctypes
 import fcntl
-import ipaddress
 import os
 import shutil
 import socket
@@ -28,6 +27,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from imagebuilder.adapters.local.package_cache import KeptAnswer
+from imagebuilder.domain.addresses import is_public
 
 PROXY_PORT = 3128
 _CLONE_NEWNET = 0x40000000
@@ -296,7 +296,7 @@ class _Forwarding(BaseHTTPRequestHandler):
         if not allowed.is_open:
             raise _NotAllowedError("the component may reach package archives only")
         addresses = {info[4][0] for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
-        if not all(ipaddress.ip_address(str(address)).is_global for address in addresses):
+        if not all(is_public(str(address)) for address in addresses):
             raise _NotAllowedError("it is not a public address")
         # The address that was checked is the one that is used, whatever the name says next time.
         return socket.create_connection((str(min(addresses)), port), timeout=_TIMEOUT_SECONDS)

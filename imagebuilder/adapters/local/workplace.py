@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from imagebuilder.adapters.local.space import full_told
+
 _LOCK = "alive"
-_LONGEST_PLACE = 64
 
 
 @contextlib.contextmanager
@@ -28,15 +29,6 @@ def working_folder(parent: Path, prefix: str) -> Iterator[Path]:
         yield folder
 
 
-def short_folder(parent: Path, prefix: str) -> contextlib.AbstractContextManager[Path]:
-    """Give a working folder that a socket can stand in, elsewhere when parent's path is long.
-
-    The system limits the path of a socket to 108 bytes.
-    """
-    place = parent if len(str(parent)) < _LONGEST_PLACE else Path(tempfile.gettempdir())
-    return working_folder(place, prefix)
-
-
 def sweep(parent: Path, prefix: str) -> None:
     """Take away the folders whose processes are no more."""
     if not parent.is_dir():
@@ -46,6 +38,16 @@ def sweep(parent: Path, prefix: str) -> None:
         for folder in dead:
             with contextlib.suppress(OSError):
                 remove_tree(folder)
+
+
+@contextlib.contextmanager
+def transfer_folder(parent: Path) -> Iterator[Path]:
+    """Give a folder for one file on its way into an image or out of one.
+
+    Raises: StorageFull: there was no room for it.
+    """
+    with working_folder(parent, "transfer-") as folder, full_told(folder):
+        yield folder
 
 
 @contextlib.contextmanager

@@ -5,7 +5,7 @@ document.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Protocol
 
@@ -18,7 +18,6 @@ from imagebuilder.domain.component import (
 )
 from imagebuilder.domain.package import Upgrade
 from imagebuilder.domain.plan import Upgrades
-from imagebuilder.domain.updates import HeldPackage, PlannedUpdate
 from imagebuilder.ports.clock import Clock, IdSource
 from imagebuilder.ports.machine import Machine
 from imagebuilder.ports.process import OnLine
@@ -33,7 +32,7 @@ from imagebuilder.services.provisioning.outcomes import (
     Turn,
     status_of,
 )
-from imagebuilder.services.provisioning.packages import pending_of, pending_upgrades_script
+from imagebuilder.services.provisioning.packages import parse_upgrades, pending_upgrades_script
 from imagebuilder.services.provisioning.scripts import has_failed
 from imagebuilder.services.provisioning.secrets import Secrets
 from imagebuilder.services.provisioning.stepping import Scene, Stepping
@@ -123,16 +122,15 @@ class ComponentRunner:
         for step in self.component.steps(PhaseName.BUILD):
             if step.action is not ActionName.UPDATE_OS:
                 continue
-            found = self._update_of(step)
-            own = tuple(u for u in found.upgrades if (u.name, u.architecture) not in taken)
-            answers[step.name] = replace(found, upgrades=own)
-            taken.update((u.name, u.architecture) for u in found.upgrades)
+            found = self._upgrades_of(step)
+            answers[step.name] = tuple(u for u in found if (u.name, u.architecture) not in taken)
+            taken.update((u.name, u.architecture) for u in found)
         return answers
 
-    def _update_of(self, step: ComponentStep) -> PlannedUpdate:
+    def _upgrades_of(self, step: ComponentStep) -> tuple[Upgrade, ...]:
         """Ask what a step would do in all turns of its loop."""
         stepping = Stepping(self._scene(PhaseName.BUILD), step)
-        upgrades, held = set[Upgrade](), set[HeldPackage]()
+        found: set[Upgrade] = set()
         for iteration in stepping.iterations():
             inputs = stepping.turn_inputs(iteration)
             result = self.machine.run(pending_upgrades_script(inputs), self.on_line)
@@ -140,10 +138,8 @@ class ComponentRunner:
                 turn = Turn(inputs=inputs, result=result, outputs=())
                 failed = stepping.failed(Attempt(turns=(turn,)))
                 raise self._failure(PhaseName.BUILD, failed)
-            found = pending_of(result.stdout.decode(errors="replace"))
-            upgrades.update(found.upgrades)
-            held.update(found.held)
-        return PlannedUpdate(upgrades=tuple(sorted(upgrades)), held=tuple(sorted(held)))
+            found.update(parse_upgrades(result.stdout.decode(errors="replace")))
+        return tuple(sorted(found))
 
     def _scene(self, phase: str) -> Scene:
         return Scene(
@@ -155,6 +151,7 @@ class ComponentRunner:
             secrets=self.means.secrets,
             folder=self._folder,
             upgrades=self.upgrades,
+            network=self.component.network,
             on_line=self.on_line,
         )
 

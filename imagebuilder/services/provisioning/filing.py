@@ -6,7 +6,6 @@ and no link in the image reaches further.
 Source: AWS Task Orchestrator and Executor, action modules.
 """
 
-import re
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -25,26 +24,15 @@ from imagebuilder.services.provisioning.file_scripts import (
     shell_call,
 )
 from imagebuilder.services.provisioning.inputs import Item, items
+from imagebuilder.services.provisioning.listing import LISTING_SCRIPT, listed, listing_call
 from imagebuilder.services.provisioning.refusals import ActionRefusedError, SayingNo, told
 
 LARGEST_READ_BYTES = 1 * MIB
 _READ_AT_ONCE = 2
 """So many of the largest files fit into the output that is kept of a script."""
 _SHOW = "printFileContent"
-_SPECIAL_IN_FIND = re.compile(r"[][?\\]")
 
-# Each item gives one line of base64, so that no name and no content can be taken for a line's end.
-# The empty name at the end tells that find came to its own end.
-_LISTING = r"""
-list_files() { # folder, pattern, options
-  require_folder "$1"
-  folder=$1 pattern=$2
-  shift 2
-  (cd -- "$folder" && find . -mindepth 1 "$@" -xtype f -name "$pattern" -print0 && printf '\0') |
-    base64 -w 0
-  echo
-}
-"""
+
 _READING = rf"""
 read_file() {{
   require_file "$1"
@@ -83,17 +71,17 @@ class FileListing:
         """List what is there, links to files with them."""
         given = items(call.inputs)
         calls = [_listing_call(item) for item in given]
-        result = call.machine.run(_limited(call, f"{BEGINNING}{_LISTING}{_lines(calls)}"))
+        result = call.machine.run(_limited(call, f"{LISTING_SCRIPT}{_lines(calls)}"))
         if _has_failed(result):
             return told(call, replace(result, stdout=b""))
         if result.dropped_bytes:
             raise ActionRefusedError("There are more files than can be listed at once.")
-        listed = [
-            _listed(folder_path(item), line)
+        found = [
+            listed(folder_path(item), line)
             for item, line in zip(given, result.stdout.splitlines(), strict=True)
         ]
-        lines = "".join(f"{file}\n" for files in listed for file in files).encode()
-        outputs = tuple({"files": ",".join(files)} for files in listed)
+        lines = "".join(f"{file}\n" for files in found for file in files).encode()
+        outputs = tuple({"files": ",".join(files)} for files in found)
         return told(call, replace(result, stdout=lines), outputs)
 
 
@@ -142,19 +130,9 @@ class BinaryRun:
 
 
 def _listing_call(item: Item) -> str:
-    pattern = _SPECIAL_IN_FIND.sub(r"\\\g<0>", item.optional("fileNamePattern") or "*")
-    depth = () if item.flag("recursive", default=False) else ("-maxdepth", "1")
-    return shell_call("list_files", folder_path(item), pattern, *depth)
-
-
-def _listed(folder: str, line: bytes) -> list[str]:
-    """Give the paths a line tells, sorted."""
-    listing = b64decode(line)
-    if listing != b"\0" and not listing.endswith(b"\0\0"):
-        raise ActionRefusedError(f"The files of {folder} could not all be listed.")
-    names = listing.rstrip(b"\0").split(b"\0") if listing != b"\0" else []
-    above = folder.removesuffix("/")
-    return sorted(f"{above}/{name.decode(errors='replace').removeprefix('./')}" for name in names)
+    pattern = item.optional("fileNamePattern") or "*"
+    is_recursive = item.flag("recursive", default=False)
+    return listing_call(folder_path(item), pattern, is_recursive=is_recursive)
 
 
 def _read(item: Item, line: bytes) -> str:

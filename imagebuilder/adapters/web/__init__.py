@@ -1,0 +1,1 @@
+"""The web: files fetched from servers that anybody may run."""
