@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from imagebuilder.bootstrap import Application
 from imagebuilder.cli.output import (
     EXIT_STATUS,
     Json,
@@ -14,6 +15,7 @@ from imagebuilder.cli.output import (
     print_lines,
     printable,
     problem_json,
+    told_errors,
 )
 from imagebuilder.documents.problems import InvalidDocument, Problem
 from imagebuilder.domain.errors import InvalidInput
@@ -21,6 +23,8 @@ from imagebuilder.domain.origin import Origin
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from imagebuilder.services.authoring import Authoring
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,13 +46,17 @@ class Finding:
     faults: list[Problem] = field(default_factory=list)
 
 
-def check_files(files: Sequence[Path], check: Callable[[str], Sound], *, as_json: bool) -> None:
+def check_documents(
+    files: Sequence[Path], check: Callable[["Authoring", str], Sound], *, as_json: bool
+) -> None:
     """Check files, show what was found, and exit with 2 when there is any fault."""
-    findings = [_finding(str(file), check) for file in files]
-    if as_json:
-        _print_findings_json(findings)
-    else:
-        _print_findings(findings)
+    with told_errors(as_json=as_json):
+        authoring = Application().authoring
+        findings = [_finding(str(file), lambda path: check(authoring, path)) for file in files]
+        if as_json:
+            _print_findings_json(findings)
+        else:
+            _print_findings(findings)
     if any(finding.faults for finding in findings):
         raise SystemExit(EXIT_STATUS[InvalidInput])
 

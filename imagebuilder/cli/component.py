@@ -38,12 +38,9 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Show every fault of components."""
-    with told_errors(as_json=as_json):
-        from imagebuilder.bootstrap import Application
-        from imagebuilder.cli.checking import check_files
+    from imagebuilder.cli.checking import check_documents
 
-        authoring = Application().authoring
-        check_files(files, lambda file: _checked(authoring, file), as_json=as_json)
+    check_documents(files, _checked, as_json=as_json)
 
 
 @app.command(name="test")

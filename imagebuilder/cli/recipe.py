@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from imagebuilder.cli.options import AsJson
-from imagebuilder.cli.output import told_errors
 
 if TYPE_CHECKING:
     from imagebuilder.cli.checking import Sound
@@ -27,12 +26,9 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Show every fault of recipes, and of the components and parameters that they name."""
-    with told_errors(as_json=as_json):
-        from imagebuilder.bootstrap import Application
-        from imagebuilder.cli.checking import check_files
+    from imagebuilder.cli.checking import check_documents
 
-        authoring = Application().authoring
-        check_files(files, lambda file: _checked(authoring, file), as_json=as_json)
+    check_documents(files, _checked, as_json=as_json)
 
 
 def _checked(authoring: "Authoring", file: str) -> "Sound":

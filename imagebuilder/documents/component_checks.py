@@ -1,5 +1,6 @@
 """What a schema cannot see in the steps of a component: names, and inputs that need each other."""
 
+import re
 from collections.abc import Iterator
 
 from imagebuilder.documents.component_conditions import check_assertion, check_guard
@@ -15,6 +16,7 @@ _EITHER = {
     ActionName.EXECUTE_POWERSHELL: ("commands", "file"),
     ActionName.RUN_ANSIBLE: ("playbook", "role"),
 }
+_BUCKET = re.compile(r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$|\{\{")
 _DIGEST_LENGTHS = {"md5": 32, "sha1": 40, "sha256": 64, "sha512": 128}
 
 
@@ -85,10 +87,21 @@ def _check_item(document: OpenDocument, action: ActionName, item: MappingNode) -
         _check_either(document, item, *_EITHER[action])
     if action is ActionName.WEB_DOWNLOAD:
         _check_checksum(document, item)
+    if action in (ActionName.S3_DOWNLOAD, ActionName.S3_UPLOAD):
+        _warn_of_bucket(document, item)
     for pin in list_at(item, "pins") if action is ActionName.INSTALL_PACKAGES else ():
         if isinstance(pin, MappingNode):
             _check_either(document, pin, "version", "release")
     _check_permissions(document, item)
+
+
+def _warn_of_bucket(document: OpenDocument, item: MappingNode) -> None:
+    """Warn of what stands where a bucket should: people leave a place for it to be filled in."""
+    for node in (text_at(item, "source"), text_at(item, "destination")):
+        bucket = node.text.removeprefix("s3://").partition("/")[0] if node else ""
+        if node and node.text.startswith("s3://") and not _BUCKET.search(bucket):
+            message = f"No bucket can be called {quoted(bucket)}."
+            document.warn(message, node.origin, "Write the name of yours, or use a parameter.")
 
 
 def _check_either(document: OpenDocument, item: MappingNode, one: str, other: str) -> None:

@@ -66,6 +66,8 @@ _OUTPUTS: Mapping[ActionName, tuple[str, ...]] = {
         *("executedStepCount", "executionId", "failedStepCount", "failureMessage"),
         *("ignoredFailedStepCount", "logUrl", "status"),
     ),
+    ActionName.RUN_ANSIBLE: ("ok", "changed", "skipped"),
+    ActionName.RUN_TESTINFRA: ("passed", "failed", "skipped"),
     ActionName.WEB_DOWNLOAD: ("destination",),
     ActionName.RUN_ANSIBLE: ("changed", "ok", "skipped"),
     ActionName.RUN_TESTINFRA: ("failed", "passed", "skipped"),

@@ -187,6 +187,7 @@ def test_component_when_text_has_single_braces_or_shell_ones_says_nothing() -> N
         ("version: '1.2.3' # new\n", Heading(name="file", version=Version(1, 2, 3))),
         ("name: Ng X\n", Heading(name="ng-x", version=Version(1, 0, 0))),
         ("version: newest\n", Heading(name="file", version=None)),
+        ('"name": nginx\n\'version\': "1.2.3"\n', Heading(name="nginx", version=Version(1, 2, 3))),
         ("phases:\n  name: other\n:::", Heading(name="file", version=Version(1, 0, 0))),
     ],
 )

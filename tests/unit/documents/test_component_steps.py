@@ -5,6 +5,7 @@ from typing import cast
 
 import pytest
 
+from imagebuilder.documents.problems import InvalidDocument
 from imagebuilder.documents.reader import Read, read_component
 from imagebuilder.domain.component import ActionName, Component, ComponentStep, Platform, ValueType
 from imagebuilder.domain.conditions import AllOf, AnyOf, Branch, Comparison, Guard, Not, Operator
@@ -223,3 +224,40 @@ def test_component_when_a_step_needs_windows_warns_unless_a_condition_decides(
 @pytest.mark.parametrize("inputs", ["", ", inputs: {}", ", inputs: null"])
 def test_step_when_action_needs_no_inputs_may_leave_them_out(written: str, inputs: str) -> None:
     assert step_of(f"action: {written}{inputs}").action == written
+
+
+def test_condition_when_it_stands_too_deep_is_refused() -> None:
+    condition = "{fileExists: /x}"
+    for _ in range(10):
+        condition = f"{{not: {condition}}}"
+    with pytest.raises(InvalidDocument) as caught:
+        step_of(f"action: Reboot, if: {condition}")
+    assert [p.message for p in caught.value.problems] == [
+        "Conditions stand in each other 10 deep at most."
+    ]
+
+
+@pytest.mark.parametrize("bucket", ["<yours>", "My_Bucket", "ab"])
+def test_step_when_no_bucket_can_have_that_name_warns(bucket: str) -> None:
+    inputs = f"[{{source: 's3://{bucket}/key', destination: /x}}]"
+    (warning,) = read_step(f"action: S3Download, inputs: {inputs}").warnings
+    assert warning.message == f"No bucket can be called '{bucket}'."
+
+
+def test_reference_when_it_is_to_a_loop_that_is_not_gone_through_warns() -> None:
+    loop = "loop: {name: hosts, forEach: [a]}"
+    inputs = "inputs: {commands: ['{{ host.value }} {{ loop.index }} {{ hosts.index }}']}"
+    (warning,) = read_step(f"action: ExecuteBash, {loop}, {inputs}").warnings
+    assert warning.hint == "Here it can be loop and hosts."
+    assert len(read_step(f"action: ExecuteBash, {inputs}").warnings) == 3
+
+
+def test_reference_when_it_is_in_a_list_or_condition_is_checked_there() -> None:
+    loop = "loop: {forEach: ['{{ Nme }}', '{{ build.B.outputs.stdout }}']}"
+    with pytest.raises(InvalidDocument) as caught:
+        step_of(f"action: Reboot, {loop}, if: {{fileExists: '{{{{ Xyz }}}}'}}")
+    assert [problem.message[:12] for problem in caught.value.problems] == [
+        "'Nme' is nei",
+        "There is no ",
+        "'Xyz' is nei",
+    ]

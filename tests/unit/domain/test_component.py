@@ -8,10 +8,22 @@ from imagebuilder.domain.component import (
     ActionName,
     ComponentAmbiguous,
     ComponentNotFound,
+    ComponentStep,
+    Phase,
     PhaseName,
+)
+from imagebuilder.domain.conditions import (
+    AllOf,
+    AnyOf,
+    Branch,
+    Comparison,
+    Guard,
+    Not,
+    Operator,
 )
 from imagebuilder.domain.digest import Canonical
 from imagebuilder.domain.ids import is_name
+from imagebuilder.domain.loops import CountingLoop, ListLoop, SplitLoop
 from imagebuilder.domain.versions import Version
 from tests.build import a_component, a_component_step, a_digest
 
@@ -101,6 +113,53 @@ def test_digests_when_a_shipped_file_changes_then_are_others_where_it_is_used() 
     plain, copied, tested = digests
     assert len({plain[1], copied[1], tested[1]}) == 3
     assert copied[0] != plain[0] == tested[0]
+
+
+THERE = Comparison(operator=Operator.FILE_EXISTS, operand="/a")
+SKIPPED = replace(BASH, guard=Guard(condition=THERE))
+REPEATED = replace(BASH, loop=ListLoop(items=("a", "b")))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (BASH, SKIPPED),
+        (SKIPPED, replace(SKIPPED, guard=Guard(condition=Not(condition=THERE)))),
+        (SKIPPED, replace(SKIPPED, guard=Guard(condition=THERE, otherwise=Branch.ABORT))),
+        (SKIPPED, replace(SKIPPED, guard=Guard(condition=AllOf(conditions=(THERE,))))),
+        (
+            replace(SKIPPED, guard=Guard(condition=AnyOf(conditions=(THERE, THERE)))),
+            replace(SKIPPED, guard=Guard(condition=AllOf(conditions=(THERE, THERE)))),
+        ),
+        (BASH, REPEATED),
+        (REPEATED, replace(REPEATED, loop=ListLoop(items=("a", "b"), name="x"))),
+        (REPEATED, replace(REPEATED, loop=ListLoop(items=("b", "a")))),
+        (
+            replace(BASH, loop=SplitLoop(text="a", delimiter=",")),
+            replace(BASH, loop=SplitLoop(text="a", delimiter=";")),
+        ),
+        (
+            replace(BASH, loop=CountingLoop(start=1, end=2, update_by=1)),
+            replace(BASH, loop=CountingLoop(start=1, end=3, update_by=1)),
+        ),
+    ],
+)
+def test_layer_digest_when_a_condition_or_loop_is_another_then_is_another(
+    one: ComponentStep, other: ComponentStep
+) -> None:
+    assert a_component(build=[one]).layer_digest != a_component(build=[other]).layer_digest
+
+
+def test_layer_digest_when_only_output_is_hidden_stays() -> None:
+    hidden = a_component(build=[replace(BASH, hides_output=True)])
+    assert hidden.layer_digest == a_component(build=[BASH]).layer_digest
+
+
+def test_digest_when_a_phase_of_another_name_changes_then_only_the_whole_one_does() -> None:
+    plain = a_component()
+    more = replace(plain, phases=(*plain.phases, Phase(name="verify", steps=(BASH,))))
+    assert plain.layer_digest == more.layer_digest
+    assert plain.digest != more.digest
 
 
 def test_not_found_when_versions_are_there_then_says_which() -> None:
