@@ -68,6 +68,7 @@ _OUTPUTS: Mapping[ActionName, tuple[str, ...]] = {
     ),
     ActionName.RUN_ANSIBLE: ("ok", "changed", "skipped"),
     ActionName.RUN_TESTINFRA: ("passed", "failed", "skipped"),
+    ActionName.UPDATE_OS: ("updates",),
     ActionName.WEB_DOWNLOAD: ("destination",),
     ActionName.RUN_ANSIBLE: ("changed", "ok", "skipped"),
     ActionName.RUN_TESTINFRA: ("failed", "passed", "skipped"),
