@@ -1,30 +1,50 @@
 """The command line's root: every noun and the daily verbs."""
 
 import sys
+from collections.abc import Sequence
+from importlib import import_module
 from io import TextIOWrapper
 from typing import Annotated
 
 import typer
 
 from imagebuilder import __version__
-from imagebuilder.cli import build, component, doctor, image, recipe, schema
-from imagebuilder.cli import run as runs
 from imagebuilder.cli.output import told_errors
 
-app = typer.Typer(
-    name="imagebuilder",
-    help="Self-hosted golden images: layered builds, tested before recorded, lineage that answers.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-app.command()(build.build)
-app.add_typer(image.app, name="image")
-app.add_typer(runs.app, name="run")
-app.add_typer(recipe.app, name="recipe")
-app.add_typer(component.app, name="component")
-app.command()(schema.schema)
-app.command()(doctor.doctor)
+_COMMANDS = {
+    "build": "build",
+    "image": "app",
+    "run": "app",
+    "recipe": "app",
+    "component": "app",
+    "schema": "schema",
+    "doctor": "doctor",
+}
+"""What each word stands for in the module of its name."""
+
+
+def command_line(words: Sequence[str] = ()) -> typer.Typer:
+    """Give the command line; of all commands only the one the words begin with, if they do.
+
+    To load all of them takes longer than to see that nothing changed.
+    """
+    app = typer.Typer(
+        name="imagebuilder",
+        help="Self-hosted golden images: "
+        "layered builds, tested before recorded, lineage that answers.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+    app.callback()(root)
+    for name in words[:1] if words[:1] and words[0] in _COMMANDS else _COMMANDS:
+        found = getattr(import_module(f"imagebuilder.cli.{name}"), _COMMANDS[name])
+        if isinstance(found, typer.Typer):
+            app.add_typer(found, name=name)
+        else:
+            app.command(name)(found)
+    app.command("version")(version)
+    return app
 
 
 def _version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
@@ -33,7 +53,6 @@ def _version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
         raise typer.Exit
 
 
-@app.callback()
 def root(
     *,
     _: Annotated[
@@ -43,7 +62,6 @@ def root(
     """Build, test, record and trace machine images."""
 
 
-@app.command()
 def version() -> None:
     """Show the version of imagebuilder."""
     typer.echo(f"imagebuilder {__version__}")
@@ -56,4 +74,4 @@ def run() -> None:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     with told_errors():
-        app()
+        command_line(sys.argv[1:])()

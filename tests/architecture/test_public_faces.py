@@ -73,7 +73,7 @@ def test_every_command_stands_in_its_page() -> None:
     assert main.exists() == page.exists(), "cli/main.py and docs/cli.md must come together"
 
     if main.exists():
-        app = importlib.import_module("imagebuilder.cli.main").app
+        app = importlib.import_module("imagebuilder.cli.main").command_line()
         commands = _commands(app)
         assert commands
         text = page.read_text()

@@ -11,7 +11,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from imagebuilder.bootstrap import Application
-from imagebuilder.cli.main import app
+from imagebuilder.cli.main import command_line
 from imagebuilder.domain.digest import Digest
 from imagebuilder.domain.image import ImageVersion
 from imagebuilder.domain.recipe import ArtifactFormat
@@ -37,7 +37,8 @@ class Cli:
 
     def __call__(self, *arguments: str | Path) -> Result:
         """Run a command to its end."""
-        return CliRunner().invoke(app, [str(argument) for argument in arguments])
+        words = [str(argument) for argument in arguments]
+        return CliRunner().invoke(command_line(words), words)
 
     def json(self, *arguments: str | Path) -> Any:
         """Give what a command that ends well prints with --json."""
