@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from imagebuilder.services.pipelines.journey import BuildImage
     from imagebuilder.services.pipelines.planning import Planning
     from imagebuilder.services.pipelines.trying import Trying
+    from imagebuilder.services.pipelines.visiting import Visiting
     from imagebuilder.services.pipelines.watching import RecordedProgress
     from imagebuilder.services.provisioning.components import Means
     from imagebuilder.services.sweeping import Sweeping
@@ -216,6 +217,15 @@ class Application:
         from imagebuilder.adapters.local.workplace import working_folder
 
         return ConfinedSuite(self.commands, partial(working_folder, self._home / "work"))
+
+    @cached_property
+    def visiting(self) -> "Visiting":
+        """Runs components on machines that run already."""
+        from imagebuilder.adapters.local.live_machines import SshLiveMachines
+        from imagebuilder.services.pipelines.visiting import Visiting
+
+        live = SshLiveMachines(self.commands, self.clock, self._home / "work")
+        return Visiting(self.authoring, live, self.means, self.clock)
 
     @cached_property
     def _workshop(self) -> "LocalWorkshop":

@@ -28,6 +28,7 @@ from imagebuilder.domain.package import InstalledPackage, Upgrade
 from imagebuilder.domain.plan import PlannedParent
 from imagebuilder.domain.recipe import ArtifactFormat, Recipe, Suite, SuiteParent
 from imagebuilder.domain.run import Run, RunState, StepRun, StepState
+from imagebuilder.domain.updates import HeldPackage, PlannedUpdate
 from imagebuilder.domain.versions import BuildVersion, RecipeVersion, Version
 
 SOME_DAY = datetime(2026, 3, 1, 12, 30, 15, 250000, tzinfo=UTC)
@@ -230,6 +231,11 @@ def a_planned_parent(**more: Any) -> PlannedParent:
         "suite": "bookworm",
     } | more
     return PlannedParent(**values)
+
+
+def an_update(*upgrades: Upgrade, held: tuple[HeldPackage, ...] = ()) -> PlannedUpdate:
+    """Give what an UpdateOS step is to do."""
+    return PlannedUpdate(upgrades=upgrades, held=held)
 
 
 def an_upgrade(

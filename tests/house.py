@@ -103,9 +103,9 @@ class House:
             return Answer(stdout="".join(lines).encode())
         if "db:Status-Abbrev" in script.text:
             return Answer(stdout=self.packages.encode())
-        if script.text.startswith("dpkg-query"):
+        if "@@ installed" in script.text:
             rows = (f"{u.name} {u.architecture} {u.new_version}\n" for u in self.pending)
-            return Answer(stdout="".join(rows).encode())
+            return Answer(stdout=f"@@ installed\n{''.join(rows)}".encode())
         return Answer()
 
     @property

@@ -23,6 +23,7 @@ PhasesOption = Annotated[str, typer.Option(metavar="PHASE,...", help="Run only t
 ParameterOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="PARAMETER=VALUE", help="Set a parameter.")
 ]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 JunitOption = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Write JUnit XML: a test case for each step."),
@@ -60,30 +61,67 @@ def try_out(  # noqa: PLR0913 - one for each option that people may give
     keep: Annotated[
         bool, typer.Option("--keep", help="Keep the root and say how to enter it.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    quiet: QuietOption = False,
     as_json: AsJson = False,
 ) -> None:
     """Run a component on a throw-away root: nothing is recorded, and no image is made."""
     with told_errors(as_json=as_json):
         from imagebuilder.bootstrap import Application
-        from imagebuilder.cli.component_trial import parameters_of, phases_of, show, write_junit
-        from imagebuilder.cli.progress import display
-        from imagebuilder.cli.stopping import stoppable
+        from imagebuilder.cli import component_trial as trials
         from imagebuilder.services.pipelines.trying import TrialRequest
 
         request = TrialRequest(
             path=str(file),
             on=on,
-            phases=phases_of(phases),
-            parameters=parameters_of(set_),
+            phases=trials.phases_of(phases),
+            parameters=trials.parameters_of(set_),
             keep=keep,
         )
-        shown = display(as_json=as_json, is_quiet=quiet, keeps_tails=True)
-        with stoppable(), shown:
-            trial = Application().trying.test(request, shown)
-        if junit is not None:
-            write_junit(junit, trial)
-        show(trial, as_json=as_json)
+        trials.follow(
+            lambda shown: Application().trying.test(request, shown),
+            trials.Wishes(junit=junit, is_quiet=quiet, as_json=as_json),
+        )
+
+
+@app.command()
+def run(  # noqa: PLR0913 - one for each option that people may give
+    file: ComponentFileArgument,
+    *,
+    host: Annotated[
+        str, typer.Option(metavar="[USER@]ADDRESS", help="The machine; root unless named.")
+    ],
+    port: Annotated[int, typer.Option(help="The port of its SSH server.", min=1, max=65535)] = 22,
+    key: Annotated[Path | None, typer.Option(metavar="FILE", help="The private key.")] = None,
+    known_hosts: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where its host key is known.")
+    ] = None,
+    accept_new: Annotated[
+        bool, typer.Option("--accept-new", help="Take the host key of a machine never seen.")
+    ] = False,
+    phases: PhasesOption = _ALL_PHASES,
+    set_: ParameterOption = None,
+    junit: JunitOption = None,
+    quiet: QuietOption = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run a component on a machine that runs already, which stays as it leaves it."""
+    with told_errors(as_json=as_json):
+        from imagebuilder.bootstrap import Application
+        from imagebuilder.cli import component_trial as trials
+        from imagebuilder.services.pipelines.visiting import VisitRequest
+
+        request = VisitRequest(
+            path=str(file),
+            login=trials.login_of(
+                host, port=port, key=key, known_hosts=known_hosts, accepts_new=accept_new
+            ),
+            phases=trials.phases_of(phases),
+            parameters=trials.parameters_of(set_),
+        )
+        trials.follow(
+            lambda shown: Application().visiting.run(request, shown),
+            trials.Wishes(junit=junit, is_quiet=quiet, as_json=as_json),
+        )
 
 
 def _checked(authoring: "Authoring", file: str) -> "Sound":

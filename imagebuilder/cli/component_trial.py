@@ -1,29 +1,49 @@
 """Components tried out: what is asked for, and how it is shown and kept."""
 
+import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imagebuilder.cli.output import Json, OutputRefused, print_json, print_lines
-from imagebuilder.domain.component import PhaseName
+from imagebuilder.cli.output import Json, OutputRefused, note, print_json, print_lines
 from imagebuilder.domain.errors import InvalidInput
 from imagebuilder.domain.run import StepState
 from imagebuilder.domain.units import duration_text
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from imagebuilder.domain.evidence import TestResult
+    from imagebuilder.ports.live import Login
+    from imagebuilder.ports.progress import Progress
     from imagebuilder.services.pipelines.rehearsal import Trial, TriedStep
 
+_HOST = re.compile(
+    r"((?P<user>[A-Za-z_][\w.-]*)@)?"
+    r"(?P<address>[A-Za-z0-9][\w.-]*|\[?[0-9A-Fa-f:.]+(%[\w.-]+)?\]?)"
+)
 
-class PhaseUnknown(InvalidInput):
-    """There is no such phase."""
 
-    code = "phase-unknown"
+class HostMalformed(InvalidInput):
+    """A --host that names no machine."""
 
-    def __init__(self, asked: str) -> None:
-        """Quote it and name the phases there are."""
+    code = "host-malformed"
+
+    def __init__(self, text: str) -> None:
+        """Quote it and show the form."""
+        super().__init__(f"--host {text!r} names no machine.", hint="Write --host root@ADDRESS.")
+
+
+class KeyMissing(InvalidInput):
+    """The file of a private key is not there."""
+
+    code = "key-missing"
+
+    def __init__(self, file: Path) -> None:
+        """Name it."""
         super().__init__(
-            f"There is no phase {asked!r}.",
-            hint=f"Write --phases with some of {', '.join(PhaseName)}, with commas between.",
+            f"There is no key file {file}.",
+            hint="Give the private key's file, or leave --key out for those that SSH tries itself.",
         )
 
 
@@ -37,15 +57,9 @@ class ParameterMalformed(InvalidInput):
         super().__init__(f"--set {text!r} sets nothing.", hint="Write --set parameter=value.")
 
 
-def phases_of(text: str) -> tuple[PhaseName, ...]:
-    """Give the phases that a list with commas names. Raises: PhaseUnknown."""
-    found = []
-    for word in text.split(","):
-        try:
-            found.append(PhaseName(word.strip()))
-        except ValueError:
-            raise PhaseUnknown(word.strip()) from None
-    return tuple(dict.fromkeys(found))
+def phases_of(text: str) -> tuple[str, ...]:
+    """Give the phases that a list with commas names."""
+    return tuple(dict.fromkeys(filter(None, map(str.strip, text.split(",")))))
 
 
 def parameters_of(settings: list[str] | None) -> dict[str, str]:
@@ -59,8 +73,55 @@ def parameters_of(settings: list[str] | None) -> dict[str, str]:
     return pairs
 
 
-def write_junit(file: Path, trial: "Trial") -> None:
-    """Write a trial as JUnit XML. Raises: OutputRefused."""
+def login_of(
+    host: str, *, port: int, key: Path | None, known_hosts: Path | None, accepts_new: bool
+) -> "Login":
+    """Give the login that options describe. Raises: HostMalformed; KeyMissing."""
+    from imagebuilder.ports.live import Login  # noqa: PLC0415 - start-up
+
+    found = _HOST.fullmatch(host)
+    if found is None:
+        raise HostMalformed(host)
+    if key is not None and not key.is_file():
+        raise KeyMissing(key)
+    return Login(
+        address=found["address"].strip("[]"),
+        user=found["user"] or "root",
+        port=port,
+        key=key and key.absolute(),
+        known_hosts=known_hosts and known_hosts.absolute(),
+        accepts_new=accepts_new,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """How people want to be told of a trial."""
+
+    junit: Path | None
+    is_quiet: bool
+    as_json: bool
+
+
+def follow(work: "Callable[[Progress], Trial]", wishes: Wishes) -> None:
+    """Show a trial while it runs, and how it ended. Raises: the failure that ended it."""
+    from imagebuilder.cli.progress import display  # noqa: PLC0415 - start-up
+    from imagebuilder.cli.stopping import stoppable  # noqa: PLC0415 - start-up
+
+    shown = display(as_json=wishes.as_json, is_quiet=wishes.is_quiet, keeps_tails=True)
+    with stoppable(), shown:
+        trial = work(shown)
+    if wishes.junit is not None:
+        _write_junit(wishes.junit, trial)
+    if wishes.as_json:
+        print_json(_trial_json(trial))
+    else:
+        _print(trial, is_quiet=wishes.is_quiet)
+    if trial.failure is not None:
+        raise trial.failure
+
+
+def _write_junit(file: Path, trial: "Trial") -> None:
     from imagebuilder.formats.junit import junit  # noqa: PLC0415 - only this option needs XML
 
     try:
@@ -69,17 +130,9 @@ def write_junit(file: Path, trial: "Trial") -> None:
         raise OutputRefused(str(error)) from error
 
 
-def show(trial: "Trial", *, as_json: bool) -> None:
-    """Print how a trial ended. Raises: the failure that ended it."""
-    if as_json:
-        print_json(_trial_json(trial))
-    else:
-        _print(trial)
-    if trial.failure is not None:
-        raise trial.failure
-
-
-def _print(trial: "Trial") -> None:
+def _print(trial: "Trial", *, is_quiet: bool) -> None:
+    for warning in () if is_quiet else trial.warnings:
+        note(f"warning: {warning}")
     own = [step for step in trial.steps if step.phase]
     failed = sum(step.state is StepState.FAILED and not step.is_ignored for step in own)
     ignored = sum(step.is_ignored for step in own)

@@ -16,6 +16,7 @@ from imagebuilder.domain.image import (
 )
 from imagebuilder.domain.lineage import Lineage
 from imagebuilder.domain.package import InstalledPackage, PackageChange
+from imagebuilder.domain.updates import recorded_updates, update_document
 
 ThingT = TypeVar("ThingT")
 
@@ -54,6 +55,7 @@ def version_json(version: ImageVersion, parent_reference: str | None) -> dict[st
         "layers": [{"name": layer.name, **_layer_json(layer)} for layer in version.layers],
         "tests": [_report_json(report) for report in version.reports],
         "package_count": len(version.packages),
+        "updates": update_document(recorded_updates(version.plan)),
         "documents": [
             {"kind": d.kind, "name": d.name, "digest": str(d.digest)} for d in version.documents
         ],

@@ -12,6 +12,7 @@ from imagebuilder.domain.image import DocumentText, ImageVersion, RecordedLayer
 from imagebuilder.domain.lineage import Lineage
 from imagebuilder.domain.package import PackageChange
 from imagebuilder.domain.units import duration_text, size_text
+from imagebuilder.domain.updates import recorded_updates, update_text
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -31,6 +32,7 @@ def print_version(version: ImageVersion, parent_reference: str | None) -> None:
         ("run", version.run_id),
         ("parent", f"{parent}, which was {parent_reference}" if parent_reference else parent),
         ("packages", str(len(version.packages))),
+        ("UpdateOS", update_text([recorded_updates(version.plan)])),
         ("plan", str(version.plan_digest)),
     )
     print_lines(*(f"{name:10}{value}" for name, value in facts), "")

@@ -1,6 +1,6 @@
 """Packages as a package manager reports them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -16,12 +16,20 @@ class InstalledPackage:
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Upgrade:
-    """One package's move from the installed version to the one that was available."""
+    """One package's move from the installed version to the one that was available.
+
+    What it is told by is the move itself; where the new version comes from and what it mends is
+    said beside it. Shape: `old_version` is empty when the package is new; `origin` is as the
+    package manager names it; `cves` is None as long as nobody could say.
+    """
 
     name: str
     architecture: str
     old_version: str
     new_version: str
+    origin: str = field(default="", compare=False)
+    is_security: bool = field(default=False, compare=False)
+    cves: tuple[str, ...] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,6 @@ from enum import StrEnum
 from imagebuilder.domain.component import Component
 from imagebuilder.domain.digest import Canonical, Digest, digest_of
 from imagebuilder.domain.ids import ImageName, VersionId
-from imagebuilder.domain.package import Upgrade
 from imagebuilder.domain.recipe import (
     ArtifactFormat,
     DiskSpec,
@@ -19,6 +18,7 @@ from imagebuilder.domain.recipe import (
     RootfsParent,
     SuiteParent,
 )
+from imagebuilder.domain.updates import PlannedUpdate
 from imagebuilder.domain.versions import RecipeVersion
 
 BUILDER_MODE = "root-overlay-2"
@@ -40,8 +40,8 @@ class LayerKind(StrEnum):
     FINISH = "finish"
 
 
-Upgrades = Mapping[str, tuple[Upgrade, ...]]
-"""The exact upgrades of a component's UpdateOS steps. Shape: step name -> sorted upgrades."""
+Upgrades = Mapping[str, PlannedUpdate]
+"""What a component's UpdateOS steps are to do exactly. Shape: step name -> what that one does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -100,7 +100,8 @@ def _component_layer(
             question, key = key, None
             upgrades = known.get(question)
             if upgrades is not None:
-                is_empty = component.only_updates_packages and not any(upgrades.values())
+                changes = any(update.upgrades for update in upgrades.values())
+                is_empty = component.only_updates_packages and not changes
                 key = below if is_empty else digest_of([asked, _canonical_upgrades(upgrades)])
     return PlannedLayer(
         kind=LayerKind.COMPONENT,
@@ -115,7 +116,9 @@ def _component_layer(
 
 
 def _canonical_upgrades(upgrades: Upgrades) -> Canonical:
-    return {step: [_canonical_upgrade(u) for u in listed] for step, listed in upgrades.items()}
+    return {
+        step: [_canonical_upgrade(u) for u in update.upgrades] for step, update in upgrades.items()
+    }
 
 
 def _canonical_upgrade(upgrade: Upgrade) -> Canonical:

@@ -3,11 +3,11 @@
 import json
 import os
 import socket
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePath
 
 from imagebuilder.adapters.local.acceleration import Acceleration, Accelerator
@@ -18,7 +18,7 @@ from imagebuilder.adapters.local.ssh_machine import (
     SshMachine,
     make_key,
 )
-from imagebuilder.adapters.local.workplace import working_folder
+from imagebuilder.adapters.local.workplace import short_folder, working_folder
 from imagebuilder.domain.recipe import Firmware
 from imagebuilder.ports.clock import Clock
 from imagebuilder.ports.inspection import BootedMachine, BootFailed
@@ -31,7 +31,6 @@ _SIGNS_OF_LIFE = (b"Linux version", b"systemd", b"login:")
 _PORT_TAKEN = b"Could not set up host forwarding"
 _PORT_ATTEMPTS = 3
 _SHOWN_LINES = 30
-_LONGEST_PLACE = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +47,6 @@ class InteractiveBoot:
 
     argv: tuple[str, ...]
     ssh_argv: tuple[str, ...]
-    key: Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,8 +117,8 @@ class VirtualMachines:
         memory_mib: int = 1024,
     ) -> Iterator[InteractiveBoot]:
         """Prepare a boot with its console on the terminal; its key lives with the context."""
-        with self._private_folder() as folder:
-            access = SshAccess(port=_free_port(), folder=folder)
+        with short_folder(self._work, "imagebuilder-boot-") as folder:
+            access = SshAccess.of_guest(_free_port(), folder)
             hardware = Hardware(
                 disk=disk,
                 firmware=firmware,
@@ -131,9 +129,7 @@ class VirtualMachines:
                 memory_mib=memory_mib,
                 processors=_processors(),
             )
-            yield InteractiveBoot(
-                argv=tuple(qemu_argv(hardware)), ssh_argv=tuple(access.argv()), key=access.key
-            )
+            yield InteractiveBoot(argv=tuple(qemu_argv(hardware)), ssh_argv=tuple(access.argv()))
 
     def _booted(self, stack: ExitStack, attempt: _Attempt) -> BootedMachine:
         """Boot, with the resources in stack; over again where the fault is not the image's."""
@@ -160,8 +156,8 @@ class VirtualMachines:
         raise _failed(attempt, 0.0, "no free port was found on this machine's loopback")
 
     def _attempted(self, resources: ExitStack, attempt: _Attempt) -> BootedMachine:
-        folder = resources.enter_context(self._private_folder())
-        access = SshAccess(port=_free_port(), folder=folder)
+        folder = resources.enter_context(short_folder(self._work, "imagebuilder-boot-"))
+        access = SshAccess.of_guest(_free_port(), folder)
         attempt.console.parent.mkdir(parents=True, exist_ok=True)
         attempt.console.write_bytes(b"")
         hardware = Hardware(
@@ -188,19 +184,10 @@ class VirtualMachines:
         connection = wait.until_login(resources, machine, started)
         _allow_restarts(monitor)
         return BootedMachine(
-            machine=SshMachine(self._runner, access, connection, attempt.console),
+            machine=SshMachine(self._runner, access, connection, partial(_last_lines, attempt)),
             accelerator=attempt.accelerator.value,
             seconds_to_login=self._clock.monotonic() - started,
         )
-
-    @contextmanager
-    def _private_folder(self) -> Iterator[Path]:
-        self._work.mkdir(parents=True, exist_ok=True)
-        # The control socket stands in it, whose path the system limits to 108 bytes.
-        is_short = len(str(self._work)) < _LONGEST_PLACE
-        place = self._work if is_short else Path(tempfile.gettempdir())
-        with working_folder(place, "imagebuilder-boot-") as folder:
-            yield folder
 
 
 class _LoginWait:
@@ -325,10 +312,15 @@ def _processors() -> int:
 
 
 def _failed(attempt: _Attempt, seconds: float, reason: str) -> BootFailed:
-    lines = attempt.console.read_bytes()[-16384:].decode(errors="replace").splitlines()
     return BootFailed(
         f"through {attempt.firmware.value.upper()} under {attempt.accelerator.value.upper()}",
         seconds=seconds,
         reason=reason,
-        last_lines="\n".join(lines[-_SHOWN_LINES:]),
+        last_lines=_last_lines(attempt),
     )
+
+
+def _last_lines(attempt: _Attempt) -> str:
+    """Give what the guest's console said last."""
+    lines = attempt.console.read_bytes()[-16384:].decode(errors="replace").splitlines()
+    return "\n".join(lines[-_SHOWN_LINES:])

@@ -1,10 +1,11 @@
-"""A booted virtual machine, reached by SSH over one connection that all commands share."""
+"""A machine reached by SSH, over one connection that all commands share."""
 
 import shlex
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from imagebuilder.ports.machine import MachineLost, Script
@@ -16,6 +17,7 @@ from imagebuilder.ports.process import (
     RunningProcess,
 )
 
+_KEY = "key"
 _LOST_STATUS = 255
 """ssh's own exit status when the connection fails. Source: ssh(1)."""
 _TIMED_OUT_STATUSES = {124, 137}
@@ -36,17 +38,45 @@ timeout -k 1 "$4" "$3" "$folder/script"
 """
 
 
+class HostKeys(StrEnum):
+    """Which machines are let show a key that is not known; values are those of ssh_config(5)."""
+
+    ALL = "no"
+    NEW = "accept-new"
+    NONE = "yes"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SshAccess:
-    """How to log in: the loopback port, and a private folder with key, known hosts and socket."""
+    """Where and how to log in; `folder` is a private one, for the connection's socket.
 
-    port: int
+    `name` is what errors call the machine. `key` and `known_hosts` are None for those that ssh
+    uses by itself.
+    """
+
     folder: Path
+    port: int
+    address: str = "127.0.0.1"
+    user: str = "root"
+    name: str = "virtual machine"
+    key: Path | None = None
+    host_keys: HostKeys = HostKeys.NONE
+    known_hosts: Path | None = None
 
-    @property
-    def key(self) -> Path:
-        """The private key's file."""
-        return self.folder / "key"
+    @classmethod
+    def of_guest(cls, port: int, folder: Path) -> "SshAccess":
+        """Give the way to a virtual machine of ours, with the key that `make_key` makes in folder.
+
+        The guest was just made and its only way in is ours: there is no key of it to know before.
+        """
+        known_hosts = folder / "known_hosts"
+        return cls(
+            folder=folder,
+            port=port,
+            key=folder / _KEY,
+            host_keys=HostKeys.ALL,
+            known_hosts=known_hosts,
+        )
 
     def argv(self, *options: str) -> list[str]:
         """Give an ssh command with nobody's settings but ours."""
@@ -54,20 +84,21 @@ class SshAccess:
             "BatchMode": "yes",
             "ConnectTimeout": "20",
             "ControlPath": str(self.folder / "control"),
-            "IdentitiesOnly": "yes",
             "LogLevel": "ERROR",
-            # The guest was just made and its only way in is ours: there is no key to know before.
-            "StrictHostKeyChecking": "no",
-            "UserKnownHostsFile": str(self.folder / "known_hosts"),
-            "GlobalKnownHostsFile": "/dev/null",
+            "StrictHostKeyChecking": self.host_keys.value,
             "ServerAliveInterval": "15",
             "ServerAliveCountMax": "4",
         }
+        key = []
+        if self.key is not None:
+            settings["IdentitiesOnly"] = "yes"
+            key = ["-i", str(self.key)]
+        if self.known_hosts is not None:
+            settings["UserKnownHostsFile"] = str(self.known_hosts)
+            settings["GlobalKnownHostsFile"] = "/dev/null"
         pairs = [part for name, value in settings.items() for part in ("-o", f"{name}={value}")]
-        return [
-            *("ssh", "-F", "none", "-p", str(self.port), "-i", str(self.key), *pairs, *options),
-            "root@127.0.0.1",
-        ]
+        where = f"{self.user}@{self.address}"
+        return ["ssh", "-F", "none", "-p", str(self.port), *key, *pairs, *options, where]
 
 
 def restarting(delay_seconds: float) -> str:
@@ -83,10 +114,10 @@ def make_key(runner: CommandRunner, folder: Path) -> str:
         *["ssh-keygen", "-q", "-t", "ed25519", "-C", "imagebuilder", "-N"],
         "",
         "-f",
-        str(folder / "key"),
+        str(folder / _KEY),
     ]
     runner.check(Command(argv=argv, timeout_seconds=30))
-    return (folder / "key.pub").read_text()
+    return (folder / f"{_KEY}.pub").read_text()
 
 
 class SshConnection:
@@ -135,25 +166,25 @@ class SshConnection:
 
 
 class SshMachine:
-    """Runs scripts on a virtual machine as root."""
+    """Runs scripts on another machine as root, by sudo when the login is somebody else's."""
 
     def __init__(
         self,
         runner: CommandRunner,
         access: SshAccess,
         connection: SshConnection,
-        console: Path,
+        last_words: Callable[[], str] = str,
         *,
         restart_looks: int = 6000,
     ) -> None:
-        """Use an open connection; console is where to look when it is lost.
+        """Use an open connection; last_words gives what the machine said of late.
 
         After a restart the machine is looked for so often, a tenth of a second apart.
         """
         self._runner = runner
         self._access = access
         self._connection = connection
-        self._console = console
+        self._last_words = last_words
         self._restart_looks = restart_looks
 
     def run(self, script: Script, on_line: OnLine | None = None) -> CommandResult:
@@ -164,7 +195,8 @@ class SshMachine:
         limit = script.timeout_seconds
         text, settings = script.text.encode(), _settings(script.environment)
         arguments = [str(len(text)), str(len(settings)), script.interpreter, f"{limit or 0:g}"]
-        remote = ["/bin/sh", "-c", _RECEIVER, "receiver", *arguments]
+        as_root = [] if self._access.user == "root" else ["sudo", "-n", "--"]
+        remote = [*as_root, "/bin/sh", "-c", _RECEIVER, "receiver", *arguments]
         result = self._runner.run(
             Command(
                 argv=[*self._access.argv(), shlex.join(remote)],
@@ -176,7 +208,8 @@ class SshMachine:
             on_line,
         )
         if result.exit_status == _LOST_STATUS and not self._connection.is_open():
-            raise MachineLost("virtual machine", self._last_words(result))
+            said = f"{result.last_lines}\n{self._last_words()}"
+            raise MachineLost(self._access.name, said.strip())
         return _told_of_time(result, limit)
 
     def restart(self, delay_seconds: float = 0.0) -> None:
@@ -198,17 +231,13 @@ class SshMachine:
                         return
             pause.wait(_LOOK_SECONDS)
         raise MachineLost(
-            "virtual machine",
+            self._access.name,
             f"It was restarted and let nobody in again.\n{self._connection.complaint}",
         )
 
     def _boot_id(self) -> str:
         result = self.run(Script(text="cat /proc/sys/kernel/random/boot_id\n", timeout_seconds=60))
         return result.stdout.decode(errors="replace").strip()
-
-    def _last_words(self, result: CommandResult) -> str:
-        lines = self._console.read_bytes()[-8192:].decode(errors="replace").splitlines()
-        return "\n".join([result.last_lines, *lines[-20:]])
 
 
 def _settings(environment: Mapping[str, str]) -> bytes:

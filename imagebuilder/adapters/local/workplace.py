@@ -13,6 +13,7 @@ from typing import IO
 from imagebuilder.adapters.local.space import full_told
 
 _LOCK = "alive"
+_LONGEST_PLACE = 64
 
 
 @contextlib.contextmanager
@@ -27,6 +28,15 @@ def working_folder(parent: Path, prefix: str) -> Iterator[Path]:
             fcntl.flock(lock, fcntl.LOCK_EX)
             stack.callback(_remove, folder)
         yield folder
+
+
+def short_folder(parent: Path, prefix: str) -> contextlib.AbstractContextManager[Path]:
+    """Give a working folder that a socket can stand in, elsewhere when parent's path is long.
+
+    The system limits the path of a socket to 108 bytes.
+    """
+    place = parent if len(str(parent)) < _LONGEST_PLACE else Path(tempfile.gettempdir())
+    return working_folder(place, prefix)
 
 
 def sweep(parent: Path, prefix: str) -> None:

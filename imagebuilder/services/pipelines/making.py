@@ -20,6 +20,7 @@ from imagebuilder.domain.package import InstalledPackage
 from imagebuilder.domain.plan import Plan, Upgrades
 from imagebuilder.domain.recipe import ArtifactFormat
 from imagebuilder.domain.run import StepState
+from imagebuilder.domain.updates import upgrades_document
 from imagebuilder.ports.blobs import BlobMissing
 from imagebuilder.ports.building import LayerMissing, Roots, Workshop
 from imagebuilder.ports.disks import BuiltDisk, DiskBuilder, Predecessor
@@ -33,7 +34,6 @@ from imagebuilder.services.building.stacking import (
     Stacking,
     StackRequest,
     look_inside,
-    upgrades_document,
 )
 from imagebuilder.services.pipelines.desk import BuildResult, Desk, Job
 from imagebuilder.services.pipelines.watching import RecordedProgress
@@ -318,7 +318,8 @@ def _plan_document(plan: Plan, answers: Mapping[Digest, Upgrades]) -> Canonical:
     document = plan.document()
     if not isinstance(document, Mapping):
         raise TypeError("a plan's document is a mapping")
-    upgrades = {str(question): upgrades_document(u) for question, u in answers.items()}
+    asked = {layer.question for layer in plan.layers}
+    upgrades = {str(q): upgrades_document(answer) for q, answer in answers.items() if q in asked}
     return {**document, "upgrades": upgrades}
 
 

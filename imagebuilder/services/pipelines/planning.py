@@ -8,7 +8,6 @@ from pathlib import PurePath
 from imagebuilder.domain.component import Component
 from imagebuilder.domain.digest import Canonical, Digest, digest_of
 from imagebuilder.domain.image import DocumentText, ImageVersion, Reference
-from imagebuilder.domain.package import Upgrade
 from imagebuilder.domain.plan import (
     FINISH_LAYER,
     INITRAMFS_LAYER,
@@ -27,6 +26,7 @@ from imagebuilder.domain.recipe import (
     overridden,
 )
 from imagebuilder.domain.resolution import Ingredients, resolve
+from imagebuilder.domain.updates import upgrades_of
 from imagebuilder.domain.versions import BuildVersion, RecipeVersion
 from imagebuilder.ports.blobs import BlobStore
 from imagebuilder.ports.building import LayerDamaged, LayerMissing, LayerStore, PackageSources
@@ -361,26 +361,14 @@ def recorded_upgrades(plan: Canonical) -> dict[Digest, Upgrades]:
     answers = plan.get("upgrades") if isinstance(plan, Mapping) else None
     if not isinstance(answers, Mapping):
         return {}
-    return {Digest.parse(question): _upgrades(answer) for question, answer in answers.items()}
-
-
-def _upgrades(answer: Canonical) -> Upgrades:
-    if not isinstance(answer, Mapping):
-        return {}
-    return {
-        step: tuple(
-            Upgrade(
-                name=str(row[0]),
-                architecture=str(row[1]),
-                old_version=str(row[2]),
-                new_version=str(row[3]),
-            )
-            for row in listed
-            if isinstance(row, Sequence)
-        )
-        for step, listed in answer.items()
-        if isinstance(listed, Sequence)
-    }
+    known: dict[Digest, Upgrades] = {}
+    for question, answer in answers.items():
+        try:
+            known[Digest.parse(question)] = upgrades_of(answer)
+        except ValueError:
+            # An earlier imagebuilder kept it in another form: it is asked for anew.
+            continue
+    return known
 
 
 def _document(kind: str, name: str, text: str) -> DocumentText:

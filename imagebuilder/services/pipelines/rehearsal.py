@@ -1,19 +1,21 @@
 """Rehearsal: what is seen of a component while it is tried, told and kept."""
 
+import shlex
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 
-from imagebuilder.domain.component import Component, ComponentStep, OnFailure
-from imagebuilder.domain.errors import ImageBuilderError, StepFailed
+from imagebuilder.domain.component import Component, ComponentStep, OnFailure, PhaseName
+from imagebuilder.domain.errors import ImageBuilderError, InvalidInput, StepFailed
 from imagebuilder.domain.run import StepState
 from imagebuilder.ports.clock import Clock
 from imagebuilder.ports.progress import Progress
 from imagebuilder.services.provisioning.outcomes import StepOutcome
 
 _TAIL_LINES = 20
+USUAL_PHASES: tuple[str, ...] = tuple(PhaseName)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,22 +110,20 @@ class Rehearsal:
         """Watch a step that is none of the component's; an error ends it as failed."""
         self._begin(name)
         ending = Ending()
-        yield ending
+        with self._ending_open_step():
+            yield ending
         self._end(ending.state, detail=ending.detail)
 
     @contextmanager
     def caught(self, again: str) -> Iterator[None]:
         """Keep the failure that ends this context; `again` is the command to try it anew."""
         try:
-            yield
+            with self._ending_open_step():
+                yield
         except ImageBuilderError as failure:
-            self._fail_open_step(failure.message)
             if isinstance(failure, StepFailed):
                 failure.hint = f"Correct it and try again with: {again}"
             self._failure = failure
-        except BaseException:
-            self._fail_open_step("interrupted")
-            raise
 
     def trial(self, on: str) -> Trial:
         """Give all that was seen until now."""
@@ -168,6 +168,48 @@ class Rehearsal:
         self._steps.append(ended)
         self._progress.step_ended(state, detail)
 
-    def _fail_open_step(self, reason: str) -> None:
-        if self._open is not None:
-            self._end(StepState.FAILED, detail=reason)
+    @contextmanager
+    def _ending_open_step(self) -> Iterator[None]:
+        """See that a step that something came out of has failed, and says for what."""
+        try:
+            yield
+        except BaseException as reason:
+            if self._open is not None:
+                is_ours = isinstance(reason, ImageBuilderError)
+                self._end(StepState.FAILED, detail=str(reason) if is_ours else "interrupted")
+            raise
+
+
+class PhaseUnknown(InvalidInput):
+    """A phase was asked for that a component does not have."""
+
+    code = "phase-unknown"
+
+    def __init__(self, component: Component, asked: str) -> None:
+        """Quote it and name the phases there are."""
+        there = ", ".join(phase.name for phase in component.phases)
+        super().__init__(
+            f"Component {component.name} has no phase {asked!r}.",
+            context=f"It has {there}.",
+            hint="Write --phases with some of these, with commas between.",
+        )
+
+
+def ordered_phases(component: Component, asked: Sequence[str]) -> tuple[str, ...]:
+    """Give the phases of a component that are asked for: the usual ones, then others as written.
+
+    Raises: PhaseUnknown: it has none of that name, and no component needs to have it.
+    """
+    there = [phase.name for phase in component.phases]
+    for name in asked:
+        if name not in there and name not in USUAL_PHASES:
+            raise PhaseUnknown(component, name)
+    known = (*USUAL_PHASES, *there)
+    return tuple(name for name in dict.fromkeys(known) if name in asked and name in there)
+
+
+def command_text(words: Sequence[str], phases: Sequence[str], parameters: Mapping[str, str]) -> str:
+    """Give a command with its phases, unless they are the usual ones, and parameters."""
+    asked = [] if tuple(phases) == USUAL_PHASES else ["--phases", ",".join(phases)]
+    given = [word for name, value in parameters.items() for word in ("--set", f"{name}={value}")]
+    return shlex.join([*words, *asked, *given])

@@ -4,7 +4,6 @@ What it is tried on is found in the layer store or added to it, under the keys o
 component itself does is in no layer: nothing is recorded, and the root is gone afterwards.
 """
 
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -15,6 +14,7 @@ from imagebuilder.domain.component import Component, Network, PhaseName
 from imagebuilder.domain.plan import Upgrades
 from imagebuilder.domain.recipe import ArtifactFormat
 from imagebuilder.domain.run import StepState
+from imagebuilder.domain.updates import update_text
 from imagebuilder.ports.building import Root, Roots, Workshop
 from imagebuilder.ports.clock import Clock, IdSource
 from imagebuilder.ports.inspection import Booter
@@ -23,7 +23,13 @@ from imagebuilder.ports.progress import Progress
 from imagebuilder.services.authoring import Authoring, with_defaults
 from imagebuilder.services.building.stacking import Stack, Stacking, StackRequest, look_inside
 from imagebuilder.services.pipelines.planning import Foundation, Planning
-from imagebuilder.services.pipelines.rehearsal import Rehearsal, Trial
+from imagebuilder.services.pipelines.rehearsal import (
+    USUAL_PHASES,
+    Rehearsal,
+    Trial,
+    command_text,
+    ordered_phases,
+)
 from imagebuilder.services.provisioning.components import ComponentRunner, Means
 
 _HAS_INIT = Script(text="test -x /sbin/init\n", timeout_seconds=30)
@@ -39,7 +45,7 @@ class TrialRequest:
 
     path: str
     on: str
-    phases: Sequence[PhaseName] = tuple(PhaseName)
+    phases: Sequence[str] = USUAL_PHASES
     parameters: Mapping[str, str] = field(default_factory=dict)
     keep: bool = False
 
@@ -47,11 +53,7 @@ class TrialRequest:
     def command(self) -> str:
         """How a person asks for the same again."""
         words = ["imagebuilder", "component", "test", self.path, "--on", self.on]
-        if set(self.phases) != set(PhaseName):
-            words += ["--phases", ",".join(self.phases)]
-        for name, value in self.parameters.items():
-            words += ["--set", f"{name}={value}"]
-        return shlex.join(words)
+        return command_text(words, self.phases, self.parameters)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,10 +88,13 @@ class Trying:
     def test(self, request: TrialRequest, progress: Progress) -> Trial:
         """Run a component's phases; a failure of a step is in what is given back.
 
-        Raises: InvalidDocument; ParameterUnknown; ParameterMissing; ParentMalformed;
+        Raises: InvalidDocument; ComponentNotForLinux; PhaseUnknown; ParameterUnknown;
+        ParameterMissing; ParentMalformed;
         VersionNotFound: the parent image was never built; what making the layers below raises.
         """
         read = self._authoring.component(request.path)
+        read.value.require_linux()
+        phases = ordered_phases(read.value, request.phases)
         prepared = self._prepared(read.value, request)
         rehearsal = Rehearsal(prepared.component, progress, self._with.clock)
         with self._with.workshop.opened(prepared.foundation.archives) as roots:
@@ -106,8 +111,8 @@ class Trying:
                     on_line=rehearsal.line,
                     watcher=rehearsal,
                 )
-                with rehearsal.caught(again=request.command):
-                    self._phases(runner, request.phases, root, rehearsal)
+                with rehearsal.caught(request.command):
+                    self._phases(runner, phases, root, rehearsal)
                 kept = self._kept(prepared.component, root) if request.keep else None
         trial = rehearsal.trial(request.on)
         warnings = tuple(str(problem) for problem in read.warnings)
@@ -161,32 +166,29 @@ class Trying:
                 means=self._with.means,
                 on_line=progress.line,
             ).pending_upgrades()
-        progress.step_ended(StepState.SUCCEEDED, f"{sum(map(len, upgrades.values()))} packages")
+        progress.step_ended(StepState.SUCCEEDED, update_text(upgrades.values()))
         return upgrades
 
     def _phases(
         self,
         runner: ComponentRunner,
-        phases: Sequence[PhaseName],
+        phases: Sequence[str],
         root: Root,
         rehearsal: Rehearsal,
     ) -> None:
-        component = runner.component
-        for phase in PhaseName:
-            if phase not in phases or not component.steps(phase):
-                continue
+        for phase in phases:
             root.clear_temporary()
-            with self._machine(phase, component, root, rehearsal) as machine:
+            with self._machine(phase, runner.component, root, rehearsal) as machine:
                 runner.machine = machine
                 runner.run(phase)
 
     @contextmanager
     def _machine(
-        self, phase: PhaseName, component: Component, root: Root, rehearsal: Rehearsal
+        self, phase: str, component: Component, root: Root, rehearsal: Rehearsal
     ) -> Iterator[Machine]:
         """Give what a phase runs on: the test phase is booted as in a build, if the root can be."""
         at_rest = root.machine(component.network)
-        if phase is not PhaseName.TEST:
+        if phase != PhaseName.TEST:
             yield at_rest
             return
         with ExitStack() as held:

@@ -13,7 +13,8 @@ from imagebuilder.ports.actions import Action
 from imagebuilder.services.provisioning.asserting import AssertAction
 from imagebuilder.services.provisioning.executing import bash_script
 from imagebuilder.services.provisioning.filing import file_actions
-from imagebuilder.services.provisioning.packages import installing, updating
+from imagebuilder.services.provisioning.packages import InstallPackages, UpdateOs
+from imagebuilder.services.provisioning.refusals import SayingNo
 from imagebuilder.services.provisioning.restarting import RebootAction
 from imagebuilder.services.provisioning.scripts import ScriptAction, stdout_outputs
 
@@ -49,8 +50,8 @@ def own_actions(added: Actions | None = None) -> Actions:
             ActionName.ASSERT: AssertAction(),
             **file_actions(),
             ActionName.REBOOT: RebootAction(),
-            ActionName.UPDATE_OS: ScriptAction(updating),
-            ActionName.INSTALL_PACKAGES: ScriptAction(installing),
+            ActionName.UPDATE_OS: SayingNo(UpdateOs()),
+            ActionName.INSTALL_PACKAGES: SayingNo(InstallPackages()),
             **(added or {}),
         }
     )

@@ -5,7 +5,7 @@ document.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from typing import Protocol
 
@@ -18,6 +18,7 @@ from imagebuilder.domain.component import (
 )
 from imagebuilder.domain.package import Upgrade
 from imagebuilder.domain.plan import Upgrades
+from imagebuilder.domain.updates import HeldPackage, PlannedUpdate
 from imagebuilder.ports.clock import Clock, IdSource
 from imagebuilder.ports.machine import Machine
 from imagebuilder.ports.process import OnLine
@@ -32,7 +33,7 @@ from imagebuilder.services.provisioning.outcomes import (
     Turn,
     status_of,
 )
-from imagebuilder.services.provisioning.packages import parse_upgrades, pending_upgrades_script
+from imagebuilder.services.provisioning.packages import pending_of, pending_upgrades_script
 from imagebuilder.services.provisioning.scripts import has_failed
 from imagebuilder.services.provisioning.secrets import Secrets
 from imagebuilder.services.provisioning.stepping import Scene, Stepping
@@ -122,15 +123,16 @@ class ComponentRunner:
         for step in self.component.steps(PhaseName.BUILD):
             if step.action is not ActionName.UPDATE_OS:
                 continue
-            found = self._upgrades_of(step)
-            answers[step.name] = tuple(u for u in found if (u.name, u.architecture) not in taken)
-            taken.update((u.name, u.architecture) for u in found)
+            found = self._update_of(step)
+            own = tuple(u for u in found.upgrades if (u.name, u.architecture) not in taken)
+            answers[step.name] = replace(found, upgrades=own)
+            taken.update((u.name, u.architecture) for u in found.upgrades)
         return answers
 
-    def _upgrades_of(self, step: ComponentStep) -> tuple[Upgrade, ...]:
+    def _update_of(self, step: ComponentStep) -> PlannedUpdate:
         """Ask what a step would do in all turns of its loop."""
         stepping = Stepping(self._scene(PhaseName.BUILD), step)
-        found: set[Upgrade] = set()
+        upgrades, held = set[Upgrade](), set[HeldPackage]()
         for iteration in stepping.iterations():
             inputs = stepping.turn_inputs(iteration)
             result = self.machine.run(pending_upgrades_script(inputs), self.on_line)
@@ -138,8 +140,10 @@ class ComponentRunner:
                 turn = Turn(inputs=inputs, result=result, outputs=())
                 failed = stepping.failed(Attempt(turns=(turn,)))
                 raise self._failure(PhaseName.BUILD, failed)
-            found.update(parse_upgrades(result.stdout.decode(errors="replace")))
-        return tuple(sorted(found))
+            found = pending_of(result.stdout.decode(errors="replace"))
+            upgrades.update(found.upgrades)
+            held.update(found.held)
+        return PlannedUpdate(upgrades=tuple(sorted(upgrades)), held=tuple(sorted(held)))
 
     def _scene(self, phase: str) -> Scene:
         return Scene(

@@ -5,7 +5,7 @@ step anew with its whole time, which is for all iterations of its loop together;
 leaves the loop; exit status 194 of what is executed restarts the machine and then the same work.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import PurePath
@@ -15,7 +15,7 @@ from imagebuilder.domain.conditions import Branch
 from imagebuilder.domain.digest import Canonical
 from imagebuilder.domain.errors import Unavailable
 from imagebuilder.domain.loops import Iteration, values_of
-from imagebuilder.domain.package import Upgrade
+from imagebuilder.domain.plan import Upgrades
 from imagebuilder.ports.actions import ActionCall, ActionResult
 from imagebuilder.ports.clock import Clock
 from imagebuilder.ports.machine import Machine
@@ -44,7 +44,7 @@ class Scene:
     clock: Clock
     secrets: Secrets
     folder: PurePath | None = None
-    upgrades: Mapping[str, Sequence[Upgrade]] | None = None
+    upgrades: Upgrades | None = None
     network: Network = Network.NONE
     on_line: OnLine | None = None
 
@@ -142,6 +142,7 @@ class Stepping:
     def _turn(self, iteration: Iteration | None, limit_seconds: float | None) -> Turn:
         scene, step = self._scene, self._step
         inputs = self.turn_inputs(iteration)
+        planned = (scene.upgrades or {}).get(step.name)
         call = ActionCall(
             action=step.action,
             phase=scene.phase,
@@ -149,7 +150,7 @@ class Stepping:
             machine=scene.machine,
             timeout_seconds=limit_seconds,
             folder=scene.folder,
-            upgrades=(scene.upgrades or {}).get(step.name),
+            upgrades=planned.upgrades if planned else None,
             network=scene.network,
         )
         done = self._done(call)

@@ -47,7 +47,7 @@ class Near:
 def machine(tmp_path: Path) -> Iterator[SshMachine]:
     runner, access = Near(), SshAccess(port=9, folder=tmp_path)
     with SshConnection.opened(runner, access) as connection:
-        yield SshMachine(runner, access, connection, tmp_path / "console")
+        yield SshMachine(runner, access, connection)
 
 
 def test_run_when_it_has_files_then_they_are_streamed_in_and_out(

@@ -69,9 +69,8 @@ class Guest:
 @contextmanager
 def machine_of(guest: Guest, folder: Path, looks: int = 50) -> Iterator[SshMachine]:
     access = SshAccess(port=9, folder=folder)
-    (folder / "console").write_bytes(b"Linux version 6\n")
     with SshConnection.opened(guest, access) as connection:
-        yield SshMachine(guest, access, connection, folder / "console", restart_looks=looks)
+        yield SshMachine(guest, access, connection, restart_looks=looks)
 
 
 def test_restart_when_the_guest_comes_back_then_goes_on_over_a_new_connection(

@@ -29,6 +29,7 @@ from tests.build import (
     a_digest,
     a_planned_parent,
     a_recipe,
+    an_update,
     an_upgrade,
 )
 
@@ -260,14 +261,14 @@ def test_resolve_when_upgrades_are_unknown_then_their_key_and_all_above_are_open
 
 
 def test_resolve_when_upgrades_are_known_then_nothing_is_open() -> None:
-    plan = resolve(answered(WITH_PATCHES, {"Upgrade": (an_upgrade(),)}))
+    plan = resolve(answered(WITH_PATCHES, {"Upgrade": an_update(an_upgrade())}))
     assert plan.open_question is None
     assert None not in keys(plan)
     assert not layer(plan, "patches").is_empty
 
 
 def test_resolve_when_there_is_nothing_to_upgrade_then_no_layer_and_keys_above_as_without() -> None:
-    plan = resolve(answered(WITH_PATCHES, {"Upgrade": ()}))
+    plan = resolve(answered(WITH_PATCHES, {"Upgrade": an_update()}))
     without = resolve(ingredients(THREE[0], THREE[2]))
     assert layer(plan, "patches").is_empty
     assert layer(plan, "three").key == layer(without, "three").key
@@ -279,7 +280,7 @@ def test_resolve_when_the_component_does_more_than_upgrade_then_it_is_never_empt
         "patches", build=[a_component_step("Upgrade", ActionName.UPDATE_OS), a_component_step()]
     )
     given_all = ingredients(THREE[0], more)
-    plan = resolve(answered(given_all, {"Upgrade": ()}))
+    plan = resolve(answered(given_all, {"Upgrade": an_update()}))
     assert not layer(plan, "patches").is_empty
     assert layer(plan, "patches").key != layer(plan, "one").key
 
@@ -297,7 +298,7 @@ def test_resolve_when_the_component_does_more_than_upgrade_then_it_is_never_empt
 def test_keys_when_upgrade_lists_differ_then_differ_and_else_are_the_same(
     first: list[Upgrade], second: list[Upgrade]
 ) -> None:
-    plans = [resolve(answered(WITH_PATCHES, {"Upgrade": tuple(u)})) for u in (first, second)]
+    plans = [resolve(answered(WITH_PATCHES, {"Upgrade": an_update(*u)})) for u in (first, second)]
     assert (keys(plans[0]) == keys(plans[1])) == (first == second)
 
 
@@ -305,15 +306,15 @@ def test_resolve_when_two_components_upgrade_then_the_second_is_asked_on_top_of_
     both = ingredients(patching("early"), THREE[0], patching("late"))
     plan = resolve(both)
     assert plan.open_question == layer(plan, "early")
-    half = answered(both, {"Upgrade": (an_upgrade(),)})
+    half = answered(both, {"Upgrade": an_update(an_upgrade())})
     plan = resolve(half)
     assert plan.open_question == layer(plan, "late")
     assert layer(plan, "early").question != layer(plan, "late").question
-    assert resolve(answered(half, {"Upgrade": ()})).open_question is None
+    assert resolve(answered(half, {"Upgrade": an_update()})).open_question is None
 
 
 def test_resolve_when_an_answer_was_for_other_layers_then_it_is_not_taken() -> None:
-    known = answered(WITH_PATCHES, {"Upgrade": ()}).known_upgrades
+    known = answered(WITH_PATCHES, {"Upgrade": an_update()}).known_upgrades
     moved = replace(WITH_PATCHES, known_upgrades=known, parent=a_planned_parent(identity="moved"))
     assert resolve(moved).open_question is not None
 

@@ -17,7 +17,7 @@ from imagebuilder.domain.package import Upgrade
 from imagebuilder.ports.machine import MachineLost, Script
 from imagebuilder.services.provisioning.components import ComponentRunner
 from imagebuilder.services.provisioning.failing import ComponentFailed
-from tests.build import a_component, a_component_step, an_upgrade
+from tests.build import a_component, a_component_step, an_update, an_upgrade
 from tests.fakes.machine import Answer, FakeMachine
 from tests.means import some_means
 
@@ -291,7 +291,9 @@ def test_update_when_upgrades_are_given_then_exactly_these_are_asked_for() -> No
         parameters={},
         machine=machine,
         means=some_means(),
-        upgrades={"Upgrade": (an_upgrade("bash", new="5.2-2"), an_upgrade("tzdata", arch="all"))},
+        upgrades={
+            "Upgrade": an_update(an_upgrade("bash", new="5.2-2"), an_upgrade("tzdata", arch="all"))
+        },
     ).run(PhaseName.BUILD)
     assert "bash:amd64=5.2-2 tzdata=3.0.16-1" in machine.scripts[0].text
 
@@ -299,7 +301,7 @@ def test_update_when_upgrades_are_given_then_exactly_these_are_asked_for() -> No
 def test_update_when_there_is_nothing_to_upgrade_then_no_script_is_run() -> None:
     machine = FakeMachine()
     given_all = runner(a_component(build=[UPDATE]), machine)
-    given_all.upgrades = {"Upgrade": ()}
+    given_all.upgrades = {"Upgrade": an_update()}
     given_all.run(PhaseName.BUILD)
     assert machine.scripts == []
 
@@ -309,7 +311,7 @@ def test_pending_upgrades_when_two_steps_would_take_the_same_then_the_first_has_
     second = a_component_step("Again", ActionName.UPDATE_OS)
     machine = saying(an_answer_with(bash_upgrade), an_answer_with(bash_upgrade, curl))
     pending = runner(a_component(build=[UPDATE, bash("Other"), second]), machine).pending_upgrades()
-    assert pending == {"Upgrade": (bash_upgrade,), "Again": (curl,)}
+    assert pending == {"Upgrade": an_update(bash_upgrade), "Again": an_update(curl)}
 
 
 @pytest.mark.parametrize("answer", [Answer(exit_status=100), Answer(has_timed_out=True)])

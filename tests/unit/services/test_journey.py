@@ -264,7 +264,7 @@ def test_build_when_a_test_fails_then_no_version_and_the_run_says_why(
 
 
 def test_build_when_a_component_fails_then_its_step_failed_and_has_its_log(house: House) -> None:
-    house.fails["install"] = Answer(exit_status=1, stdout=b"E: broken\n")
+    house.fails["install\n"] = Answer(exit_status=1, stdout=b"E: broken\n")
     with pytest.raises(ComponentFailed):
         house.build()
     run = last_run(house)
@@ -272,7 +272,7 @@ def test_build_when_a_component_fails_then_its_step_failed_and_has_its_log(house
     assert (run.state, run.error_code) == (RunState.FAILED, "component-failed")
     assert (step.name, step.state) == ("nginx", StepState.FAILED)
     assert "E: broken\n" in house.run_files.log(run.id, step.number)
-    del house.fails["install"]
+    del house.fails["install\n"]
     assert house.build().built[0] == "nginx"
 
 

@@ -1,5 +1,6 @@
 """Layers found or made, lowest first, over a store and roots in memory."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -14,10 +15,12 @@ from imagebuilder.domain.package import Upgrade
 from imagebuilder.domain.plan import PlannedParent
 from imagebuilder.domain.recipe import ArtifactFormat, Repository
 from imagebuilder.domain.resolution import Ingredients
+from imagebuilder.domain.updates import upgrades_of
 from imagebuilder.ports.building import NoKernel
 from imagebuilder.ports.machine import Script
 from imagebuilder.services.building.finishing import FinishFailed
-from imagebuilder.services.building.stacking import Stack, Stacking, StackRequest, UpgradeDiverged
+from imagebuilder.services.building.stacking import Stack, Stacking, StackRequest
+from imagebuilder.services.building.upgrading import UpgradeDiverged
 from imagebuilder.services.provisioning.failing import ComponentFailed
 from tests.build import (
     a_component,
@@ -25,6 +28,7 @@ from tests.build import (
     a_digest,
     a_planned_parent,
     a_recipe,
+    an_update,
     an_upgrade,
 )
 from tests.fakes.blobs import FakeBlobStore
@@ -54,6 +58,7 @@ class House:
     progress: FakeProgress = field(default_factory=FakeProgress)
     pending: tuple[Upgrade, ...] = ()
     installed: tuple[Upgrade, ...] | None = None
+    cves: str = ""
     failing: str = "nothing fails"
     roots: FakeRoots = field(init=False)
 
@@ -71,10 +76,11 @@ class House:
                 for u in self.pending
             )
             return Answer(stdout="".join(lines).encode())
-        if script.text.startswith("dpkg-query"):
+        if "@@ installed" in script.text:
             listed = self.pending if self.installed is None else self.installed
             rows = (f"{u.name} {u.architecture} {u.new_version}\n" for u in listed)
-            return Answer(stdout="".join(rows).encode())
+            said = f"@@ installed\n{''.join(rows)}@@ cves\n{self.cves}"
+            return Answer(stdout=said.encode())
         return Answer()
 
     def stack(
@@ -266,10 +272,9 @@ def test_stack_when_there_is_something_to_upgrade_then_the_list_is_evidence(hous
     house.pending = (an_upgrade("bash", new="5.2-2"),)
     stack = house.stack(ONE, PATCHES)
     layer = next(layer for layer in stack.layers if layer.name == "patches")
-    assert house.blobs.read(layer.evidence["upgrades"]) == (
-        b'{"Upgrade":[["bash","amd64","3.0.15-1","5.2-2"]]}'
-    )
-    assert [list(answer.values()) for answer in stack.upgrades.values()] == [[house.pending]]
+    kept = upgrades_of(json.loads(house.blobs.read(layer.evidence["upgrades"])))
+    assert kept == {"Upgrade": an_update(*house.pending)}
+    assert list(stack.upgrades.values()) == [{"Upgrade": an_update(*house.pending)}]
 
 
 def test_stack_when_there_is_nothing_to_upgrade_then_there_is_no_layer(house: House) -> None:
@@ -308,7 +313,7 @@ def test_stack_when_a_layer_below_is_made_anew_then_known_upgrades_are_asked_for
     house.pending = ()
     stack = house.stack(ingredients=replace(given(PATCHES), known_upgrades=known))
     assert "patches" not in house.names(stack)
-    assert [list(answer.values()) for answer in stack.upgrades.values()] == [[()]]
+    assert list(stack.upgrades.values()) == [{"Upgrade": an_update()}]
 
 
 def test_stack_when_apt_did_something_else_then_nothing_is_kept(house: House) -> None:

@@ -1,0 +1,143 @@
+"""Package archives of a test's own, and a machine whose package manager knows only these.
+
+The machine is this one with other lists: real apt and dpkg, or real dnf and rpm, read and write
+folders of the test.
+"""
+
+import gzip
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+
+from imagebuilder.ports.machine import Script
+from imagebuilder.ports.process import Command, CommandResult, OnLine
+from tests.workshops import RUNNER
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deb:
+    """A package to make: empty but for its changelog."""
+
+    name: str
+    version: str
+    depends: str = ""
+    changelog: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AptMachine:
+    """This machine over empty lists of packages."""
+
+    folder: Path
+    binds: Mapping[str, str] = field(
+        default_factory=lambda: {
+            "dpkg": "/var/lib/dpkg",
+            "apt": "/var/lib/apt",
+            "etc": "/etc/apt",
+            "cache": "/var/cache/apt",
+            "log": "/var/log",
+            "doc": "/usr/share/doc",
+        }
+    )
+
+    def __post_init__(self) -> None:
+        """Begin with one package and no archive."""
+        for name in ("dpkg/info", "dpkg/updates", "apt/lists/partial", "cache/archives/partial"):
+            (self.folder / name).mkdir(parents=True)
+        for name in ("etc/apt.conf.d", "etc/preferences.d", "etc/trusted.gpg.d", "log", "doc"):
+            (self.folder / name).mkdir(parents=True)
+        (self.folder / "dpkg/status").write_text(
+            "Package: base\nStatus: install ok installed\nVersion: 1\nArchitecture: all\n"
+            "Maintainer: A <a@example.org>\nDescription: made for a test\n\n"
+        )
+        (self.folder / "dpkg/available").touch()
+
+    def archive(self, label: str, suite: str, *debs: Deb) -> None:
+        """Add an archive of packages, whose lists the next update reads."""
+        place = self.folder / "archives" / suite / label.replace(" ", "-")
+        place.mkdir(parents=True)
+        packages = "".join(_made(deb, place) for deb in debs)
+        (place / "Packages").write_text(packages)
+        (place / "Release").write_text(
+            f"Origin: Example\nLabel: {label}\nSuite: {suite}\nCodename: {suite}\nVersion: 12\n"
+            "Date: Thu, 01 Jan 2026 00:00:00 UTC\n"
+            f"SHA256:\n {sha256(packages.encode()).hexdigest()} {len(packages)} Packages\n"
+        )
+        with (self.folder / "etc/sources.list").open("a") as sources:
+            sources.write(f"deb [trusted=yes] file://{place} ./\n")
+
+    def run(self, script: Script, on_line: OnLine | None = None) -> CommandResult:
+        """Run a script and give its result, whatever the exit status."""
+        binds = {str(self.folder / name): path for name, path in self.binds.items()}
+        return run_over(binds, (), self.folder, script, on_line)
+
+    def does(self, text: str) -> str:
+        """Give what a script printed, which has to go well."""
+        result = self.run(Script(text=f"set -e\n{text}\n"))
+        assert result.exit_status == 0, result.last_lines
+        return result.stdout.decode()
+
+    def installed(self) -> dict[str, str]:
+        """Give the version of each package that is installed."""
+        listed = self.does("dpkg-query -W -f '${Package} ${Version}\\n'").splitlines()
+        return {name: version for name, _, version in (line.partition(" ") for line in listed)}
+
+
+def run_over(
+    binds: Mapping[str, str],
+    hidden: Sequence[str],
+    folder: Path,
+    script: Script,
+    on_line: OnLine | None,
+) -> CommandResult:
+    """Run a script on this machine with folders of a test's own in the place of some of its."""
+    argv = ["bwrap", "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/run"]
+    argv += ["--tmpfs", "/tmp", "--ro-bind-try", str(folder), str(folder)]
+    for outside, inside in binds.items():
+        argv += ["--bind", outside, inside]
+    for path in hidden:
+        argv += ["--ro-bind", "/dev/null", path]
+    argv += ["--unshare-net", "--unshare-pid", "--die-with-parent", "--new-session", "--"]
+    environment = {
+        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "HOME": "/root",
+        **script.environment,
+    }
+    return RUNNER.run(
+        Command(
+            argv=[*argv, script.interpreter, "-c", script.text],
+            timeout_seconds=script.timeout_seconds,
+            environment=environment,
+            stdin=script.stdin or None,
+        ),
+        on_line,
+    )
+
+
+def _made(deb: Deb, place: Path) -> str:
+    """Make a package and give its paragraph in the archive's list."""
+    root = place / "root"
+    (root / "DEBIAN").mkdir(parents=True)
+    control = (
+        f"Package: {deb.name}\nVersion: {deb.version}\nArchitecture: all\n"
+        "Maintainer: A <a@example.org>\nDescription: made for a test\n"
+    )
+    control += f"Depends: {deb.depends}\n" if deb.depends else ""
+    (root / "DEBIAN/control").write_text(control)
+    document = root / "usr/share/doc" / deb.name
+    document.mkdir(parents=True)
+    if deb.changelog:
+        (document / "changelog.Debian.gz").write_bytes(gzip.compress(deb.changelog.encode()))
+    path = place / f"{deb.name}_{deb.version.replace(':', '%3a')}_all.deb"
+    subprocess.run(
+        ["dpkg-deb", "--root-owner-group", "-Znone", "--build", root, path],
+        check=True,
+        capture_output=True,
+    )
+    shutil.rmtree(root)
+    content = path.read_bytes()
+    digest = sha256(content).hexdigest()
+    return f"{control}Filename: ./{path.name}\nSize: {len(content)}\nSHA256: {digest}\n\n"
