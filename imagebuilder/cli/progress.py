@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.live import Live
 
+    from imagebuilder.domain.digest import Canonical
+
 _TAIL_LINES = 6
 _MARKS = {
     StepState.SUCCEEDED: "[green]✔[/]",
@@ -107,6 +109,9 @@ class Silence:
 
     def line(self, text: str) -> None:
         """The running step printed a line."""
+
+    def detailed(self, name: str, document: "Canonical") -> None:
+        """Details are for files."""
 
     def step_ended(self, state: StepState, detail: str = "") -> None:
         """The running step came to its end."""

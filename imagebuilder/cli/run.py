@@ -98,7 +98,12 @@ def logs(
         texts = [application.run_files.log(found.id, s.number) for s in chosen]
         if as_json:
             logged: list[Json] = [
-                {"number": s.number, "name": s.name, "text": text}
+                {
+                    "number": s.number,
+                    "name": s.name,
+                    "text": text,
+                    "details": [str(f) for f in application.run_files.details(found.id, s.number)],
+                }
                 for s, text in zip(chosen, texts, strict=True)
             ]
             print_json({"run": found.id, "steps": logged})
@@ -107,6 +112,9 @@ def logs(
             if step is None:
                 print_lines(f"== {s.number} {s.name} ({s.state})")
             print_lines(*text.splitlines())
+            if step is None:
+                files = application.run_files.details(found.id, s.number)
+                print_lines(*(f"== all details: {file}" for file in files))
 
 
 class StepNotFound(WrongState):

@@ -239,6 +239,18 @@ def _use(item: Node) -> ComponentUse:
     )
 
 
+def component_use(written: str, origin: Origin | None) -> ComponentUse | None:
+    """Give the component that a text outside of a recipe asks for; None when it asks for none."""
+    if _is_path(written):
+        return ComponentUse(path=written, origin=origin)
+    name, _, asked = written.partition("@")
+    try:
+        wildcard = Wildcard.parse(asked) if asked else Wildcard(())
+    except ValueError:
+        return None
+    return ComponentUse(name=ComponentName(name), wildcard=wildcard, origin=origin)
+
+
 def _disk(node: MappingNode | None) -> DiskSpec:
     default = DiskSpec()
     if node is None:

@@ -144,7 +144,9 @@ class Phase:
 class Component:
     """A component document, read and found sound.
 
-    Shape: `files` maps what its steps ship, as they name it, to what was found there.
+    Shape: `files` maps what its steps ship, as they name it, to what was found there; `documents`
+    maps the documents its steps run, as they name them, to what those are; `outside` maps a
+    reference to an account's value, as it is written, to what tells that value from others.
     Invariant: phase names are unique; parameter and constant names are unique across both.
     """
 
@@ -156,6 +158,8 @@ class Component:
     constants: Mapping[str, str] = field(default_factory=dict)
     network: Network = Network.PACKAGES
     files: Mapping[str, Digest] = field(default_factory=dict)
+    documents: Mapping[str, "Component"] = field(default_factory=dict)
+    outside: Mapping[str, str] = field(default_factory=dict)
     platform: Platform = Platform.LINUX
     supported_os_versions: tuple[str, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -165,6 +169,12 @@ class Component:
     def steps(self, phase: str) -> tuple[ComponentStep, ...]:
         """Give the steps of a phase; none when the document has no such phase."""
         return tuple(step for p in self.phases if p.name == phase for step in p.steps)
+
+    @property
+    def all_steps(self) -> tuple[ComponentStep, ...]:
+        """Every step, and those of the documents it runs."""
+        own = (step for phase in self.phases for step in phase.steps)
+        return (*own, *(s for document in self.documents.values() for s in document.all_steps))
 
     @property
     def layer_digest(self) -> Digest:
@@ -198,7 +208,12 @@ class Component:
     @property
     def updates_packages(self) -> bool:
         """Whether the build phase upgrades packages, so that its layer depends on the day."""
-        return any(s.action is ActionName.UPDATE_OS for s in self.steps(PhaseName.BUILD))
+        steps = self.steps(PhaseName.BUILD)
+        return any(s.action is ActionName.UPDATE_OS for s in steps) or any(
+            s.action is ActionName.UPDATE_OS
+            for document in self.documents.values()
+            for s in document.all_steps
+        )
 
     @property
     def only_updates_packages(self) -> bool:
@@ -209,6 +224,9 @@ class Component:
         shipped = {path for phase in phases for step in self.steps(phase) for path in step.ships}
         return digest_of(
             {
+                # A document that others run is run by them in all its phases, unless they say so.
+                "documents": {name: str(each.digest) for name, each in self.documents.items()},
+                "outside": dict(self.outside),
                 "files": {path: str(self.files[path]) for path in shipped & self.files.keys()},
                 "name": self.name,
                 "network": self.network,

@@ -30,6 +30,7 @@ class ActionCall:
 
     action: ActionName
     phase: str
+    step: str = ""
     inputs: Canonical
     machine: Machine
     timeout_seconds: float | None
@@ -43,11 +44,13 @@ class ActionCall:
 class ActionResult:
     """How it went, and what later steps may refer to.
 
+    `detail` is what a log of all details has to say of it beside that.
     Shape: `outputs` has one mapping for each item of the inputs when they are a list, else one.
     """
 
     result: CommandResult
     outputs: Sequence[Mapping[str, str]] = field(default_factory=lambda: ({},))
+    detail: Canonical = None
 
 
 class Action(Protocol):

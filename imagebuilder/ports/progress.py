@@ -5,6 +5,7 @@ The terminal, a plain pipe, JSON lines and the run's own record stand behind it.
 
 from typing import Protocol
 
+from imagebuilder.domain.digest import Canonical
 from imagebuilder.domain.run import StepState
 
 
@@ -17,6 +18,13 @@ class Progress(Protocol):
 
     def line(self, text: str) -> None:
         """The running step printed a line."""
+        ...
+
+    def detailed(self, name: str, document: Canonical) -> None:
+        """A component did something; the document of that name says all of it so far.
+
+        No secret stands in it. The one that was told before under its name is obsolete.
+        """
         ...
 
     def step_ended(self, state: StepState, detail: str = "") -> None:

@@ -68,6 +68,14 @@ class RunFiles(Protocol):
         """Give a step's log; empty when it said nothing."""
         ...
 
+    def keep_details(self, run_id: RunId, number: int, component: str, document: bytes) -> None:
+        """Keep what a component did within a step, replacing what was kept before it."""
+        ...
+
+    def details(self, run_id: RunId, number: int) -> Sequence[PurePath]:
+        """Give the files of what components did within a step."""
+        ...
+
     def folder(self, run_id: RunId) -> PurePath:
         """Give the run's own folder, made when it is not there."""
         ...

@@ -6,6 +6,7 @@ What the names of parents mean is asked elsewhere; here only recipes that could 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
+from pathlib import PurePath
 
 from imagebuilder.documents.problems import InvalidDocument, Problem, nearest
 from imagebuilder.documents.reader import (
@@ -16,7 +17,7 @@ from imagebuilder.documents.reader import (
     read_recipe,
     recipe_name,
 )
-from imagebuilder.documents.recipe_document import parameter_problem
+from imagebuilder.documents.recipe_document import component_use, parameter_problem
 from imagebuilder.domain.component import (
     Component,
     ComponentAmbiguous,
@@ -26,6 +27,7 @@ from imagebuilder.domain.component import (
 )
 from imagebuilder.domain.digest import Digest
 from imagebuilder.domain.ids import ImageName
+from imagebuilder.domain.nesting import DocumentRefused, known_uses, require_room
 from imagebuilder.domain.origin import Origin
 from imagebuilder.domain.recipe import ComponentUse, Recipe, RecipeAmbiguous
 from imagebuilder.ports.documents import DocumentSource, DocumentUnreadable
@@ -104,9 +106,20 @@ class Authoring:
         for _, _, read in found:
             read.value.require_linux()
         return ComponentShelf(
-            items=tuple(_shelved(use, path, read.value) for use, path, read in found),
+            items=tuple(self._shelved(use, path, read.value) for use, path, read in found),
             warnings=tuple(dict.fromkeys(w for _, _, read in found for w in read.warnings)),
         )
+
+    def with_documents(
+        self, component: Component, path: str, parameters: Mapping[str, str]
+    ) -> Component:
+        """Give a component with the documents that its steps are known to run, and those of them.
+
+        Raises: DocumentRefused; DocumentsCircular; DocumentUnreadable; InvalidDocument;
+        ComponentNotFound; ComponentAmbiguous.
+        """
+        top = self._source.locate(PurePath(path).name, path)
+        return self._nested(component, parameters, [str(top)])
 
     def find_recipe(self, image: ImageName, beside: str) -> str | None:
         """Give the path of the recipe beside another that makes an image, None when there is none.
@@ -150,6 +163,41 @@ class Authoring:
                             hint=fault.context,
                         )
                     )
+
+    def _shelved(self, use: ComponentUse, path: str, component: Component) -> ShelvedComponent:
+        parameters = {**_defaults(component), **use.parameters}
+        return ShelvedComponent(
+            use=use,
+            component=self.with_documents(component, path, parameters),
+            path=path,
+            parameters=parameters,
+        )
+
+    def _nested(
+        self, component: Component, parameters: Mapping[str, str], chain: Sequence[str]
+    ) -> Component:
+        documents: dict[str, Component] = {}
+        for step, use in known_uses(component, parameters):
+            path = self._document_path(use.reference, chain[-1], step.origin)
+            require_room([*chain, path], origin=step.origin)
+            inner = self.component(path).value
+            inner = self._nested(inner, use.values_for(inner), [*chain, path])
+            before = documents.get(use.reference, inner).documents
+            documents[use.reference] = replace(inner, documents={**before, **inner.documents})
+        return replace(component, documents=documents) if documents else component
+
+    def _document_path(self, reference: str, beside: str, origin: Origin | None) -> str:
+        """Give the path of a document that is named by a path or by a component's name."""
+        use = component_use(reference, origin)
+        if use is None:
+            hint = "Write a path beside the component, one in the image, or name@version."
+            why = "It is neither a path nor a name."
+            raise DocumentRefused(reference, why, hint, origin=origin)
+        if use.path is None:
+            return _chosen(use, list(self._glimpses(beside))).path
+        # This also refuses what lies elsewhere, or is a link that leads there.
+        self._source.shipped_digest(use.path, beside)
+        return str(self._source.locate(use.path, beside))
 
     def _glimpses(self, beside: str) -> Iterator[_Glimpse]:
         for path in self._source.component_paths(beside):
@@ -220,11 +268,6 @@ def _parameter_faults(recipe: Recipe, use: ComponentUse, component: Component) -
                 f"Component {component.name} needs the parameter '{parameter.name}'{about}.",
                 f"Give it under parameters, or give it a default in {component.name}.",
             )
-
-
-def _shelved(use: ComponentUse, path: str, component: Component) -> ShelvedComponent:
-    parameters = {**_defaults(component), **use.parameters}
-    return ShelvedComponent(use=use, component=component, path=path, parameters=parameters)
 
 
 def _defaults(component: Component) -> dict[str, str]:

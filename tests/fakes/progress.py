@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from imagebuilder.domain.digest import Canonical
 from imagebuilder.domain.run import StepState
 
 
@@ -11,12 +12,16 @@ class FakeProgress:
 
     steps: list[tuple[str, str, str]] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
+    details: dict[str, Canonical] = field(default_factory=dict)
 
     def step_started(self, name: str) -> None:
         self.steps.append((name, "running", ""))
 
     def line(self, text: str) -> None:
         self.lines.append(text)
+
+    def detailed(self, name: str, document: Canonical) -> None:
+        self.details[name] = document
 
     def step_ended(self, state: StepState, detail: str = "") -> None:
         name, _, _ = self.steps.pop()

@@ -60,6 +60,7 @@ class FakeRunFiles:
     def __init__(self) -> None:
         """Begin empty."""
         self.logs: dict[tuple[str, int], list[str]] = {}
+        self.kept_details: dict[tuple[str, int], set[str]] = {}
         self._root: Path | None = None
 
     def append(self, run_id: RunId, number: int, step: str, text: str) -> None:
@@ -69,6 +70,17 @@ class FakeRunFiles:
     def log(self, run_id: RunId, number: int) -> str:
         """Give a step's log; empty when it said nothing."""
         return "".join(f"{line}\n" for line in self.logs.get((run_id, number), ()))
+
+    def keep_details(self, run_id: RunId, number: int, component: str, document: bytes) -> None:
+        """Keep what a component did within a step."""
+        name = f"{number:02d}-{component}.detailedoutput.json"
+        Path(self.folder(run_id), name).write_bytes(document)
+        self.kept_details.setdefault((run_id, number), set()).add(name)
+
+    def details(self, run_id: RunId, number: int) -> Sequence[PurePath]:
+        """Give the files of what components did within a step."""
+        names = self.kept_details.get((run_id, number), ())
+        return sorted(self.folder(run_id) / name for name in names)
 
     def folder(self, run_id: RunId) -> PurePath:
         """Give the run's own folder, made when it is not there."""

@@ -1,10 +1,12 @@
 """FolderRunFiles: runs/<id>/ with one log a step."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path, PurePath
 
 from imagebuilder.domain.ids import RunId
 
+_DETAILS = ".detailedoutput.json"
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -27,6 +29,18 @@ class FolderRunFiles:
         """Give a step's log; empty when it said nothing."""
         found = sorted((self._folder / run_id).glob(f"{number:02d}-*.log"))
         return found[0].read_text(encoding="utf-8", errors="replace") if found else ""
+
+    def keep_details(self, run_id: RunId, number: int, component: str, document: bytes) -> None:
+        """Keep what a component did within a step; the file appears whole or not at all."""
+        name = f"{number:02d}-{_UNSAFE.sub('-', component)[:60]}{_DETAILS}"
+        folder = Path(self.folder(run_id))
+        new = folder / f".{name}.new"
+        new.write_bytes(document)
+        new.replace(folder / name)
+
+    def details(self, run_id: RunId, number: int) -> Sequence[PurePath]:
+        """Give the files of what components did within a step."""
+        return sorted((self._folder / run_id).glob(f"{number:02d}-*{_DETAILS}"))
 
     def folder(self, run_id: RunId) -> PurePath:
         """Give the run's own folder, made when it is not there."""

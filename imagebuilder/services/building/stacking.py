@@ -303,6 +303,7 @@ class _Work:
             upgrades=planned.upgrades,
             on=self.plan.parent.asked,
             on_line=self._progress.line,
+            on_detail=self._progress.detailed,
         )
 
     def finish_layer(self) -> None:

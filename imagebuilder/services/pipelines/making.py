@@ -301,6 +301,7 @@ class _ComponentTests:
                 means=self._means,
                 on=self._plan.parent.asked,
                 on_line=self._progress.line,
+                on_detail=self._progress.detailed,
             )
             results += [
                 TestResult(

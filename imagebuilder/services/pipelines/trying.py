@@ -121,9 +121,10 @@ class Trying:
     def _prepared(self, component: Component, request: TrialRequest) -> _Prepared:
         if not request.on.endswith(_DOCUMENT_ENDINGS):
             alone = recipe_of_parent(request.on)
+            parameters = with_defaults(component, request.parameters)
             return _Prepared(
-                component=component,
-                parameters=with_defaults(component, request.parameters),
+                component=self._authoring.with_documents(component, request.path, parameters),
+                parameters=parameters,
                 foundation=self._planning.foundation(alone, (), request.path),
             )
         recipe = self._authoring.recipe(request.on).value
@@ -138,9 +139,10 @@ class Trying:
             below = shelf.components[:place]
         # Nothing is made of it, so that no disk and no initramfs is wanted of its layers.
         recipe = replace(recipe, artifacts=(ArtifactFormat.TAR,), tests=())
+        parameters = with_defaults(component, {**given, **request.parameters})
         return _Prepared(
-            component=component,
-            parameters=with_defaults(component, {**given, **request.parameters}),
+            component=self._authoring.with_documents(component, request.path, parameters),
+            parameters=parameters,
             foundation=self._planning.foundation(recipe, below, request.on),
         )
 

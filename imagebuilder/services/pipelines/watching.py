@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from imagebuilder.domain.digest import Canonical, canonical_json
 from imagebuilder.domain.ids import RunId
 from imagebuilder.domain.run import StepRun, StepState
 from imagebuilder.ports.clock import Clock
@@ -40,6 +41,13 @@ class RecordedProgress:
         if self._step is not None:
             self._files.append(self._run_id, self._step.number, self._step.name, text)
         self._watcher.line(text)
+
+    def detailed(self, name: str, document: Canonical) -> None:
+        """A component did something; its document is kept beside the log of the step."""
+        if self._step is not None:
+            number = self._step.number
+            self._files.keep_details(self._run_id, number, name, canonical_json(document))
+        self._watcher.detailed(name, document)
 
     def step_ended(self, state: StepState, detail: str = "") -> None:
         """The running step came to its end."""

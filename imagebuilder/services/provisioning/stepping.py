@@ -77,6 +77,10 @@ class Stepping:
         """Give the outcome of an attempt that was made elsewhere."""
         return self._ended(self._scene.clock.now(), Branch.EXECUTE, [attempt])
 
+    def is_due(self) -> bool:
+        """Whether its condition lets it run now."""
+        return self._branch() is Branch.EXECUTE
+
     def iterations(self) -> Sequence[Iteration | None]:
         """Give the turns of the step's loop; one that is none when it has no loop."""
         loop = self._step.loop
@@ -145,6 +149,7 @@ class Stepping:
         planned = (scene.upgrades or {}).get(step.name)
         call = ActionCall(
             action=step.action,
+            step=step.name,
             phase=scene.phase,
             inputs=inputs,
             machine=scene.machine,
@@ -161,6 +166,7 @@ class Stepping:
             inputs=inputs,
             result=result,
             outputs=done.outputs,
+            detail=done.detail,
             iteration=iteration,
         )
 

@@ -4,114 +4,16 @@ Source: AWS Task Orchestrator and Executor, component documents: onFailure, maxA
 timeoutSeconds, exit codes that restart, and references between steps.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
-
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from imagebuilder.domain.component import ActionName, Component, ComponentStep, OnFailure, PhaseName
+from imagebuilder.domain.component import ActionName, OnFailure, PhaseName
 from imagebuilder.domain.package import Upgrade
-from imagebuilder.ports.machine import MachineLost, Script
+from imagebuilder.ports.machine import MachineLost
 from imagebuilder.services.provisioning.components import ComponentRunner
 from imagebuilder.services.provisioning.failing import ComponentFailed
 from tests.build import a_component, a_component_step, an_update, an_upgrade
 from tests.fakes.machine import Answer, FakeMachine
-from tests.means import some_means
-
-
-def runner(
-    component: Component, machine: FakeMachine, parameters: dict[str, str] | None = None
-) -> ComponentRunner:
-    return ComponentRunner(
-        component=component, parameters=parameters or {}, machine=machine, means=some_means()
-    )
-
-
-def saying(*answers: Answer) -> FakeMachine:
-    """Give a machine that answers one after the other, then always the same."""
-    left = list(answers)
-    return FakeMachine(lambda _script: left.pop(0) if len(left) > 1 else left[0])
-
-
-def bash(name: str, command: str = "true", **more: Any) -> ComponentStep:
-    return a_component_step(name, inputs={"commands": [command]}, **more)
-
-
-def texts(machine: FakeMachine) -> list[str]:
-    return [script.text.rstrip("\n") for script in machine.scripts]
-
-
-@dataclass(frozen=True)
-class Told:
-    """A step of the model: how its attempts end, and what its document says of failures."""
-
-    ends: tuple[bool, ...]
-    on_failure: OnFailure
-    max_attempts: int
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What the model expects: how often each step ran, and whether the document failed."""
-
-    attempts: tuple[int, ...]
-    is_failure: bool
-
-
-def expected(steps: Sequence[Told]) -> Verdict:
-    attempts: list[int] = []
-    is_failure = False
-    for step in steps:
-        tried = 0
-        is_good = False
-        while tried < step.max_attempts and not is_good:
-            is_good = step.ends[tried]
-            tried += 1
-        attempts.append(tried)
-        if not is_good and step.on_failure is not OnFailure.IGNORE:
-            is_failure = True
-            if step.on_failure is OnFailure.ABORT:
-                break
-    return Verdict(tuple(attempts), is_failure)
-
-
-TOLD = st.builds(
-    Told,
-    ends=st.tuples(st.booleans(), st.booleans(), st.booleans()),
-    on_failure=st.sampled_from(OnFailure),
-    max_attempts=st.integers(1, 3),
-)
-
-
-@given(st.lists(TOLD, max_size=6))
-def test_run_when_steps_end_in_any_way_then_goes_as_awstoe_says(told: list[Told]) -> None:
-    tried = [0] * len(told)
-
-    def answer(script: Script) -> Answer:
-        number = int(script.text)
-        is_good = told[number].ends[tried[number]]
-        tried[number] += 1
-        return Answer(exit_status=0 if is_good else 1)
-
-    component = a_component(
-        build=[
-            bash(f"S{i}", str(i), on_failure=t.on_failure, max_attempts=t.max_attempts)
-            for i, t in enumerate(told)
-        ]
-    )
-    verdict = expected(told)
-    try:
-        outcomes = runner(component, FakeMachine(answer)).run(PhaseName.BUILD)
-    except ComponentFailed:
-        has_failed = True
-    else:
-        has_failed = False
-        assert tuple(o.attempts for o in outcomes) == verdict.attempts
-    assert has_failed == verdict.is_failure
-    assert tuple(n for n in tried if n) == verdict.attempts
+from tests.means import bash, runner, saying, some_means, texts
 
 
 def test_run_when_a_step_aborts_then_the_error_names_it_and_its_last_words() -> None:
