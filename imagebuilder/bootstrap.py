@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from imagebuilder.domain.component import ActionName
     from imagebuilder.ports.actions import Action
     from imagebuilder.services.authoring import Authoring
+    from imagebuilder.services.browsing import Browsing
     from imagebuilder.services.building.stacking import Stacking
     from imagebuilder.services.cataloguing import Cataloguing
     from imagebuilder.services.diagnosing import Diagnosing
@@ -62,6 +63,13 @@ class Application:
         from imagebuilder.services.authoring import Authoring
 
         return Authoring(self._documents)
+
+    @cached_property
+    def browsing(self) -> "Browsing":
+        """Looks at components."""
+        from imagebuilder.services.browsing import Browsing
+
+        return Browsing(self._documents)
 
     @cached_property
     def cataloguing(self) -> "Cataloguing":

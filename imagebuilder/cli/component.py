@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from imagebuilder.cli.options import AsJson
+from imagebuilder.cli.options import HERE, AsJson, ComponentArgument
 from imagebuilder.cli.output import told_errors
 from imagebuilder.domain.component import PhaseName
 
@@ -28,6 +28,9 @@ JunitOption = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Write JUnit XML: a test case for each step."),
 ]
+DetailsOption = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Write JSON of all that was done.")
+]
 
 # ruff: noqa: PLC0415 - what a command does not need is not imported, for the start-up time
 
@@ -44,6 +47,32 @@ def check(
     check_documents(files, _checked, as_json=as_json)
 
 
+@app.command(name="list")
+def list_components(
+    *,
+    search: Annotated[
+        str, typer.Option(metavar="TEXT", help="Only those with it in name, description or tags.")
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
+    """List the components that recipes of this folder may name."""
+    with told_errors(as_json=as_json):
+        from imagebuilder.bootstrap import Application
+        from imagebuilder.cli.component_shelf import print_list
+
+        print_list(Application().browsing.list(HERE, search), as_json=as_json)
+
+
+@app.command()
+def show(component: ComponentArgument, *, as_json: AsJson = False) -> None:
+    """Show what a component does, what it takes, what it needs, and who uses it."""
+    with told_errors(as_json=as_json):
+        from imagebuilder.bootstrap import Application
+        from imagebuilder.cli.component_shelf import print_component
+
+        print_component(Application().browsing.show(component, HERE), as_json=as_json)
+
+
 @app.command(name="test")
 def try_out(  # noqa: PLR0913 - one for each option that people may give
     file: ComponentFileArgument,
@@ -58,6 +87,7 @@ def try_out(  # noqa: PLR0913 - one for each option that people may give
     phases: PhasesOption = _ALL_PHASES,
     set_: ParameterOption = None,
     junit: JunitOption = None,
+    details: DetailsOption = None,
     keep: Annotated[
         bool, typer.Option("--keep", help="Keep the root and say how to enter it.")
     ] = False,
@@ -79,7 +109,7 @@ def try_out(  # noqa: PLR0913 - one for each option that people may give
         )
         trials.follow(
             lambda shown: Application().trying.test(request, shown),
-            trials.Wishes(junit=junit, is_quiet=quiet, as_json=as_json),
+            trials.Wishes(junit=junit, details=details, is_quiet=quiet, as_json=as_json),
         )
 
 
@@ -101,6 +131,7 @@ def run(  # noqa: PLR0913 - one for each option that people may give
     phases: PhasesOption = _ALL_PHASES,
     set_: ParameterOption = None,
     junit: JunitOption = None,
+    details: DetailsOption = None,
     quiet: QuietOption = False,
     as_json: AsJson = False,
 ) -> None:
@@ -120,7 +151,7 @@ def run(  # noqa: PLR0913 - one for each option that people may give
         )
         trials.follow(
             lambda shown: Application().visiting.run(request, shown),
-            trials.Wishes(junit=junit, is_quiet=quiet, as_json=as_json),
+            trials.Wishes(junit=junit, details=details, is_quiet=quiet, as_json=as_json),
         )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imagebuilder.cli.output import Json, OutputRefused, note, print_json, print_lines
+from imagebuilder.domain.digest import canonical_json
 from imagebuilder.domain.errors import InvalidInput
 from imagebuilder.domain.run import StepState
 from imagebuilder.domain.units import duration_text
@@ -99,6 +100,7 @@ class Wishes:
     """How people want to be told of a trial."""
 
     junit: Path | None
+    details: Path | None
     is_quiet: bool
     as_json: bool
 
@@ -113,6 +115,8 @@ def follow(work: "Callable[[Progress], Trial]", wishes: Wishes) -> None:
         trial = work(shown)
     if wishes.junit is not None:
         _write_junit(wishes.junit, trial)
+    if wishes.details is not None:
+        _write(wishes.details, canonical_json(trial.details))
     if wishes.as_json:
         print_json(_trial_json(trial))
     else:
@@ -124,8 +128,12 @@ def follow(work: "Callable[[Progress], Trial]", wishes: Wishes) -> None:
 def _write_junit(file: Path, trial: "Trial") -> None:
     from imagebuilder.formats.junit import junit  # noqa: PLC0415 - only this option needs XML
 
+    _write(file, junit(trial.component.name, [_result(step) for step in trial.steps]))
+
+
+def _write(file: Path, content: bytes) -> None:
     try:
-        file.write_bytes(junit(trial.component.name, [_result(step) for step in trial.steps]))
+        file.write_bytes(content)
     except OSError as error:
         raise OutputRefused(str(error)) from error
 

@@ -38,6 +38,13 @@ def _run_ids(incomplete: str) -> list[str]:
     return _completed(incomplete, lambda a: (run.id for run in a.runs.newest(50)))
 
 
+def _components(incomplete: str) -> list[str]:
+    return _completed(incomplete, lambda a: a.browsing.names(HERE))
+
+
+HERE = "any.yaml"
+"""A document in the working folder, beside which others are looked for."""
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 ImageArgument = Annotated[
@@ -50,6 +57,16 @@ ImageArgument = Annotated[
 ImageOption = Annotated[
     str | None,
     typer.Option("--image", metavar="NAME", help="Only this image.", autocompletion=_images),
+]
+
+ComponentArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME|FILE",
+        help="The component: name, name@1.2.3, or its YAML file.",
+        autocompletion=_components,
+        show_default=False,
+    ),
 ]
 
 ReferenceArgument = Annotated[

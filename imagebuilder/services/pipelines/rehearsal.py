@@ -7,14 +7,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 
-from imagebuilder.domain.component import Component, ComponentStep, OnFailure, PhaseName
+from imagebuilder.domain.component import Component, ComponentStep, PhaseName
+from imagebuilder.domain.digest import Canonical
 from imagebuilder.domain.errors import ImageBuilderError, InvalidInput, StepFailed
 from imagebuilder.domain.run import StepState
 from imagebuilder.ports.clock import Clock
 from imagebuilder.ports.progress import Progress
-from imagebuilder.services.provisioning.outcomes import StepOutcome
+from imagebuilder.services.provisioning.outcomes import StepOutcome, StepStatus
 
 _TAIL_LINES = 20
+_STATES = {
+    StepStatus.SUCCESS: StepState.SUCCEEDED,
+    StepStatus.SKIPPED: StepState.SKIPPED,
+    StepStatus.IGNORED_FAILURE: StepState.FAILED,
+    StepStatus.FAILED: StepState.FAILED,
+}
 USUAL_PHASES: tuple[str, ...] = tuple(PhaseName)
 
 
@@ -42,7 +49,8 @@ class TriedStep:
 class Trial:
     """How a component did. `failure` is what ended it, None when all went well.
 
-    `kept` is where its root lies now, and `enter` how to look at it.
+    `details` is the document of all that was done, without any secret. `kept` is where its root
+    lies now, and `enter` how to look at it.
     """
 
     component: Component
@@ -50,6 +58,7 @@ class Trial:
     steps: tuple[TriedStep, ...]
     seconds: float
     failure: ImageBuilderError | None = None
+    details: Canonical = None
     kept: PurePath | None = None
     enter: str = ""
     warnings: tuple[str, ...] = ()
@@ -80,6 +89,7 @@ class Rehearsal:
         self._open: TriedStep | None = None
         self._began = self._started = clock.monotonic()
         self._failure: ImageBuilderError | None = None
+        self._details: Canonical = None
 
     def line(self, text: str) -> None:
         """The running step printed a line."""
@@ -90,20 +100,26 @@ class Rehearsal:
         """A step of the component began."""
         self._begin(step.name, phase=phase, action=step.action)
 
-    def step_ended(self, step: ComponentStep, outcome: StepOutcome) -> None:
+    def step_ended(self, step: ComponentStep, outcome: StepOutcome) -> None:  # noqa: ARG002 - a watcher's
         """It came to its end."""
-        state = StepState.SUCCEEDED if outcome.is_success else StepState.FAILED
-        is_ignored = not outcome.is_success and step.on_failure is OnFailure.IGNORE
-        said = [f"exit status {outcome.exit_status}"] if outcome.exit_status is not None else []
+        is_ignored = outcome.status is StepStatus.IGNORED_FAILURE
+        said = [] if outcome.exit_status is None else [f"exit status {outcome.exit_status}"]
         said += [f"{outcome.attempts} attempts"] if outcome.attempts > 1 else []
         said += ["ignored"] if is_ignored else []
+        if outcome.status is StepStatus.SKIPPED:
+            said = ["its condition does not hold"]
         self._end(
-            state,
-            detail=", ".join(said),
+            _STATES[outcome.status],
+            detail=", ".join(said) or outcome.failure,
             attempts=outcome.attempts,
             exit_status=outcome.exit_status,
             is_ignored=is_ignored,
         )
+
+    def detailed(self, name: str, document: Canonical) -> None:
+        """The component did something; the document says all of it so far."""
+        self._details = document
+        self._progress.detailed(name, document)
 
     @contextmanager
     def step(self, name: str) -> Iterator[Ending]:
@@ -133,6 +149,7 @@ class Rehearsal:
             steps=tuple(self._steps),
             seconds=self._clock.monotonic() - self._began,
             failure=self._failure,
+            details=self._details,
         )
 
     def _begin(self, name: str, *, phase: str = "", action: str = "") -> None:

@@ -109,6 +109,7 @@ class Trying:
                     upgrades=upgrades,
                     on=request.on,
                     on_line=rehearsal.line,
+                    on_detail=rehearsal.detailed,
                     watcher=rehearsal,
                 )
                 with rehearsal.caught(request.command):

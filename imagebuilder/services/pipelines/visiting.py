@@ -62,16 +62,19 @@ class Visiting:
         read.value.require_linux()
         phases = ordered_phases(read.value, request.phases)
         parameters = with_defaults(read.value, request.parameters)
+        component = self._authoring.with_documents(read.value, request.path, parameters)
         rehearsal = Rehearsal(read.value, progress, self._clock)
         with ExitStack() as held:
             with rehearsal.step(f"log in to {request.login}"):
                 machine = held.enter_context(self._live.connected(request.login))
             runner = ComponentRunner(
-                component=read.value,
+                component=component,
                 parameters=parameters,
                 machine=machine,
                 means=self._means,
+                on=str(request.login),
                 on_line=rehearsal.line,
+                on_detail=rehearsal.detailed,
                 watcher=rehearsal,
             )
             with rehearsal.caught(request.command):

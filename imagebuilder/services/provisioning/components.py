@@ -137,6 +137,8 @@ class ComponentRunner:
         for step in self.component.steps(phase):
             if self.watcher is not None:
                 self.watcher.step_started(phase, step)
+            elif self.on_line is not None:
+                self.on_line(f"--- {phase}: {step.name} ({step.action})")
             outcome = Stepping(scene, step).outcome()
             self._values.remember(phase, outcome)
             outcomes.append(outcome)

@@ -64,8 +64,7 @@ class Stepping:
 
         Raises: ActionUnavailable; MachineLost; Unavailable: in its last attempt.
         """
-        scene, step = self._scene, self._step
-        self._say(f"--- {scene.phase}: {step.name} ({step.action})")
+        scene = self._scene
         started_at = scene.clock.now()
         tries: list[Attempt] = []
         branch = self._branch()
