@@ -16,6 +16,11 @@ _EITHER = {
     ActionName.EXECUTE_POWERSHELL: ("commands", "file"),
     ActionName.RUN_ANSIBLE: ("playbook", "role"),
 }
+_PATHS_OF_OTHER_KINDS = frozenset(
+    {ActionName.EXECUTE_BINARY, ActionName.SET_REGISTRY, ActionName.COPY_TREE}
+    | {ActionName.INSTALL_MSI, ActionName.UNINSTALL_MSI, ActionName.CREATE_SYMLINK}
+)
+_ABSOLUTE = re.compile(r"/|\{\{|[A-Za-z][A-Za-z0-9]*:|\\\\|[%$]")
 _BUCKET = re.compile(r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$|\{\{")
 _DIGEST_LENGTHS = {"md5": 32, "sha1": 40, "sha256": 64, "sha512": 128}
 
@@ -92,7 +97,17 @@ def _check_item(document: OpenDocument, action: ActionName, item: MappingNode) -
     for pin in list_at(item, "pins") if action is ActionName.INSTALL_PACKAGES else ():
         if isinstance(pin, MappingNode):
             _check_either(document, pin, "version", "release")
+    if action not in _PATHS_OF_OTHER_KINDS:
+        _warn_of_relative_paths(document, item)
     _check_permissions(document, item)
+
+
+def _warn_of_relative_paths(document: OpenDocument, item: MappingNode) -> None:
+    for key in ("path", "source", "destination", "target"):
+        node = text_at(item, key)
+        if node is not None and not _ABSOLUTE.match(node.text):
+            message = f"{quoted(node.text)} does not begin with a slash and is taken from /."
+            document.warn(message, node.origin, "Write the whole path.")
 
 
 def _warn_of_bucket(document: OpenDocument, item: MappingNode) -> None:

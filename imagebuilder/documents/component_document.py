@@ -23,6 +23,7 @@ from imagebuilder.documents.reading import (
     text_at,
     texts_at,
 )
+from imagebuilder.domain.actions import NEED_FULL_NETWORK
 from imagebuilder.domain.component import (
     SIZE_LIMIT_BYTES,
     Component,
@@ -51,6 +52,7 @@ def component_of(text: str, document: str) -> tuple[Component, tuple[Problem, ..
     reading.problems.raise_faults()
     component = _component(root, text, document)
     _warn_of_platform(reading, component)
+    _warn_of_network(reading, component)
     return component, reading.problems.warnings
 
 
@@ -119,6 +121,18 @@ def _warn_of_platform(reading: OpenDocument, component: Component) -> None:
         message = f"Step {quoted(first.name)} ({first.action}){others} cannot run on Linux."
         if any(step.guard is None for _, step in steps) and first.origin:
             reading.warn(message, first.origin, hint)
+
+
+def _warn_of_network(reading: OpenDocument, component: Component) -> None:
+    """Warn of what finds the whole network elsewhere: documents written for there do not ask."""
+    if component.network is Network.FULL:
+        return
+    steps = (step for phase in component.phases for step in phase.steps)
+    for step in steps:
+        if step.action in NEED_FULL_NETWORK and not step.needs_windows and step.origin:
+            message = f"Step {quoted(step.name)} ({step.action}) reaches nothing: network is "
+            hint = "Add network: full at the top of the document."
+            reading.warn(f"{message}{component.network}.", step.origin, hint)
 
 
 def _component(root: MappingNode, text: str, document: str) -> Component:

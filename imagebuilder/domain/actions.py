@@ -81,3 +81,8 @@ _WINDOWS_ONLY = frozenset(
     {ActionName.EXECUTE_POWERSHELL, ActionName.SET_REGISTRY}
     | {ActionName.INSTALL_MSI, ActionName.UNINSTALL_MSI}
 )
+
+NEED_FULL_NETWORK = frozenset(
+    {ActionName.S3_DOWNLOAD, ActionName.S3_UPLOAD, ActionName.WEB_DOWNLOAD}
+)
+"""What no component without the full network can do."""

@@ -240,8 +240,28 @@ def test_condition_when_it_stands_too_deep_is_refused() -> None:
 @pytest.mark.parametrize("bucket", ["<yours>", "My_Bucket", "ab"])
 def test_step_when_no_bucket_can_have_that_name_warns(bucket: str) -> None:
     inputs = f"[{{source: 's3://{bucket}/key', destination: /x}}]"
-    (warning,) = read_step(f"action: S3Download, inputs: {inputs}").warnings
-    assert warning.message == f"No bucket can be called '{bucket}'."
+    warnings = read_step(f"action: S3Download, inputs: {inputs}").warnings
+    assert f"No bucket can be called '{bucket}'." in {warning.message for warning in warnings}
+
+
+@pytest.mark.parametrize(
+    ("head", "count"), [("", 1), ("network: none\n", 1), ("network: full\n", 0)]
+)
+def test_step_when_it_needs_a_network_that_is_not_declared_warns(head: str, count: int) -> None:
+    step = "{name: A, action: S3Upload, inputs: [{source: /a, destination: 's3://bucket/b'}]}"
+    text = f"schemaVersion: 1.0\n{head}phases: [{{name: build, steps: [{step}]}}]\n"
+    warnings = read_component(text, "a.yaml").warnings
+    assert ["reaches nothing" in warning.message for warning in warnings] == [True] * count
+
+
+@pytest.mark.parametrize(
+    ("path", "count"), [("etc/x", 1), ("./x", 1), ("/etc/x", 0), ("{{ Abc }}/x", 0)]
+)
+def test_step_when_its_path_does_not_begin_with_a_slash_warns(path: str, count: int) -> None:
+    head = "parameters: [{Abc: {type: string}}]\n"
+    step = f"{{name: A, action: DeleteFile, inputs: [{{path: '{path}'}}]}}"
+    text = f"schemaVersion: 1.0\n{head}phases: [{{name: build, steps: [{step}]}}]\n"
+    assert len(read_component(text, "a.yaml").warnings) == count
 
 
 def test_reference_when_it_is_to_a_loop_that_is_not_gone_through_warns() -> None:
@@ -261,3 +281,35 @@ def test_reference_when_it_is_in_a_list_or_condition_is_checked_there() -> None:
         "There is no ",
         "'Xyz' is nei",
     ]
+
+
+@pytest.mark.parametrize("platform", ["Windows", "macOS"])
+def test_component_when_it_is_for_another_platform_warns_and_keeps_it(platform: str) -> None:
+    step = "{name: A, action: Reboot}"
+    text = f"schemaVersion: 1\nplatform: {platform}\nphases: [{{name: build, steps: [{step}]}}]\n"
+    found = read_component(text, "a.yaml")
+    assert found.value.platform == Platform(platform.lower())
+    assert ["cannot run on Linux" in warning.message for warning in found.warnings] == [True]
+
+
+@pytest.mark.parametrize(
+    "condition", ["[1]", "[]", "x", "{not: x}", "{and: x}", "{}", "{value: 1}"]
+)
+def test_step_when_its_condition_is_none_is_refused_with_no_other_error(condition: str) -> None:
+    with pytest.raises(InvalidDocument):
+        step_of(f"action: Reboot, if: {condition}")
+
+
+@pytest.mark.parametrize("loop", ["{}", "x", "{for: 1}", "{forEach: []}", "{for: {start: 1}}"])
+def test_step_when_its_loop_is_none_is_refused_with_no_other_error(loop: str) -> None:
+    with pytest.raises(InvalidDocument):
+        step_of(f"action: Reboot, loop: {loop}")
+
+
+@pytest.mark.parametrize("action", list(ActionName))
+@pytest.mark.parametrize("inputs", ["x", "[]", "[1]", "[[{}]]", "{a: 1}", "[{a: {b: 1}}]"])
+def test_step_when_inputs_are_of_no_form_is_refused_with_no_other_error(
+    action: ActionName, inputs: str
+) -> None:
+    with pytest.raises(InvalidDocument):
+        step_of(f"action: {action}, inputs: {inputs}")
