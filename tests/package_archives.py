@@ -1,20 +1,27 @@
-"""Package archives of a test's own, and a machine whose package manager knows only these.
+"""Package archives of a test's own, and a machine whose apt knows only these.
 
-The machine is this one with other lists: real apt and dpkg, or real dnf and rpm, read and write
-folders of the test.
+The machine is this one with other lists: its real apt and dpkg read and write folders of the test.
 """
 
 import gzip
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
 from imagebuilder.ports.machine import Script
 from imagebuilder.ports.process import Command, CommandResult, OnLine
 from tests.workshops import RUNNER
+
+_FOLDERS = {
+    "dpkg": "/var/lib/dpkg",
+    "apt": "/var/lib/apt",
+    "etc": "/etc/apt",
+    "cache": "/var/cache/apt",
+    "log": "/var/log",
+    "doc": "/usr/share/doc",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,16 +39,6 @@ class AptMachine:
     """This machine over empty lists of packages."""
 
     folder: Path
-    binds: Mapping[str, str] = field(
-        default_factory=lambda: {
-            "dpkg": "/var/lib/dpkg",
-            "apt": "/var/lib/apt",
-            "etc": "/etc/apt",
-            "cache": "/var/cache/apt",
-            "log": "/var/log",
-            "doc": "/usr/share/doc",
-        }
-    )
 
     def __post_init__(self) -> None:
         """Begin with one package and no archive."""
@@ -71,8 +68,21 @@ class AptMachine:
 
     def run(self, script: Script, on_line: OnLine | None = None) -> CommandResult:
         """Run a script and give its result, whatever the exit status."""
-        binds = {str(self.folder / name): path for name, path in self.binds.items()}
-        return run_over(binds, (), self.folder, script, on_line)
+        argv = ["bwrap", "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"]
+        argv += ["--tmpfs", "/run", "--tmpfs", "/tmp"]
+        argv += ["--ro-bind", str(self.folder), str(self.folder)]
+        for name, path in _FOLDERS.items():
+            argv += ["--bind", str(self.folder / name), path]
+        argv += ["--unshare-net", "--unshare-pid", "--die-with-parent", "--new-session", "--"]
+        command = Command(
+            argv=[*argv, script.interpreter, "-c", script.text],
+            timeout_seconds=script.timeout_seconds,
+            environment={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root"},
+        )
+        return RUNNER.run(command, on_line)
+
+    def restart(self, delay_seconds: float = 0.0) -> None:
+        """Have nothing to restart."""
 
     def does(self, text: str) -> str:
         """Give what a script printed, which has to go well."""
@@ -84,37 +94,6 @@ class AptMachine:
         """Give the version of each package that is installed."""
         listed = self.does("dpkg-query -W -f '${Package} ${Version}\\n'").splitlines()
         return {name: version for name, _, version in (line.partition(" ") for line in listed)}
-
-
-def run_over(
-    binds: Mapping[str, str],
-    hidden: Sequence[str],
-    folder: Path,
-    script: Script,
-    on_line: OnLine | None,
-) -> CommandResult:
-    """Run a script on this machine with folders of a test's own in the place of some of its."""
-    argv = ["bwrap", "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/run"]
-    argv += ["--tmpfs", "/tmp", "--ro-bind-try", str(folder), str(folder)]
-    for outside, inside in binds.items():
-        argv += ["--bind", outside, inside]
-    for path in hidden:
-        argv += ["--ro-bind", "/dev/null", path]
-    argv += ["--unshare-net", "--unshare-pid", "--die-with-parent", "--new-session", "--"]
-    environment = {
-        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-        "HOME": "/root",
-        **script.environment,
-    }
-    return RUNNER.run(
-        Command(
-            argv=[*argv, script.interpreter, "-c", script.text],
-            timeout_seconds=script.timeout_seconds,
-            environment=environment,
-            stdin=script.stdin or None,
-        ),
-        on_line,
-    )
 
 
 def _made(deb: Deb, place: Path) -> str:

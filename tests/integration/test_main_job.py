@@ -185,8 +185,14 @@ def test_update_when_packages_are_behind_then_exactly_the_list_is_applied_and_ke
     evidence = next(r["evidence"]["upgrades"] for r in records if r["name"] == "patch")
     listed = json.loads((house.home / "blobs/sha256" / evidence[:2] / evidence).read_text())
 
+    shown = house.json("image", "show", "patched")["updates"]
+
     moved = {(p["name"], p["old_version"], p["new_version"]) for p in diff["packages"]}
-    assert moved == {(row[0], row[2], row[3]) for row in listed["Update"]}
+    upgrades = listed["Update"]["upgrades"]
+    assert moved == {(u["name"], u["old_version"] or None, u["new_version"]) for u in upgrades}
+    assert shown["upgrades"] == upgrades
+    # The archives are the security archive and that of updates between releases.
+    assert any(u["is_security"] and u["cves"] for u in upgrades)
     assert moved
     assert "patch" in built["built_layers"]
     assert again["is_unchanged"]
