@@ -85,7 +85,7 @@ class Application:
 
         inventory = Inventory(
             documents=self._documents,
-            versions=self.versions,
+            versions=lambda: self.versions,
             layers=self._layers,
             blobs=self.blobs,
             sources=self._sources,

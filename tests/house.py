@@ -113,7 +113,7 @@ class House:
         """Give the planning over these fakes."""
         inventory = Inventory(
             documents=self.documents,
-            versions=self.versions,
+            versions=lambda: self.versions,
             layers=self.layers,
             blobs=self.blobs,
             sources=self.sources,

@@ -1,6 +1,6 @@
 """Planning: a recipe's path becomes ingredients, a plan, and a verdict whether to build."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import PurePath
@@ -96,10 +96,13 @@ class _Parent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inventory:
-    """All that a recipe's names may stand for, and what was kept of earlier builds."""
+    """All that a recipe's names may stand for, and what was kept of earlier builds.
+
+    `versions` opens the catalogue, which what stands on no image of ours does not need.
+    """
 
     documents: DocumentSource
-    versions: VersionStore
+    versions: Callable[[], VersionStore]
     layers: LayerStore
     blobs: BlobStore
     sources: PackageSources
@@ -129,7 +132,7 @@ class Planning:
         found = self._foundation(recipe, components, path)
         recipe = found.ingredients.recipe
         tests = tuple(self._documents.locate(test, path) for test in recipe.tests)
-        before = self._versions.newest(recipe.name)
+        before = self._versions().newest(recipe.name)
         ingredients = replace(
             found.ingredients,
             tests=tuple(
@@ -162,7 +165,7 @@ class Planning:
         found = self._foundation(recipe, components, path)
         if resolve(found.ingredients).open_question is None:
             return found
-        before = self._versions.newest(recipe.name)
+        before = self._versions().newest(recipe.name)
         known = recorded_upgrades(before.plan) if before else {}
         return replace(found, ingredients=replace(found.ingredients, known_upgrades=known))
 
@@ -254,7 +257,7 @@ class Planning:
         )
 
     def _image(self, parent: ImageParent) -> _Parent:
-        version = self._versions.find(Reference(name=parent.name, asked=parent.asked))
+        version = self._versions().find(Reference(name=parent.name, asked=parent.asked))
         contents = _contents_for_children(version)
         suite = _text(version.plan, "suite")
         return _Parent(
