@@ -90,8 +90,8 @@ class Root(Protocol):
         """Give a sandbox over this root with that reach."""
         ...
 
-    def clear_temporary(self) -> None:
-        """Forget what /tmp and /run hold, as it is between two phases."""
+    def on_top(self) -> "AbstractContextManager[Root]":
+        """Give a throw-away root on top of this one, which is not written to meanwhile."""
         ...
 
     def seal(self, wanted: NewLayer) -> Layer:

@@ -167,11 +167,14 @@ class FakeRoot:
         self.site.sealed.append(layer.name)
         return layer
 
-    def clear_temporary(self) -> None:
-        self.site.cleared += 1
+    @contextmanager
+    def on_top(self) -> Iterator["FakeRoot"]:
+        with self.site.opened(self.stack, dict(self.upper)) as root:
+            yield root
 
     def keep_copy(self, folder: PurePath) -> None:
         self.site.kept.append(folder)
+        self.site.kept_roots.append(self)
 
 
 @dataclass(slots=True)
@@ -185,7 +188,7 @@ class FakeRoots:
     scripts: list[Script] = field(default_factory=list)
     sealed: list[str] = field(default_factory=list)
     kept: list[PurePath] = field(default_factory=list)
-    cleared: int = 0
+    kept_roots: list[FakeRoot] = field(default_factory=list)
     networks: list[Network] = field(default_factory=list)
     made: list[FakeRoot] = field(default_factory=list)
     open: set[PurePath] = field(default_factory=set)
@@ -193,16 +196,16 @@ class FakeRoots:
 
     @contextmanager
     def scratch(self, stack: Sequence[Layer]) -> Iterator[FakeRoot]:
-        with self._opened(tuple(stack), {}) as root:
+        with self.opened(tuple(stack), {}) as root:
             yield root
 
     @contextmanager
     def parent(self, parent: PlannedParent, on_line: OnLine | None) -> Iterator[FakeRoot]:
-        with self._opened((), dict(self.base)) as root:
+        with self.opened((), dict(self.base)) as root:
             yield root
 
     @contextmanager
-    def _opened(self, stack: tuple[Layer, ...], upper: dict[str, Entry]) -> Iterator[FakeRoot]:
+    def opened(self, stack: tuple[Layer, ...], upper: dict[str, Entry]) -> Iterator[FakeRoot]:
         root = FakeRoot(self, stack, upper, PurePosixPath(f"/roots/{next(self._numbers)}"))
         self.made.append(root)
         self.open.add(root.path)

@@ -123,7 +123,7 @@ def test_component_then_each_phase_sees_what_it_would_see_in_a_build(bench: Work
         bench,
         "phased",
         phase("build", "touch /tmp/left /run/left /etc/kept"),
-        phase("validate", "test -e /etc/kept", "test ! -e /tmp/left -a ! -e /run/left"),
+        phase("validate", "test -e /etc/kept -a ! -e /tmp/left -a ! -e /run/left", "rm /etc/kept"),
         phase("test", "test -e /etc/kept"),
     )
 

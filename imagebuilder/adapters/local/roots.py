@@ -35,7 +35,6 @@ _CLONE_NEWNS = 0x00020000
 _PREFIXES = ("build-", "disk-", "container-", "guest-", "imagebuilder-boot-")
 """Working folders that builds may have left behind, whatever the next one comes to make."""
 _PLENTY_BYTES = 6 * GIB
-_TEMPORARY = {"/tmp": "tmp", "/run": "run"}  # noqa: S108 - inside the image
 _OWN_SOURCES = "/etc/apt/sources.list.d/debian.sources"
 
 
@@ -172,16 +171,20 @@ class LocalRoots:
         self._layers = layers
         self._site = site
 
-    @contextlib.contextmanager
-    def scratch(self, stack: Sequence[Layer]) -> Iterator["LocalRoot"]:
+    def scratch(self, stack: Sequence[Layer]) -> contextlib.AbstractContextManager["LocalRoot"]:
         """Give a writable root on top of layers; what is written is gone unless it was sealed."""
+        # The kernel takes no folder twice; of two equal layers the upper alone makes the same tree.
+        contents = dict.fromkeys(layer.content for layer in reversed(stack))
+        lowers = [self._layers.tree_path(content) for content in contents]
+        return self.overlay(lowers, stack)
+
+    @contextlib.contextmanager
+    def overlay(self, lowers: Sequence[Path], stack: Sequence[Layer]) -> Iterator["LocalRoot"]:
+        """Give a writable root on top of folders, the highest first, which are those layers."""
         session = self._site.folder("root")
         upper, work, root = session / "upper", session / "work", session / "root"
         for folder in (upper, work, root):
             folder.mkdir()
-        # The kernel takes no folder twice; of two equal layers the upper alone makes the same tree.
-        contents = dict.fromkeys(layer.content for layer in reversed(stack))
-        lowers = [self._layers.tree_path(content) for content in contents]
         _copy_attributes(lowers[0], upper)
         self._mount(session, lowers)
         made = LocalRoot(self, root, upper, session, tuple(stack))
@@ -231,7 +234,7 @@ class LocalRoots:
 
     def confined(self, root: Path, session: Path, wanted: Network) -> SandboxMachine:
         """Give a sandbox over a root, with folders that live as long as the session."""
-        folders = {inside: session / name for inside, name in _TEMPORARY.items()}
+        folders = {"/tmp": session / "tmp", "/run": session / "run"}  # noqa: S108 - inside the image
         for folder, mode in zip(folders.values(), (0o1777, 0o755), strict=True):
             folder.mkdir(exist_ok=True)
             folder.chmod(mode)
@@ -290,11 +293,9 @@ class LocalRoot:
         """Give a sandbox over this root with that reach."""
         return self._roots.confined(self.path, self._session, network)
 
-    def clear_temporary(self) -> None:
-        """Forget what /tmp and /run hold, as it is between two phases."""
-        for name in _TEMPORARY.values():
-            if (self._session / name).exists():
-                remove_tree(self._session / name)
+    def on_top(self) -> contextlib.AbstractContextManager["LocalRoot"]:
+        """Give a throw-away root on top of this one, which is not written to meanwhile."""
+        return self._roots.overlay([self.path], self.stack)
 
     def seal(self, wanted: NewLayer) -> Layer:
         """Keep what was changed as a layer, which nobody finds by its key until it is published."""

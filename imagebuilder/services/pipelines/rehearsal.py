@@ -141,6 +141,11 @@ class Rehearsal:
                 failure.hint = f"Correct it and try again with: {again}"
             self._failure = failure
 
+    @property
+    def failure(self) -> ImageBuilderError | None:
+        """What ended it, None as long as all goes well."""
+        return self._failure
+
     def trial(self, on: str) -> Trial:
         """Give all that was seen until now."""
         return Trial(

@@ -4,8 +4,8 @@ What it is tried on is found in the layer store or added to it, under the keys o
 component itself does is in no layer: nothing is recorded, and the root is gone afterwards.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 
@@ -18,7 +18,7 @@ from imagebuilder.domain.updates import update_text
 from imagebuilder.ports.building import Root, Roots, Workshop
 from imagebuilder.ports.clock import Clock, IdSource
 from imagebuilder.ports.inspection import Booter
-from imagebuilder.ports.machine import Machine, Script
+from imagebuilder.ports.machine import Script
 from imagebuilder.ports.progress import Progress
 from imagebuilder.services.authoring import Authoring, with_defaults
 from imagebuilder.services.building.stacking import Stack, Stacking, StackRequest, look_inside
@@ -76,6 +76,16 @@ class _Prepared:
     foundation: Foundation
 
 
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """One component on its way through the phases that were asked for."""
+
+    request: TrialRequest
+    phases: Sequence[str]
+    runner: ComponentRunner
+    rehearsal: Rehearsal
+
+
 class Trying:
     """Tries components."""
 
@@ -112,9 +122,7 @@ class Trying:
                     on_detail=rehearsal.detailed,
                     watcher=rehearsal,
                 )
-                with rehearsal.caught(request.command):
-                    self._phases(runner, phases, root, rehearsal)
-                kept = self._kept(prepared.component, root) if request.keep else None
+                kept = self._phases(_Work(request, phases, runner, rehearsal), root)
         trial = rehearsal.trial(request.on)
         warnings = tuple(str(problem) for problem in read.warnings)
         return replace(trial, kept=kept, enter=look_inside(kept) if kept else "", warnings=warnings)
@@ -172,38 +180,36 @@ class Trying:
         progress.step_ended(StepState.SUCCEEDED, update_text(upgrades.values()))
         return upgrades
 
-    def _phases(
-        self,
-        runner: ComponentRunner,
-        phases: Sequence[str],
-        root: Root,
-        rehearsal: Rehearsal,
-    ) -> None:
-        for phase in phases:
-            root.clear_temporary()
-            with self._machine(phase, runner.component, root, rehearsal) as machine:
-                runner.machine = machine
-                runner.run(phase)
-
-    @contextmanager
-    def _machine(
-        self, phase: str, component: Component, root: Root, rehearsal: Rehearsal
-    ) -> Iterator[Machine]:
-        """Give what a phase runs on: the test phase is booted as in a build, if the root can be."""
-        at_rest = root.machine(component.network)
-        if phase != PhaseName.TEST:
-            yield at_rest
-            return
+    def _phases(self, work: _Work, root: Root) -> PurePath | None:
+        """Run the phases up to one that fails, and give where the root of the last was kept."""
+        place = root
         with ExitStack() as held:
-            with rehearsal.step("boot in a container") as said:
-                if root.machine(Network.NONE).run(_HAS_INIT).exit_status == 0:
-                    machine = held.enter_context(self._with.booter.container(root.path))
-                else:
-                    machine = at_rest
-                    said.skip("this root has no init: the test phase runs with nothing started")
-            yield machine
+            for phase in work.phases:
+                held.close()
+                with work.rehearsal.caught(work.request.command):
+                    place = self._ready(work, phase, root, held)
+                    work.runner.run(phase)
+                if work.rehearsal.failure is not None:
+                    break
+            return self._kept(place, work) if work.request.keep else None
 
-    def _kept(self, component: Component, root: Root) -> PurePath:
-        folder = self._with.kept / self._with.ids.new(component.name)
+    def _ready(self, work: _Work, phase: str, root: Root, held: ExitStack) -> Root:
+        """Let the runner work where a phase belongs, and give the root that it is.
+
+        As in a build: what any other phase than `build` leaves behind is seen by no other.
+        """
+        runner = work.runner
+        if phase == PhaseName.TEST:
+            with work.rehearsal.step("boot in a container") as said:
+                if root.machine(Network.NONE).run(_HAS_INIT).exit_status == 0:
+                    runner.machine = held.enter_context(self._with.booter.container(root.path))
+                    return root
+                said.skip("this root has no init: the test phase runs with nothing started")
+        place = root if phase == PhaseName.BUILD else held.enter_context(root.on_top())
+        runner.machine = place.machine(runner.component.network)
+        return place
+
+    def _kept(self, root: Root, work: _Work) -> PurePath:
+        folder = self._with.kept / self._with.ids.new(work.runner.component.name)
         root.keep_copy(folder)
         return folder

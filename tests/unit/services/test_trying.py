@@ -4,7 +4,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from imagebuilder.domain.component import Network, ParameterMissing, ParameterUnknown, PhaseName
+from imagebuilder.domain.component import Network, ParameterMissing, ParameterUnknown
 from imagebuilder.domain.ids import ImageName
 from imagebuilder.domain.image import VersionNotFound
 from imagebuilder.domain.run import StepState
@@ -98,10 +98,21 @@ def test_trial_then_the_parent_is_kept_for_builds_and_nothing_else_is(house: Hou
     assert house.roots.sealed == []
 
 
-def test_trial_then_each_phase_starts_with_nothing_temporary(house: House) -> None:
+def test_trial_then_only_the_build_phase_changes_what_the_others_see(house: House) -> None:
     tried(house)
 
-    assert house.roots.cleared == len(PhaseName)
+    scripts = [[s.text.strip() for s in root.scripts] for root in house.roots.made]
+    assert ["write hello", "more", "test -x /sbin/init"] in scripts
+    assert ["check"] in scripts
+
+
+def test_trial_when_validation_fails_then_its_own_root_is_kept(house: House) -> None:
+    house.fails["check"] = Answer(exit_status=1)
+
+    tried(house, keep=True)
+
+    (kept,) = house.roots.kept_roots
+    assert [script.text.strip() for script in kept.scripts] == ["check", "check"]
 
 
 def test_trial_when_the_root_has_no_init_then_the_test_phase_runs_at_rest(house: House) -> None:
@@ -113,7 +124,7 @@ def test_trial_when_the_root_has_no_init_then_the_test_phase_runs_at_rest(house:
     assert boot.state is StepState.SKIPPED
     assert "no init" in boot.detail
     assert house.booter.booted == []
-    assert house.roots.networks[-1] is Network.NONE
+    assert house.roots.networks[-1] is Network.FULL
     assert ran(house)[-1] == "served"
 
 
