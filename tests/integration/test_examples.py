@@ -21,7 +21,7 @@ RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))
 LIBRARY = {
     *("base-system", "security-updates", "ssh-server", "time-sync", "nginx"),
     *("kernel-cloud", "cloud-init", "users-and-sudo", "ssh-hardening", "unattended-upgrades"),
-    *("podman", "node-exporter", "motd-build-info", "sanitize"),
+    *("podman", "node-exporter", "motd-build-info", "sanitize", "cis-hardening"),
 }
 
 component = pytest.mark.parametrize("path", COMPONENTS, ids=lambda path: path.parent.name)
@@ -74,7 +74,7 @@ def test_examples_when_looked_for_then_all_are_there() -> None:
     assert {path.parent.name for path in COMPONENTS} == LIBRARY
     assert {path.stem for path in RECIPES} == {
         *("debian-base", "debian-web", "debian-trixie", "debian-sid"),
-        *("debian-cloud", "debian-container-host"),
+        *("debian-cloud", "debian-container-host", "debian-hardened"),
     }
 
 

@@ -77,3 +77,23 @@ def test_journal_is_kept(host: Host) -> None:
 @pytest.mark.booted
 def test_core_dumps_are_off(host: Host) -> None:
     assert host.check_output("runuser -u nobody -- sh -c 'ulimit -H -c'") == "0"
+
+
+@pytest.mark.machine
+def test_every_kernel_setting_is_in_force(host: Host) -> None:
+    lines = host.file("/etc/sysctl.d/60-cis-hardening.conf").content_string.splitlines()
+    wanted = dict(line.split(" = ") for line in lines)
+    assert {name: str(host.sysctl(name)) for name in wanted} == wanted
+
+
+@pytest.mark.machine
+@pytest.mark.parametrize("module", ["cramfs", "sctp"])
+def test_forbidden_module_is_not_loaded(host: Host, module: str) -> None:
+    assert host.run(f"modprobe {module}").rc != 0
+    assert module not in host.check_output("cut -d ' ' -f 1 /proc/modules").splitlines()
+
+
+@pytest.mark.machine
+def test_root_can_become_another_user_and_others_cannot(host: Host) -> None:
+    assert host.check_output("su -s /bin/sh -c 'id -un' nobody") == "nobody"
+    assert host.run("runuser -u nobody -- su -c id root </dev/null").rc != 0
