@@ -70,18 +70,20 @@ class UpdateOs:
         wanted_update(call.inputs)
         work = _Work(call)
         if call.upgrades is not None:
+            # Who planned them looks for what came of them.
             if call.upgrades:
                 work.run(_apply_text(call.upgrades))
-            return ActionResult(result=work.result)
+            return _told(work, PlannedUpdate(upgrades=tuple(call.upgrades)))
         said = work.run(pending_upgrades_script(call.inputs).text)
         if work.has_failed:
             return ActionResult(result=work.result)
         planned = pending_of(said)
         if planned.upgrades:
             planned = self._apply(work, planned)
+        for held in planned.held:
+            work.say(str(held))
         work.say(f"UpdateOS: {update_text([planned])}")
-        document = canonical_json(update_document(planned)).decode()
-        return ActionResult(result=work.result, outputs=({"updates": document},))
+        return _told(work, planned)
 
     def _apply(self, work: "_Work", planned: PlannedUpdate) -> PlannedUpdate:
         work.run(_apply_text(planned.upgrades))
@@ -190,6 +192,11 @@ class _Work:
         if self._left is not None:
             self._left = max(_SHORTEST_LIMIT_SECONDS, self._left - result.seconds)
         return result
+
+
+def _told(work: _Work, update: PlannedUpdate) -> ActionResult:
+    document = canonical_json(update_document(update)).decode()
+    return ActionResult(result=work.result, outputs=({"updates": document},))
 
 
 def _chosen(with_apt: str, with_dnf: str) -> str:

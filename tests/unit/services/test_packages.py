@@ -136,8 +136,9 @@ def test_update_when_upgrades_are_given_then_apt_gets_exactly_these() -> None:
         an_upgrade("libnew1", old="", new="1:1-1"),
     ]
     machine = FakeMachine()
-    run(ActionName.UPDATE_OS, {}, machine, upgrades)
+    done = run(ActionName.UPDATE_OS, {}, machine, upgrades)
     (script,) = machine.scripts
+    assert update_of(json.loads(done.outputs[0]["updates"])).upgrades == tuple(upgrades)
     assert (
         " install -- libssl3:i386=3.0.16-1 tzdata=2026a-0 libnew1:amd64=1:1-1\n"
         "set -- $automatic libnew1:amd64\n"
