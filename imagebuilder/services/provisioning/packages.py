@@ -15,7 +15,7 @@ from imagebuilder.domain.package import Upgrade
 from imagebuilder.domain.updates import PlannedUpdate, update_document, update_text
 from imagebuilder.ports.actions import ActionCall, ActionResult
 from imagebuilder.ports.machine import Script
-from imagebuilder.ports.process import CommandResult
+from imagebuilder.ports.process import CommandResult, OnLine
 from imagebuilder.services.provisioning import apt, dnf
 from imagebuilder.services.provisioning.packages_wanted import (
     WantedPackages,
@@ -166,13 +166,13 @@ class _Work:
 
     def run(self, text: str) -> str:
         """Run a script whose end counts, and give what it printed."""
-        result = self._run(text)
+        result = self._run(text, self._call.on_line)
         self._results.append(result)
         return result.stdout.decode(errors="replace")
 
     def ask(self, text: str) -> str:
-        """Run a script that only tells something more, and give what it printed."""
-        return self._run(text).stdout.decode(errors="replace")
+        """Run a script that only tells us something more, and give what it printed."""
+        return self._run(text, None).stdout.decode(errors="replace")
 
     def say(self, text: str) -> None:
         if self._call.on_line is not None:
@@ -186,9 +186,9 @@ class _Work:
         stderr = last.stderr + f"{text}\n".encode()
         self._results[-1] = replace(last, exit_status=status, stderr=stderr)
 
-    def _run(self, text: str) -> CommandResult:
+    def _run(self, text: str, on_line: OnLine | None) -> CommandResult:
         script = Script(text=text, timeout_seconds=self._left)
-        result = self._call.machine.run(script, self._call.on_line)
+        result = self._call.machine.run(script, on_line)
         if self._left is not None:
             self._left = max(_SHORTEST_LIMIT_SECONDS, self._left - result.seconds)
         return result
