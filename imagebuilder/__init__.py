@@ -11,6 +11,7 @@ This is the map of the house. Imports run down only; `lint-imports` holds every 
                      confined (testinfra, ansible)
     ports          the roles services need, as Protocols, and the errors they may raise
     documents      text people write <-> domain; YAML and JSON Schema live only here
+    formats        bytes that standards demand <-> domain
     domain         nouns and pure rules; no clock, no file, no network, no log
 
 The river: each arrow makes a new frozen value, which carries the digest of the one before.

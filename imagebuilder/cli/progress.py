@@ -231,13 +231,13 @@ class LiveDisplay(_Timed):
         from rich.markup import escape  # noqa: PLC0415 - only a terminal needs it
 
         self._stop()
-        if state is StepState.FAILED or self._keeps_tails:
-            for text in self._tail:
-                self._console.print(f"    {text}", style="dim", markup=False)
         seconds = duration_text(self._seconds)
         self._console.print(
             f"{_MARKS[state]} {escape(self._name)} [dim]{seconds}  {escape(detail)}[/]"
         )
+        if state is StepState.FAILED or self._keeps_tails:
+            for text in self._tail:
+                self._console.print(f"    {text}", style="dim", markup=False)
 
     def _picture(self) -> "RenderableType":
         from rich.console import Group  # noqa: PLC0415 - only a terminal needs it

@@ -124,6 +124,11 @@ class Recipe:
     origin: Origin | None = None
     parent_origin: Origin | None = None
 
+    @property
+    def path(self) -> str:
+        """Where its document lies; empty when it was made of nothing written."""
+        return self.origin.document if self.origin else ""
+
 
 class CircularParents(InvalidInput):
     """An image is, over its parents, built on itself."""

@@ -150,6 +150,24 @@ def test_component_on_a_recipe_that_uses_it_then_the_layers_below_it_are_there(
     assert set((bench.home / "layers/keys").iterdir()) == keys
 
 
+def test_build_when_a_component_fails_then_the_command_it_tells_runs_just_that_one(
+    bench: Workbench,
+) -> None:
+    bench.component("below", "echo below > /etc/below")
+    steps(bench, "broken", phase("build", "test -e /etc/below && ! true"))
+    bench.component("above", "true")
+    refusal = bench.refused(bench.recipe("below", "broken", "above"))
+    command = refusal.hint.partition("Run just this component with: ")[2]
+
+    program, *arguments = shlex.split(command)
+    done = bench.run(*arguments)
+
+    assert program == "imagebuilder"
+    assert done.returncode == 5, done.stderr
+    assert "broken 1.0.0 failed" in done.stdout
+    assert "above" not in done.stderr
+
+
 def test_component_when_its_root_is_kept_then_the_printed_command_enters_it(
     bench: Workbench,
 ) -> None:

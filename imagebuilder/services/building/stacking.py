@@ -301,7 +301,7 @@ class _Work:
             machine=root.machine(component.network),
             means=self._means,
             upgrades=planned.upgrades,
-            on=self.plan.parent.asked,
+            on=self.given.recipe.path,
             on_line=self._progress.line,
             on_detail=self._progress.detailed,
         )

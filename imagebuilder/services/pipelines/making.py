@@ -222,7 +222,9 @@ class Making:
                 raise
 
     def _component_tests(self, plan: Plan) -> "_ComponentTests":
-        return _ComponentTests(plan, self._workers.means, self._progress)
+        return _ComponentTests(
+            plan, self._prepared.recipe.path, self._workers.means, self._progress
+        )
 
     def _recorded(self, stack: Stack, made: "_Made") -> ImageVersion:
         self._progress.step_started("record")
@@ -283,8 +285,9 @@ class _Made:
 class _ComponentTests:
     """The test phases of a plan's components, on a booted machine."""
 
-    def __init__(self, plan: Plan, means: Means, progress: Progress) -> None:
+    def __init__(self, plan: Plan, on: str, means: Means, progress: Progress) -> None:
         self._plan = plan
+        self._on = on
         self._means = means
         self._progress = progress
 
@@ -299,7 +302,7 @@ class _ComponentTests:
                 parameters=layer.parameters,
                 machine=machine,
                 means=self._means,
-                on=self._plan.parent.asked,
+                on=self._on,
                 on_line=self._progress.line,
                 on_detail=self._progress.detailed,
             )

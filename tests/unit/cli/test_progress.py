@@ -109,3 +109,35 @@ def test_copying_when_it_is_large_and_watched_then_counts_bytes(
         on_bytes(10**9)
 
     assert "web" in terminal.getvalue()
+
+
+def test_plain_lines_when_tails_are_kept_then_each_step_has_its_last_lines_below(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with PlainLines(keeps_tails=True) as shown:
+        shown.step_started("one")
+        for number in range(20):
+            shown.line(f"line {number}\x1b[31m")
+        shown.step_ended(StepState.SUCCEEDED, "exit status 0")
+        shown.step_started("two")
+        shown.step_ended(StepState.FAILED)
+
+    lines = [line.strip() for line in capsys.readouterr().err.splitlines()]
+    assert lines[0].endswith("one  exit status 0")
+    assert lines[1:-1] == [f"line {number}?[31m" for number in range(14, 20)]
+    assert lines[-1].endswith("two")
+
+
+def test_live_display_when_tails_are_kept_then_those_of_good_steps_stay(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    terminal = _Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    with LiveDisplay(keeps_tails=True) as shown:
+        shown.step_started("one")
+        shown.line("what it said")
+        shown.step_ended(StepState.SUCCEEDED)
+
+    last = terminal.getvalue().rpartition("one")[2]
+    assert "what it said" in last
