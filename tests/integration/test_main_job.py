@@ -4,13 +4,9 @@ Every recipe of the repository is built here, on real input.
 """
 
 import json
-import shutil
-import socket
-import subprocess
 import time
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,51 +16,11 @@ from imagebuilder.adapters.local.sources import AptSources, Mirrors
 from imagebuilder.adapters.system.clock import SystemClock
 from imagebuilder.adapters.system.process import SystemCommandRunner
 from imagebuilder.domain.recipe import Suite
+from tests.examples import ROOT, House, plain_qemu
 
-ROOT = Path(__file__).parents[2]
 RECIPES = sorted(path.stem for path in (ROOT / "recipes").glob("*.yaml"))
 
 pytestmark = [pytest.mark.root, pytest.mark.network, pytest.mark.qemu, pytest.mark.timeout(1800)]
-
-
-@dataclass(frozen=True)
-class House:
-    """A copy of the examples and a home of its own."""
-
-    folder: Path
-
-    def run(self, *words: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [str(ROOT / ".venv/bin/imagebuilder"), *words],
-            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "IMAGEBUILDER_HOME": str(self.home)},
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    def json(self, *words: str) -> Any:
-        done = self.run(*words, "--json")
-        assert done.returncode == 0, done.stderr[-3000:]
-        return json.loads(done.stdout)
-
-    @property
-    def home(self) -> Path:
-        return self.folder / "home"
-
-    def change(self, file: str, old: str, new: str) -> None:
-        path = self.folder / file
-        text = path.read_text()
-        assert old in text
-        path.write_text(text.replace(old, new, 1))
-
-
-@pytest.fixture(name="house", scope="module")
-def _house(tmp_path_factory: pytest.TempPathFactory) -> House:
-    folder = tmp_path_factory.mktemp("house")
-    for name in ("recipes", "components"):
-        shutil.copytree(ROOT / name, folder / name)
-    return House(folder)
 
 
 @pytest.fixture(name="web", scope="module")
@@ -112,7 +68,7 @@ def test_exported_disk_when_booted_under_plain_qemu_then_nginx_serves_its_page(
     exported = house.run("image", "export", web["version"], "--output", str(disk))
     assert exported.returncode == 0, exported.stderr
 
-    with _plain_qemu(disk) as port:
+    with plain_qemu(disk, 80) as port:
         page = _page(port, limit_seconds=240)
 
     assert "Served by imagebuilder" in page
@@ -132,29 +88,6 @@ def test_component_when_one_line_changes_then_only_its_layer_is_made_again(
     assert set(changed["built_layers"]) <= {"nginx", "finish"}
     assert [component["name"] for component in diff["components"]] == ["nginx"]
     assert diff["packages"] == []
-
-
-class _plain_qemu:  # noqa: N801 - used as a function
-    """A virtual machine as anybody would start it, with its port 80 on a free one of ours."""
-
-    def __init__(self, disk: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.argv = [
-            *("qemu-system-x86_64", "-accel", "tcg,thread=multi", "-smp", "2", "-m", "1024"),
-            *("-display", "none", "-drive", f"file={disk},if=virtio,snapshot=on"),
-            *("-netdev", f"user,id=n,hostfwd=tcp:127.0.0.1:{self.port}-:80"),
-            *("-device", "virtio-net-pci,netdev=n"),
-        ]
-
-    def __enter__(self) -> int:
-        self.machine = subprocess.Popen(self.argv)
-        return int(self.port)
-
-    def __exit__(self, *_: object) -> None:
-        self.machine.kill()
-        self.machine.wait()
 
 
 def _page(port: int, limit_seconds: float) -> str:
