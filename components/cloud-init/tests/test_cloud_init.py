@@ -9,10 +9,12 @@ def test_package_is_installed(host: Host, name: str) -> None:
     assert host.package(name).is_installed
 
 
-def test_settings_come_after_those_of_the_package(host: Host) -> None:
-    files = host.check_output("ls /etc/cloud/cloud.cfg.d").split()
+def test_one_line_says_where_to_look(host: Host) -> None:
+    # What decides before cloud-init starts whether it starts at all reads no list of several lines.
+    settings = host.file("/etc/cloud/cloud.cfg.d/95-image.cfg").content_string
 
-    assert max(name for name in files if name.endswith(".cfg")) == "95-image.cfg"
+    assert settings.splitlines()[0].startswith("datasource_list: [ ")
+    assert settings.splitlines()[0].endswith(" ]")
 
 
 def test_nothing_of_a_machine_is_left(host: Host) -> None:

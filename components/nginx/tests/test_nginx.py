@@ -3,7 +3,14 @@
 import pytest
 from testinfra.host import Host
 
-ASK = "exec 3<>/dev/tcp/127.0.0.1/80; printf 'GET / HTTP/1.0\\r\\n\\r\\n' >&3; timeout 10 cat <&3"
+ASK = "exec 3<>/dev/tcp/127.0.0.1/$0; printf 'GET / HTTP/1.0\\r\\n\\r\\n' >&3; timeout 10 cat <&3"
+
+
+def port(host: Host) -> str:
+    """Give the port that the recipe chose."""
+    return host.check_output(
+        "sed -nE 's/^ *listen ([0-9]+) .*/\\1/p' /etc/nginx/sites-available/site"
+    )
 
 
 def test_nginx_is_installed_and_enabled(host: Host) -> None:
@@ -26,9 +33,9 @@ def test_page_may_be_read_by_everybody(host: Host) -> None:
 @pytest.mark.machine
 def test_nginx_serves_its_page(host: Host) -> None:
     assert host.service("nginx").is_running
-    assert host.socket("tcp://0.0.0.0:80").is_listening
+    assert host.socket(f"tcp://0.0.0.0:{port(host)}").is_listening
 
-    head, _, page = host.check_output("bash -c %s", ASK).partition("\r\n\r\n")
+    head, _, page = host.check_output("bash -c %s %s", ASK, port(host)).partition("\r\n\r\n")
 
     assert head.startswith("HTTP/1.1 200 OK")
     # What is asked for by a shell comes back without its last line end.
@@ -37,7 +44,7 @@ def test_nginx_serves_its_page(host: Host) -> None:
 
 @pytest.mark.booted
 def test_server_does_not_tell_its_version(host: Host) -> None:
-    headers = host.check_output("bash -c %s", ASK).partition("\r\n\r\n")[0]
+    headers = host.check_output("bash -c %s %s", ASK, port(host)).partition("\r\n\r\n")[0]
 
     assert "Server: nginx\r\n" in headers + "\r\n"
 

@@ -4,10 +4,7 @@ import pytest
 from testinfra.host import Host
 
 SERVICE = "prometheus-node-exporter"
-ASK = (
-    "exec 3<>/dev/tcp/127.0.0.1/9100; "
-    "printf 'GET /metrics HTTP/1.0\\r\\n\\r\\n' >&3; timeout 20 cat <&3"
-)
+ASK = "exec 3<>/dev/tcp/$0/$1; printf 'GET /metrics HTTP/1.0\\r\\n\\r\\n' >&3; timeout 20 cat <&3"
 
 
 def test_package_is_installed(host: Host) -> None:
@@ -22,7 +19,9 @@ def test_service_starts_with_the_machine(host: Host) -> None:
 def test_metrics_of_this_machine_are_served(host: Host) -> None:
     assert host.service(SERVICE).is_running
 
-    answer = host.check_output("bash -c %s", ASK)
+    settings = host.file("/etc/default/prometheus-node-exporter").content_string
+    address, _, port = settings.split("listen-address=")[1].split()[0].strip('"').rpartition(":")
+    answer = host.check_output("bash -c %s %s %s", ASK, address or "127.0.0.1", port)
 
     assert answer.startswith("HTTP/1.0 200 OK")
     assert f'release="{host.check_output("uname -r")}"' in answer
