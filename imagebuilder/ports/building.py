@@ -251,3 +251,17 @@ class StorageFull(Unavailable):
             context=f"{free} are free.",
             hint="Free some, or point IMAGEBUILDER_HOME at a larger file system.",
         )
+
+
+class LayersUnusable(Unavailable):
+    """The folder layers are kept in cannot be made or read."""
+
+    code = "layers-unusable"
+
+    def __init__(self, path: str, reason: str) -> None:
+        """Name the folder and what the system said."""
+        super().__init__(
+            f"Layers cannot be kept below {path}.",
+            context=reason,
+            hint="Point IMAGEBUILDER_HOME at a folder that can be written, or run as its owner.",
+        )

@@ -39,16 +39,23 @@ def test_commands_when_the_catalogue_is_no_database_then_exit_with_70(
     assert (error["exit"], error["code"]) == (70, "catalogue-damaged")
 
 
-@pytest.mark.parametrize("command", [("image", "list"), ("run", "list"), ("build", "web.yaml")])
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        (("image", "list"), "store-unavailable"),
+        (("run", "list"), "store-unavailable"),
+        (("build", "web.yaml"), "layers-unusable"),
+    ],
+)
 def test_commands_when_home_cannot_be_made_then_exit_with_6(
-    cli: Cli, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...], code: str
 ) -> None:
     monkeypatch.setenv("IMAGEBUILDER_HOME", "/proc/imagebuilder")  # where root may not write either
     cli.write("web.yaml", "kind: Recipe\nname: web\nversion: 1.0.x\nparent: debian:bookworm\n")
 
     error = cli.error(*command)
 
-    assert (error["exit"], error["code"]) == (6, "store-unavailable")
+    assert (error["exit"], error["code"]) == (6, code)
 
 
 def test_commands_when_a_setting_is_misspelt_then_exit_with_2_and_say_what_was_meant(

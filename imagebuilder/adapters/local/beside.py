@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Lock
 
 
 class Beside:
@@ -16,12 +17,15 @@ class Beside:
         self._name = name
         self._worker: ThreadPoolExecutor | None = None
         self._last: Future[None] | None = None
+        # Pieces come from more than one thread, also while another waits.
+        self._lock = Lock()
 
     def then(self, piece: Callable[[], None]) -> None:
         """Do a piece of work after all that came before."""
-        if self._worker is None:
-            self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix=self._name)
-        self._last = self._worker.submit(_after, self._last, piece)
+        with self._lock:
+            if self._worker is None:
+                self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix=self._name)
+            self._last = self._worker.submit(_after, self._last, piece)
 
     def wait(self) -> None:
         """Wait until all is done. Raises: what the first failed piece raised, once."""
@@ -31,9 +35,10 @@ class Beside:
         try:
             last.result()
         finally:
-            if self._last is last:
-                self._last = self._worker = None
-                worker.shutdown()
+            with self._lock:
+                if self._last is last:
+                    self._last = self._worker = None
+                    worker.shutdown()
 
 
 def _after(before: Future[None] | None, piece: Callable[[], None]) -> None:

@@ -24,14 +24,17 @@ from imagebuilder.adapters.local.beside import Beside
 from imagebuilder.adapters.local.workplace import working_folder
 from imagebuilder.domain.digest import Digest
 from imagebuilder.domain.layer import Layer, LayerTree, Tree, merged, stack_content
-from imagebuilder.ports.building import LayerDamaged, LayerMissing, Lookup
+from imagebuilder.ports.building import LayerDamaged, LayerMissing, LayersUnusable, Lookup
 
 
 class FileLayerStore:
     """Keeps layers below a folder."""
 
     def __init__(self, folder: Path, boot_id: str) -> None:
-        """Use folder, which is made when it is not there; boot_id names this start."""
+        """Use folder, which is made when it is not there; boot_id names this start.
+
+        Raises: LayersUnusable: it cannot be made.
+        """
         self._folder = folder
         self._boot_id = boot_id
         self._manifests: dict[Digest, LayerTree] = {}
@@ -39,8 +42,11 @@ class FileLayerStore:
         self._scratch: dict[Digest, Path] = {}
         self._unpublished: set[Digest] = set()
         self._beside = Beside("layers")
-        for part in ("trees", "manifests", "stamps", "keys", "locks"):
-            (folder / part).mkdir(parents=True, exist_ok=True)
+        try:
+            for part in ("trees", "manifests", "stamps", "keys", "locks"):
+                (folder / part).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise LayersUnusable(str(folder), error.strerror or str(error)) from error
 
     def find(self, key: Digest, on: Sequence[Layer], not_before: datetime | None = None) -> Lookup:
         """Look for a sound layer of that key, made on those layers, not before a moment."""
