@@ -15,6 +15,7 @@ from imagebuilder.settings import Settings, read_settings
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from imagebuilder.adapters.aws.values import AwsValues
     from imagebuilder.adapters.confined.testinfra.suite import ConfinedSuite
     from imagebuilder.adapters.local.booting import LocalBooter
     from imagebuilder.adapters.local.layers import FileLayerStore
@@ -89,6 +90,7 @@ class Application:
             layers=self._layers,
             blobs=self.blobs,
             sources=self._sources,
+            values=self._values,
         )
         return Planning(self.authoring, inventory, self.clock)
 
@@ -143,7 +145,6 @@ class Application:
     @cached_property
     def means(self) -> "Means":
         """What components are run with."""
-        from imagebuilder.adapters.aws.values import AwsValues
         from imagebuilder.adapters.confined.ansible.playbooks import RunAnsible
         from imagebuilder.adapters.local.workplace import working_folder
         from imagebuilder.adapters.system.tree_copy import CopyTree
@@ -163,7 +164,7 @@ class Application:
             actions=own_actions(added),
             clock=self.clock,
             ids=self._ids,
-            source=AwsValues(metadata=self.settings.imds_endpoint),
+            source=self._values,
         )
 
     @property
@@ -218,6 +219,12 @@ class Application:
             kept=self._home / "kept",
         )
         return Trying(self.authoring, self.planning, bench)
+
+    @cached_property
+    def _values(self) -> "AwsValues":
+        from imagebuilder.adapters.aws.values import AwsValues
+
+        return AwsValues(metadata=self.settings.imds_endpoint)
 
     @cached_property
     def _suite(self) -> "ConfinedSuite":

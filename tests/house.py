@@ -27,6 +27,7 @@ from tests.fakes.locks import FakeLocks
 from tests.fakes.machine import Answer
 from tests.fakes.progress import FakeProgress
 from tests.fakes.runs import FakeRunFiles, FakeRunStore
+from tests.fakes.values import FakeValues
 from tests.means import some_means
 
 BASE = "/w/recipes/base.yaml"
@@ -67,6 +68,7 @@ class House:
     ids: FakeIds = field(default_factory=FakeIds)
     tests: FakeTestRunner = field(default_factory=FakeTestRunner)
     booter: FakeBooter = field(default_factory=FakeBooter)
+    values: FakeValues = field(default_factory=FakeValues)
     progress: FakeProgress = field(default_factory=FakeProgress)
     pending: tuple[Upgrade, ...] = ()
     packages: str = ""
@@ -117,6 +119,7 @@ class House:
             layers=self.layers,
             blobs=self.blobs,
             sources=self.sources,
+            values=self.values,
         )
         return Planning(Authoring(self.documents), inventory, self.clock)
 
@@ -143,7 +146,7 @@ class House:
             disks=self.disks,
             tests=self.tests,
             booter=self.booter,
-            means=some_means(),
+            means=some_means(source=self.values),
         )
 
         def make(job: Job, progress: RecordedProgress) -> BuildResult:
@@ -154,7 +157,7 @@ class House:
     @property
     def stacking(self) -> Stacking:
         """Give the stacking over these fakes."""
-        return Stacking(self.layers, self.blobs, self.clock, some_means())
+        return Stacking(self.layers, self.blobs, self.clock, some_means(source=self.values))
 
     def build(self, path: str = WEB, **asked: Any) -> BuildResult:
         """Build a recipe a minute after whatever was before; nothing stays open or held."""

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from enum import StrEnum
+from itertools import chain
 from typing import cast
 
 from imagebuilder.domain.actions import ActionName as ActionName  # noqa: PLC0414 - one noun
@@ -171,10 +172,10 @@ class Component:
         return tuple(step for p in self.phases if p.name == phase for step in p.steps)
 
     @property
-    def all_steps(self) -> tuple[ComponentStep, ...]:
-        """Every step, and those of the documents it runs."""
-        own = (step for phase in self.phases for step in phase.steps)
-        return (*own, *(s for document in self.documents.values() for s in document.all_steps))
+    def all_documents(self) -> tuple["Component", ...]:
+        """The documents it is known to run, and those that they run."""
+        inner = self.documents.values()
+        return (*inner, *(below for each in inner for below in each.all_documents))
 
     @property
     def layer_digest(self) -> Digest:
@@ -208,12 +209,9 @@ class Component:
     @property
     def updates_packages(self) -> bool:
         """Whether the build phase upgrades packages, so that its layer depends on the day."""
-        steps = self.steps(PhaseName.BUILD)
-        return any(s.action is ActionName.UPDATE_OS for s in steps) or any(
-            s.action is ActionName.UPDATE_OS
-            for document in self.documents.values()
-            for s in document.all_steps
-        )
+        nested = (phase.steps for each in self.all_documents for phase in each.phases)
+        steps = chain(self.steps(PhaseName.BUILD), *nested)
+        return any(step.action is ActionName.UPDATE_OS for step in steps)
 
     @property
     def only_updates_packages(self) -> bool:
@@ -233,7 +231,7 @@ class Component:
                 "parameters": [[p.name, p.default] for p in self.parameters],
                 "constants": dict(self.constants),
                 "phases": [
-                    [phase, [_canonical(step) for step in self.steps(phase)]] for phase in phases
+                    [phase, list(map(canonical_step, self.steps(phase)))] for phase in phases
                 ],
             }
         )
@@ -249,7 +247,7 @@ def _texts(value: Canonical) -> tuple[str, ...]:
     return tuple(text for text in values if isinstance(text, str))
 
 
-def _canonical(step: ComponentStep) -> Canonical:
+def canonical_step(step: ComponentStep) -> Canonical:
     """Give what of a step decides over the image; that its output is hidden does not."""
     canonical: list[Canonical] = [
         step.name,

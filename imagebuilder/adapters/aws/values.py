@@ -6,9 +6,7 @@ is loaded when a component first asks.
 
 import json
 from collections.abc import Callable
-from typing import Any
-from urllib.error import HTTPError, URLError
-from urllib.request import Request, urlopen
+from typing import TYPE_CHECKING, Any
 
 from imagebuilder.ports.values import (
     OutsideValue,
@@ -16,6 +14,9 @@ from imagebuilder.ports.values import (
     ValuesRefused,
     ValuesUnavailable,
 )
+
+if TYPE_CHECKING:
+    from urllib.request import Request
 
 _SECRETS_MANAGER = "/aws/reference/secretsmanager/"
 _CONNECT_SECONDS = 10
@@ -61,6 +62,9 @@ class AwsValues:
                 "An image is built here, on no instance, so nothing is told of one.",
                 "Use a parameter instead, or set imds_endpoint to where metadata is served.",
             )
+        from urllib.error import HTTPError, URLError  # noqa: PLC0415 - as boto3
+        from urllib.request import Request  # noqa: PLC0415 - as boto3
+
         address = self._metadata.rstrip("/")
         try:
             asking = Request(  # noqa: S310 - the settings checked that it is http
@@ -147,7 +151,9 @@ def _version(answer: dict[str, Any]) -> str:
     return str(answer.get("Version", ""))
 
 
-def _fetched(request: Request) -> str:
+def _fetched(request: "Request") -> str:
+    from urllib.request import urlopen  # noqa: PLC0415 - as boto3
+
     with urlopen(request, timeout=_METADATA_SECONDS) as answer:  # noqa: S310 - as where it is made
         content: bytes = answer.read(_LONGEST_METADATA_BYTES)
     return content.decode(errors="replace")

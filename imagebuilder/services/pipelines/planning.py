@@ -33,7 +33,9 @@ from imagebuilder.ports.building import LayerDamaged, LayerMissing, LayerStore, 
 from imagebuilder.ports.catalogue import VersionStore
 from imagebuilder.ports.clock import Clock
 from imagebuilder.ports.documents import DocumentSource
+from imagebuilder.ports.values import ValueSource
 from imagebuilder.services.authoring import Authoring
+from imagebuilder.services.provisioning.outside import with_outside
 
 Components = Sequence[tuple[Component, Mapping[str, str]]]
 """Components in their order, each with all its parameters filled."""
@@ -106,6 +108,7 @@ class Inventory:
     layers: LayerStore
     blobs: BlobStore
     sources: PackageSources
+    values: ValueSource
 
 
 class Planning:
@@ -119,6 +122,7 @@ class Planning:
         self._layers = inventory.layers
         self._blobs = inventory.blobs
         self._sources = inventory.sources
+        self._values = inventory.values
         self._clock = clock
 
     def prepare(self, request: BuildRequest) -> Preparation:
@@ -175,7 +179,10 @@ class Planning:
         return Foundation(
             ingredients=Ingredients(
                 recipe=recipe,
-                components=components,
+                components=[
+                    (with_outside(component, parameters, self._values), parameters)
+                    for component, parameters in components
+                ],
                 parent=parent.planned,
                 default_repositories=tuple(
                     replace(r, keyring=None, allows_expired=False) for r in parent.archives
@@ -193,7 +200,8 @@ class Planning:
         recipe = overridden(read.value, request.overrides)
         shelf = self._authoring.components_for(recipe, request.recipe_path)
         texts = [_document("recipe", recipe.name, recipe.text)]
-        texts += [_document("component", c.name, c.text) for c, _ in shelf.components]
+        used = [c for top, _ in shelf.components for c in (top, *top.all_documents)]
+        texts += [_document("component", c.name, c.text) for c in used]
         warnings = tuple(str(problem) for problem in (*read.warnings, *shelf.warnings))
         return recipe, shelf.components, warnings, tuple(dict.fromkeys(texts))
 

@@ -22,13 +22,10 @@ from imagebuilder.domain.references import (
     EnvironmentValue,
     LoopPart,
     LoopValue,
-    MetadataValue,
     NamedValue,
     Reference,
     Side,
     StepValue,
-    StoredIndirectly,
-    StoredValue,
     substitute,
     substitute_text,
 )
@@ -36,6 +33,13 @@ from imagebuilder.ports.clock import Clock, IdSource
 from imagebuilder.ports.machine import Machine, Script
 from imagebuilder.ports.values import OutsideValue, ValueNotFound, ValueSource
 from imagebuilder.services.provisioning.outcomes import StepOutcome
+from imagebuilder.services.provisioning.outside import (
+    OutsideReference,
+    OutsideValueChanged,
+    identity,
+    value_of,
+    written,
+)
 from imagebuilder.services.provisioning.secrets import Secrets
 
 _ASKING_SECONDS = 120.0
@@ -77,7 +81,8 @@ class Values:
         self._done: dict[tuple[str, str], StepOutcome] = {}
         self._execution_id = execution_id
         self._unique_id = ""
-        self._asked: dict[StoredValue | StoredIndirectly | MetadataValue, OutsideValue] = {}
+        self._asked: dict[OutsideReference, OutsideValue] = {}
+        self._planned = component.outside
 
     @property
     def execution_id(self) -> str:
@@ -114,30 +119,22 @@ class Values:
             case _:
                 return self._outside(reference)
 
-    def _outside(self, reference: StoredValue | StoredIndirectly | MetadataValue) -> str | None:
-        """Give a value of the account, the same as before when it was asked for before."""
+    def _outside(self, reference: OutsideReference) -> str | None:
+        """Give a value of the account, the same as before when it was asked for before.
+
+        Raises: OutsideValueChanged: the layer is known by another.
+        """
         if reference not in self._asked:
-            found = self._outside_value(reference)
+            found = value_of(reference, self._named, self._origins.source)
             if found is None:
                 return None
             if found.is_secret:
                 self._origins.secrets.add(found.text)
+            name = written(reference)
+            if self._planned.get(name, identity(found)) != identity(found):
+                raise OutsideValueChanged(name)
             self._asked[reference] = found
         return self._asked[reference].text
-
-    def _outside_value(
-        self, reference: StoredValue | StoredIndirectly | MetadataValue
-    ) -> OutsideValue | None:
-        match reference:
-            case StoredValue(path=path):
-                return self._origins.source.parameter(path)
-            case MetadataValue(path=path):
-                return self._origins.source.metadata(path)
-            case StoredIndirectly(name=NamedValue(name=name)):
-                inner = self._named.get(name)
-            case StoredIndirectly(name=StoredValue() as named):
-                inner = self._outside(named)
-        return None if inner is None else self._origins.source.parameter(inner)
 
     def _context(self, key: ContextKey, place: Place, around: "Surroundings") -> str:
         now = self._origins.clock.now
