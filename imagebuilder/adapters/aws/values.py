@@ -101,7 +101,7 @@ class AwsValues:
             import boto3  # noqa: PLC0415 - a third of a second that most builds need not wait
             from botocore.config import Config  # noqa: PLC0415 - as above
 
-            self._clients[service] = boto3.client(
+            self._clients[service] = boto3.session.Session().client(
                 service,
                 endpoint_url=self._endpoint,
                 config=Config(
@@ -142,13 +142,12 @@ def _refusal(
 
 def _version(answer: dict[str, Any]) -> str:
     """Give what tells this value from earlier ones; a secret's own version when it is one."""
-    source = answer.get("SourceResult")
-    if source:
-        found = json.loads(source)
-        version = found.get("VersionId") or found.get("versionId")
-        if version:
-            return str(version)
-    return str(answer.get("Version", ""))
+    source = json.loads(answer.get("SourceResult") or "{}")
+    stages = source.get("VersionIdsToStages", {}).items()
+    staged = (version for version, names in stages if "AWSCURRENT" in names)
+    return str(
+        source.get("VersionId") or source.get("versionId") or next(staged, answer["Version"])
+    )
 
 
 def _fetched(request: "Request") -> str:
