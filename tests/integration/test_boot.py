@@ -123,6 +123,15 @@ def said(machine: Machine, text: str) -> str:
     return result.stdout.decode().strip()
 
 
+def is_restarted(machine: Machine) -> None:
+    """Restart a machine and see that it did, and lost nothing by it."""
+    asked = "cat /proc/sys/kernel/random/boot_id"
+    before = said(machine, f"echo kept > /etc/kept; sync; {asked}")
+    machine.restart(0.2)
+    assert said(machine, asked) != before
+    assert said(machine, "cat /etc/kept") == "kept"
+
+
 def refused(machine: Machine, text: str) -> bool:
     return machine.run(Script(text=text, timeout_seconds=60)).exit_status != 0
 
@@ -196,6 +205,12 @@ class TestContainer:
         with containers.boot(root) as machine:
             said(machine, "rm /etc/hostname; echo x > /etc/new; chown daemon /etc/passwd; sync")
         assert scan(root) == before
+
+    def test_restart_then_it_is_another_boot_of_what_was_there(
+        self, containers: Containers, root: Path
+    ) -> None:
+        with containers.boot(root) as machine:
+            is_restarted(machine)
 
     def test_boot_then_root_inside_can_do_nothing_outside(
         self, containers: Containers, root: Path
@@ -316,6 +331,15 @@ class TestMachine:
         assert digest_of_file(disk) == before
         assert traces(tmp_path.name) == []
         assert list((tmp_path / "w").iterdir()) == []
+
+    def test_restart_then_it_is_another_boot_of_what_was_there(
+        self, machines: VirtualMachines, disk: Path, tmp_path: Path
+    ) -> None:
+        console = tmp_path / "console.log"
+        with machines.boot(disk, Firmware.BIOS, console, None) as booted:
+            is_restarted(booted.machine)
+        assert console.read_bytes().count(b"Linux version") == 2
+        assert traces(tmp_path.name) == []
 
     def test_boot_when_there_is_nothing_to_boot_then_it_fails_with_the_console(
         self, tmp_path: Path

@@ -39,7 +39,8 @@ _SHORTEST_WAIT_SECONDS = 0.5
 
 # Runs as the first process of new process and mount namespaces. $1 is an empty folder, $2 the root,
 # $3 the control groups, the rest is the container's program. metacopy: to change a file's owner
-# copies no contents. /run/systemd/nspawn is hidden: the container's program leaves files there.
+# copies no contents. /run/systemd/nspawn is hidden: the container's program leaves files there. It
+# ends with 133 when its service manager wants to restart, and is then begun anew on what is there.
 _STARTER = """
 set -eu
 scratch=$1 root=$2 groups=$3
@@ -52,7 +53,12 @@ mkdir "$scratch/upper" "$scratch/work" "$scratch/root" "$scratch/lower"
 mount --bind "$root" "$scratch/lower"
 cd "$scratch"
 mount -t overlay -o metacopy=on,index=off,lowerdir=lower,upperdir=upper,workdir=work overlay root
-exec "$@"
+status=133
+while [ "$status" -eq 133 ]; do
+  status=0
+  "$@" || status=$?
+done
+exit "$status"
 """
 
 
@@ -232,13 +238,14 @@ def _nspawn(root: Path) -> list[str]:
 def _leader_of(starter: int) -> int | None:
     """Find the container's first process: the one that has entered another user namespace."""
     ours = Path("/proc/self/ns/user").readlink()
-    for child in _children(starter):
-        for grandchild in _children(child):
-            try:
-                if Path(f"/proc/{grandchild}/ns/user").readlink() != ours:
-                    return grandchild
-            except OSError:
-                continue
+    found = [starter]
+    for process in found:
+        found += _children(process)
+        try:
+            if Path(f"/proc/{process}/ns/user").readlink() != ours:
+                return process
+        except OSError:
+            continue
     return None
 
 
