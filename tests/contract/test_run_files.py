@@ -34,3 +34,20 @@ def test_folder_is_there_and_always_the_same(files: RunFiles) -> None:
     assert Path(files.folder(RUN)).is_dir()
     assert files.folder(RUN) == files.folder(RUN)
     assert files.folder(RUN) != files.folder(RunId("run-2"))
+
+
+def test_details_then_are_the_newest_of_each_component_of_that_step(files: RunFiles) -> None:
+    for number, component, content in ((1, "web", b"1"), (1, "db", b"2"), (1, "web", b"3")):
+        files.keep_details(RUN, number, component, content)
+    files.keep_details(RUN, 2, "other", b"4")
+    files.append(RUN, 1, "web", "a line")
+
+    found = files.details(RUN, 1)
+
+    assert [file.name for file in found] == [
+        "01-db.detailedoutput.json",
+        "01-web.detailedoutput.json",
+    ]
+    assert [Path(file).read_bytes() for file in found] == [b"2", b"3"]
+    assert files.log(RUN, 1) == "a line\n"
+    assert files.details(RUN, 3) == []

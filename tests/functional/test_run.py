@@ -105,8 +105,18 @@ def test_logs_when_a_step_is_named_then_gives_its_lines_alone(cli: Cli) -> None:
     assert cli("run", "logs", "run-good", "--step", "2").stdout == "unpacking ?[31mnginx\n"
     assert cli.json("run", "logs", "run-good", "--step", "2") == {
         "run": "run-good",
-        "steps": [{"number": 2, "name": "nginx", "text": "unpacking \x1b[31mnginx\n"}],
+        "steps": [
+            {"number": 2, "name": "nginx", "text": "unpacking \x1b[31mnginx\n", "details": []}
+        ],
     }
+
+
+@pytest.mark.usefixtures("runs")
+def test_logs_when_components_left_details_then_says_where(cli: Cli) -> None:
+    kept = cli.home / "runs/run-good/02-nginx.detailedoutput.json"
+    kept.write_text("{}")
+    assert cli("run", "logs", "run-good").stdout.endswith(f"== all details: {kept}\n")
+    assert cli.json("run", "logs", "run-good")["steps"][1]["details"] == [str(kept)]
 
 
 @pytest.mark.usefixtures("runs")

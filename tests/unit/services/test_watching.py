@@ -1,5 +1,7 @@
 """What is watched is also what is kept."""
 
+from pathlib import Path
+
 from imagebuilder.domain.ids import RunId
 from imagebuilder.domain.run import StepRun, StepState
 from imagebuilder.services.pipelines.watching import RecordedProgress
@@ -67,3 +69,13 @@ def test_fail_open_step_when_one_runs_then_it_failed_and_only_once() -> None:
     watched.progress.fail_open_step("It broke.")
     watched.progress.fail_open_step("Again.")
     assert [(s.state, s.detail) for s in watched.steps] == [("failed", "It broke.")]
+
+
+def test_details_when_a_step_runs_then_are_kept_beside_its_log_and_said_on() -> None:
+    watched = Watched()
+    watched.progress.detailed("early", {})
+    watched.progress.step_started("nginx")
+    watched.progress.detailed("nginx", {"status": "Success"})
+    (kept,) = watched.files.details(RUN, 1)
+    assert Path(kept).read_bytes() == b'{"status":"Success"}'
+    assert watched.watcher.details == {"early": {}, "nginx": {"status": "Success"}}
