@@ -64,8 +64,8 @@ def test_new_files_of_a_login_are_closed_to_others(host: Host) -> None:
 
 
 def test_ansible_left_nothing(host: Host) -> None:
-    for path in ("/root/.ansible", "/tmp/.ansible-imagebuilder"):
-        assert not host.file(path).exists
+    assert not host.file("/root/.ansible").exists
+    assert host.check_output("find /tmp /var/tmp -name '*ansible*'") == ""
 
 
 @pytest.mark.booted

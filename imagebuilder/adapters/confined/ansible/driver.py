@@ -101,6 +101,7 @@ def _environment(order: Mapping[str, Any]) -> dict[str, str]:
         "ANSIBLE_HOME": str(home),
         "ANSIBLE_LOCAL_TEMP": str(home / "scratch"),
         "ANSIBLE_REMOTE_TMP": order["remote_folder"],
+        "ANSIBLE_SYSTEM_TMPDIRS": order["shared_folder"],
         "ANSIBLE_CONNECTION_PLUGINS": str(_CONNECTIONS),
         "ANSIBLE_COLLECTIONS_PATH": str(home / "collections"),
         "ANSIBLE_ROLES_PATH": str(home / "roles"),

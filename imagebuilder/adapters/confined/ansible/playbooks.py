@@ -26,30 +26,35 @@ from imagebuilder.ports.process import Command, CommandResult, CommandRunner, On
 
 _OURS_INSIDE = "/relay"
 _FILES_INSIDE = "/component"
-_REMOTE_FOLDER = "/tmp/.ansible-imagebuilder"  # noqa: S108 - in the image, and taken away
 _LEAST_PYTHON = (3, 8)
 
-# What ansible's modules import; a Python without them is Debian's python3-minimal.
-_LOOK = """
+# The folder is new, so that who else works with Ansible on a machine is not disturbed. Python has
+# to have what Ansible's modules import; Debian's python3-minimal has not.
+_PREPARE = """
+set -e
+folder=$(mktemp -d /tmp/.ansible-XXXXXXXX)
+chmod 0755 "$folder"
+mkdir -m 0700 "$folder/own"
+mkdir -m 1777 "$folder/shared"
+echo "folder $folder"
 for python in /usr/bin/python3 /usr/local/bin/python3 /usr/libexec/platform-python; do
   [ -x "$python" ] || continue
-  found=$python
+  echo "found $python"
   "$python" -c 'import sys, json, shutil, zipfile, tempfile, locale
 sys.exit(sys.version_info < (LEAST))' 2>/dev/null || continue
   echo "python $python"
   break
 done
-[ -z "${found:-}" ] || echo "found $found"
 for path in /root/.ansible /root/.ansible_async; do
   [ ! -e "$path" ] || echo "had $path"
 done
 """.replace("LEAST", ", ".join(map(str, _LEAST_PYTHON)))
 _CLEAN = """
-rm -rf FOLDER /tmp/ansible-tmp-* /var/tmp/ansible-tmp-*
+[ -z "$FOLDER" ] || rm -rf -- "$FOLDER"
 for path in /root/.ansible /root/.ansible_async; do
-  case " $HAD " in *" $path "*) ;; *) rm -rf "$path" ;; esac
+  case " $HAD " in *" $path "*) ;; *) rm -rf -- "$path" ;; esac
 done
-""".replace("FOLDER", _REMOTE_FOLDER)
+"""
 
 Folders: TypeAlias = Callable[[str], AbstractContextManager[Path]]
 """Gives a new folder, named with a prefix, that is gone when the context ends."""
@@ -94,7 +99,7 @@ class _Order:
         """What goes into the confinement: the role, or the folder that the playbook lies in."""
         return PurePath(self.role) if self.role else PurePath(self.playbook).parent
 
-    def document(self, python: str) -> bytes:
+    def document(self, place: "_Place") -> bytes:
         """Give it as the driver takes it."""
         return json.dumps(
             {
@@ -103,10 +108,37 @@ class _Order:
                 "variables": dict(self.variables),
                 "tags": list(self.tags),
                 "runs": 2 if self.checks_idempotence else 1,
-                "python": python,
-                "remote_folder": _REMOTE_FOLDER,
+                "python": place.python,
+                "remote_folder": f"{place.folder}/own",
+                "shared_folder": f"{place.folder}/shared",
             }
         ).encode()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """Where Ansible works on a machine: its Python, empty with the reason in `lacks`, and a folder.
+
+    `had` are the places of Ansible that were there before.
+    """
+
+    folder: str
+    python: str
+    lacks: str
+    had: tuple[str, ...]
+
+    @classmethod
+    def of(cls, looked: CommandResult) -> "_Place":
+        said: dict[str, list[str]] = {}
+        for line in looked.stdout.decode(errors="replace").splitlines():
+            name, _, value = line.partition(" ")
+            said.setdefault(name, []).append(value)
+        folder, python = said.get("folder", [""])[0], said.get("python", [""])[0]
+        if not folder:
+            lacks = f"No folder for Ansible could be made below /tmp.\n{looked.last_lines}"
+        else:
+            lacks = "" if python else _no_python(said.get("found", [""])[0])
+        return cls(folder=folder, python=python, lacks=lacks, had=tuple(said.get("had", [])))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,29 +185,33 @@ class RunAnsible:
         deadline = None if call.timeout_seconds is None else started + call.timeout_seconds
         machine = _Bounded(machine=call.machine, clock=self._clock, deadline=deadline)
         order = _Order.of(call.inputs)
-        with self._visited(machine) as python:
-            if not python.startswith("/"):
-                return ActionResult(result=_failed(python, self._clock.monotonic() - started))
+        with _visited(machine) as place:
+            if place.lacks:
+                return ActionResult(result=_failed(place.lacks, self._clock.monotonic() - started))
             with self._staged(call.folder, order) as staging:
                 if staging is None:
                     reason = f"{order.shipped} is not beside the component."
                     return ActionResult(result=_failed(reason, 0.0))
-                return self._ran(staging, order, python, machine, call)
+                return self._ran(staging, order.document(place), machine, call)
 
-    def _ran(
-        self, staging: Path, order: _Order, python: str, machine: _Bounded, call: ActionCall
-    ) -> ActionResult:
+    def _ran(self, staging: Path, order: bytes, machine: Machine, call: ActionCall) -> ActionResult:
         log = PlaybookLog(call.on_line)
         owner = NOBODY if is_root() else None
         with Relay(machine, log.add, self._limits.relay, owner) as relay:
-            ending = self._runner.run(self._command(staging, order, python, relay.far_ends, call))
+            ends = relay.far_ends
+            ending = self._runner.run(
+                Command(
+                    argv=self._argv(staging, ends),
+                    stdin=order,
+                    timeout_seconds=call.timeout_seconds,
+                    keep_open=(ends.channel, ends.reports),
+                )
+            )
         if relay.lost is not None:
             raise relay.lost
         return ActionResult(result=_judged(log, ending, relay.complaint), outputs=(log.outputs(),))
 
-    def _command(
-        self, staging: Path, order: _Order, python: str, ends: FarEnds, call: ActionCall
-    ) -> Command:
+    def _argv(self, staging: Path, ends: FarEnds) -> list[str]:
         walls = Walls(
             folders={_OURS_INSIDE: staging / "ours", _FILES_INSIDE: staging / "files"},
             workplace=_FILES_INSIDE,
@@ -189,24 +225,7 @@ class RunAnsible:
             str(ends.channel),
             str(ends.reports),
         ]
-        return Command(
-            argv=confined(driver, walls, is_root=is_root()),
-            stdin=order.document(python),
-            timeout_seconds=call.timeout_seconds,
-            keep_open=(ends.channel, ends.reports),
-        )
-
-    @contextmanager
-    def _visited(self, machine: Machine) -> Iterator[str]:
-        """Give the path of the machine's Python, or why there is none, and clean up after."""
-        look = machine.run(Script(text=_LOOK))
-        words = [line.split() for line in look.stdout.decode(errors="replace").splitlines()]
-        found = {words[0]: words[1] for words in words if len(words) == 2}  # noqa: PLR2004
-        had = [words[1] for words in words if words[:1] == ["had"]]
-        try:
-            yield found.get("python") or _no_python(found.get("found"))
-        finally:
-            machine.run(Script(text=_CLEAN, environment={"HAD": " ".join(had)}))
+        return confined(driver, walls, is_root=is_root())
 
     @contextmanager
     def _staged(self, folder: PurePath | None, order: _Order) -> Iterator[Path | None]:
@@ -228,6 +247,17 @@ class RunAnsible:
             yield staging
 
 
+@contextmanager
+def _visited(machine: Machine) -> Iterator[_Place]:
+    """Give where Ansible can work on a machine, and leave it afterwards as if it had not."""
+    place = _Place.of(machine.run(Script(text=_PREPARE)))
+    try:
+        yield place
+    finally:
+        traces = {"FOLDER": place.folder, "HAD": " ".join(place.had)}
+        machine.run(Script(text=_CLEAN, environment=traces))
+
+
 def _inside(folder: PurePath | None, path: PurePath) -> Path:
     """Give a path below a folder, through no link that leaves it. Raises: OSError."""
     if folder is None:
@@ -238,8 +268,8 @@ def _inside(folder: PurePath | None, path: PurePath) -> Path:
     return found
 
 
-def _no_python(found: str | None) -> str:
-    if found is None:
+def _no_python(found: str) -> str:
+    if not found:
         return (
             "There is no Python in the image, and Ansible works by it.\n"
             "Install the package python3 in a step before this one."

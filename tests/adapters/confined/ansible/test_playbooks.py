@@ -377,6 +377,16 @@ def test_run_when_there_is_no_python_then_names_the_package(place: Shop, folder:
     assert "package python3 in a step before" in reason
 
 
+def test_run_when_nothing_can_be_written_there_then_says_so(folder: Path) -> None:
+    play(folder, "- command: 'true'")
+    full = FakeMachine(lambda _script: Answer(exit_status=1, stderr=b"mktemp: no space"))
+
+    result = tried(folder, full).result
+
+    assert result.exit_status == 1
+    assert result.last_lines == "No folder for Ansible could be made below /tmp.\nmktemp: no space"
+
+
 def test_run_when_python_lacks_its_library_then_says_so(folder: Path, root: LocalRoot) -> None:
     play(folder, "- command: 'true'")
     said(root, "rm $(/usr/bin/python3 -c 'import shutil; print(shutil.__file__)')")
@@ -403,7 +413,7 @@ def test_run_when_the_machine_goes_away_then_that_is_the_error(folder: Path) -> 
 
     def answer(_script: Script) -> Answer:
         machine.is_lost = True
-        return Answer(stdout=b"python /usr/bin/python3\n")
+        return Answer(stdout=b"folder /tmp/x\npython /usr/bin/python3\n")
 
     machine = FakeMachine(answer)
     with pytest.raises(MachineLost):
