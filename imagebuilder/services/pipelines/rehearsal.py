@@ -77,10 +77,14 @@ class Ending:
 
 
 class Rehearsal:
-    """Watches a component's steps: tells them to a progress and keeps how they went."""
+    """Watches a component's steps: tells them to a progress and keeps how they went.
+
+    `advice` is what else the hint of a failure says.
+    """
 
     def __init__(self, component: Component, progress: Progress, clock: Clock) -> None:
         """Watch a component and tell progress."""
+        self.advice = ""
         self._component = component
         self._progress = progress
         self._clock = clock
@@ -138,7 +142,8 @@ class Rehearsal:
                 yield
         except ImageBuilderError as failure:
             if isinstance(failure, StepFailed):
-                failure.hint = f"Correct it and try again with: {again}"
+                advice = f"\n{self.advice}" if self.advice else ""
+                failure.hint = f"Correct it and try again with: {again}{advice}"
             self._failure = failure
 
     @property

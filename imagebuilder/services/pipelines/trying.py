@@ -32,7 +32,11 @@ from imagebuilder.services.pipelines.rehearsal import (
 )
 from imagebuilder.services.provisioning.components import ComponentRunner, Means
 
-_HAS_INIT = Script(text="test -x /sbin/init\n", timeout_seconds=30)
+_HAS_INIT = Script(
+    text="test -x /usr/lib/systemd/systemd || test -x /lib/systemd/systemd || test -x /sbin/init\n",
+    timeout_seconds=30,
+)
+"""Source: systemd-nspawn(1), --boot: where it looks for an init."""
 _DOCUMENT_ENDINGS = (".yaml", ".yml")
 
 
@@ -205,6 +209,7 @@ class Trying:
                     runner.machine = held.enter_context(self._with.booter.container(root.path))
                     return root
                 said.skip("this root has no init: the test phase runs with nothing started")
+                work.rehearsal.advice = "A recipe whose image boots lets the test phase run booted."
         place = root if phase == PhaseName.BUILD else held.enter_context(root.on_top())
         runner.machine = place.machine(runner.component.network)
         return place

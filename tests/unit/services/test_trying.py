@@ -18,6 +18,7 @@ from tests.house import BASE, NGINX, PATCHES, WEB, House, a_component_text, a_re
 from tests.means import some_means
 
 DRAFT = "/w/draft.yaml"
+INIT = "test -x /usr/lib/systemd/systemd || test -x /lib/systemd/systemd || test -x /sbin/init"
 STEPS = """\
 name: draft
 schemaVersion: 1.0
@@ -102,7 +103,7 @@ def test_trial_then_only_the_build_phase_changes_what_the_others_see(house: Hous
     tried(house)
 
     scripts = [[s.text.strip() for s in root.scripts] for root in house.roots.made]
-    assert ["write hello", "more", "test -x /sbin/init"] in scripts
+    assert ["write hello", "more", INIT] in scripts
     assert ["check"] in scripts
 
 
@@ -126,6 +127,18 @@ def test_trial_when_the_root_has_no_init_then_the_test_phase_runs_at_rest(house:
     assert house.booter.booted == []
     assert house.roots.networks[-1] is Network.FULL
     assert ran(house)[-1] == "served"
+
+
+def test_trial_when_the_test_phase_fails_at_rest_then_the_hint_says_where_it_is_booted(
+    house: House,
+) -> None:
+    house.fails["test -x"] = Answer(exit_status=1)
+    house.fails["served"] = Answer(exit_status=1)
+
+    trial = tried(house)
+
+    assert trial.failure is not None
+    assert trial.failure.hint.endswith("lets the test phase run booted.")
 
 
 def test_trial_when_some_phases_are_asked_then_only_they_run(house: House) -> None:
