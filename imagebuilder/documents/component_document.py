@@ -4,7 +4,7 @@ Source: AWS Task Orchestrator and Executor, component documents, schema version 
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 
 from imagebuilder.documents.component_checks import check_phases
@@ -29,6 +29,7 @@ from imagebuilder.domain.component import (
     Component,
     Network,
     Parameter,
+    Phase,
     Platform,
     ValueType,
 )
@@ -124,14 +125,14 @@ def _warn_of_platform(reading: OpenDocument, component: Component) -> None:
 
 
 def _warn_of_network(reading: OpenDocument, component: Component) -> None:
-    """Warn of what finds the whole network elsewhere: documents written for there do not ask."""
+    """Warn of steps that need more of the network than the document asks for."""
     if component.network is Network.FULL:
         return
     steps = (step for phase in component.phases for step in phase.steps)
     for step in steps:
         if step.action in NEED_FULL_NETWORK and not step.needs_windows and step.origin:
             message = f"Step {quoted(step.name)} ({step.action}) reaches nothing: network is "
-            hint = "Add network: full at the top of the document."
+            hint = "Write network: full, or leave it out."
             reading.warn(f"{message}{component.network}.", step.origin, hint)
 
 
@@ -141,25 +142,32 @@ def _component(root: MappingNode, text: str, document: str) -> Component:
     network, platform = text_at(root, "network"), text_at(root, "platform")
     tagged = mapping_at(root, "tags")
     tags = tagged.entries.items() if tagged else ()
+    phases = tuple(
+        phase_of(node) for node in list_at(root, "phases") if isinstance(node, MappingNode)
+    )
     return Component(
         name=ComponentName(usable_name(name.text) if name else name_from_path(document)),
         version=Version.parse(_optional(root, "version", DEFAULT_VERSION)),
-        phases=tuple(
-            phase_of(node) for node in list_at(root, "phases") if isinstance(node, MappingNode)
-        ),
+        phases=phases,
         description=_optional(root, "description"),
         parameters=tuple(_parameter(*each) for each in _declarations(root, "parameters")),
         constants={
             name.text: _value(node.get("value")) or ""
             for name, node in _declarations(root, "constants")
         },
-        network=Network(network.text) if network else Network.PACKAGES,
+        network=Network(network.text) if network else _usual_network(phases),
         platform=Platform(platform.text.lower()) if platform else Platform.LINUX,
         supported_os_versions=texts_at(root, "supportedOsVersions"),
         tags={key: entry.value.text for key, entry in tags if isinstance(entry.value, ScalarNode)},
         text=text,
         origin=root.origin,
     )
+
+
+def _usual_network(phases: Sequence[Phase]) -> Network:
+    """Give what a document reaches that says nothing: one written for AWSTOE has no such key."""
+    actions = {step.action for phase in phases for step in phase.steps}
+    return Network.FULL if actions & NEED_FULL_NETWORK else Network.PACKAGES
 
 
 def _optional(node: MappingNode, key: str, default: str = "") -> str:

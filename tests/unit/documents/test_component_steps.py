@@ -245,12 +245,17 @@ def test_step_when_no_bucket_can_have_that_name_warns(bucket: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("head", "count"), [("", 1), ("network: none\n", 1), ("network: full\n", 0)]
+    ("head", "network", "count"),
+    [("", "full", 0), ("network: none\n", "none", 1), ("network: full\n", "full", 0)],
 )
-def test_step_when_it_needs_a_network_that_is_not_declared_warns(head: str, count: int) -> None:
+def test_step_when_it_needs_more_network_than_is_declared_warns(
+    head: str, network: str, count: int
+) -> None:
     step = "{name: A, action: S3Upload, inputs: [{source: /a, destination: 's3://bucket/b'}]}"
     text = f"schemaVersion: 1.0\n{head}phases: [{{name: build, steps: [{step}]}}]\n"
-    warnings = read_component(text, "a.yaml").warnings
+    read = read_component(text, "a.yaml")
+    warnings = read.warnings
+    assert read.value.network == network
     assert ["reaches nothing" in warning.message for warning in warnings] == [True] * count
 
 
