@@ -117,6 +117,8 @@ class VirtualMachines:
         memory_mib: int = 1024,
     ) -> Iterator[InteractiveBoot]:
         """Prepare a boot with its console on the terminal; its key lives with the context."""
+        # What the guest writes is kept here, also when the key stands elsewhere.
+        self._work.mkdir(parents=True, exist_ok=True)
         with short_folder(self._work, "imagebuilder-boot-") as folder:
             access = SshAccess.of_guest(_free_port(), folder)
             hardware = Hardware(
