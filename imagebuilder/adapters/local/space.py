@@ -10,7 +10,11 @@ from imagebuilder.domain.units import size_text
 from imagebuilder.ports.building import StorageFull
 from imagebuilder.ports.process import CommandFailed, CommandResult
 
-_PHRASES = (b"No space left on device", b"Disk quota exceeded", b"enough free space in")
+_PHRASES = (
+    *(b"No space left on device", b"Disk quota exceeded", b"enough free space in"),
+    # GNU tar, of a write that was cut short.
+    b"Wrote only ",
+)
 
 
 def is_for_space(result: CommandResult) -> bool:
