@@ -337,7 +337,9 @@ class _Work:
         """Find or make the initramfs for what is installed, when a disk is wanted."""
         if not self._wants_disk:
             return
-        tree = self._layers.tree(contents_of(self.done))
+        # What the finish writes belongs to one image; an initramfs goes with all that are alike.
+        below = self.done[:-1]
+        tree = self._layers.tree(contents_of(below))
         release = finishing.kernel_release(tree)
         if release is None:
             raise NoKernel(self.plan.image)
@@ -347,7 +349,7 @@ class _Work:
         self._progress.step_started(INITRAMFS_LAYER)
         layer = self._initramfs.found(tree, release)
         if layer is None:
-            self._made(self._initramfs.made(self.done, tree, release, self._progress.line))
+            self._made(self._initramfs.made(below, tree, release, self._progress.line))
             return
         if self._initramfs.has_begun(layer):
             self._made(layer)

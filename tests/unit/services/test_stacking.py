@@ -338,6 +338,14 @@ def test_initramfs_when_a_later_component_leaves_its_inputs_alone_then_is_reused
     assert "initramfs" not in house.stack(TWO).built
 
 
+def test_initramfs_when_made_then_what_the_finish_writes_is_none_of_its_inputs(
+    house: House,
+) -> None:
+    house.stack(ONE, TWO)
+    (root,) = [r for r in house.roots.made if any("mkinitramfs" in s.text for s in r.scripts)]
+    assert "finish" not in {layer.name for layer in root.stack}
+
+
 @pytest.mark.parametrize("path", ["/usr/bin/busybox", f"/usr/lib/modules/{RELEASE}/ext4.ko"])
 def test_initramfs_when_one_of_its_inputs_changes_then_is_made_anew(
     house: House, path: str
