@@ -107,7 +107,7 @@ class Rehearsal:
     def step_ended(self, step: ComponentStep, outcome: StepOutcome) -> None:  # noqa: ARG002 - a watcher's
         """It came to its end."""
         is_ignored = outcome.status is StepStatus.IGNORED_FAILURE
-        said = [] if outcome.exit_status is None else [f"exit status {outcome.exit_status}"]
+        said = _ending_of(outcome)
         said += [f"{outcome.attempts} attempts"] if outcome.attempts > 1 else []
         said += ["ignored"] if is_ignored else []
         if outcome.status is StepStatus.SKIPPED:
@@ -240,3 +240,10 @@ def command_text(words: Sequence[str], phases: Sequence[str], parameters: Mappin
     asked = [] if tuple(phases) == USUAL_PHASES else ["--phases", ",".join(phases)]
     given = [word for name, value in parameters.items() for word in ("--set", f"{name}={value}")]
     return shlex.join([*words, *asked, *given])
+
+
+def _ending_of(outcome: StepOutcome) -> list[str]:
+    """Say how the last program of a step ended; nothing when it ran none."""
+    if outcome.last.result.has_timed_out:
+        return [f"timed out after {outcome.step.timeout_seconds or outcome.seconds:g} s"]
+    return [] if outcome.exit_status is None else [f"exit status {outcome.exit_status}"]

@@ -309,3 +309,12 @@ def test_trial_of_a_component_by_a_path_then_no_other_document_matters(house: Ho
     house.documents.documents["/w/other.yaml"] = a_component_text("other")
 
     assert tried(house, "/w/other.yaml").failure is None
+
+
+def test_trial_when_a_step_takes_too_long_then_its_limit_is_told(house: House) -> None:
+    house.fails["more"] = Answer(exit_status=-9, has_timed_out=True)
+    house.documents.documents[DRAFT] = STEPS.replace("Ignore,", "Ignore, timeoutSeconds: 7,")
+
+    more = tried(house).steps[1]
+
+    assert more.detail == "timed out after 7 s, ignored"
