@@ -123,9 +123,11 @@ class Guard:
     then: Branch = Branch.EXECUTE
     otherwise: Branch = Branch.SKIP
 
-    def branch(self, facts: "Facts", resolve: Resolve) -> Branch:
-        """Give what is to happen to the step. Raises: PatternInvalid."""
-        return self.then if holds(self.condition, facts, resolve) else self.otherwise
+    def branch(self, facts: "Facts", resolve: Resolve) -> tuple[Branch, str]:
+        """Give what is to happen to the step, and why in words. Raises: PatternInvalid."""
+        if not holds(self.condition, facts, resolve):
+            return self.otherwise, "its condition does not hold"
+        return self.then, f"its condition holds (then: {self.then})"
 
 
 class Facts(Protocol):

@@ -111,7 +111,7 @@ class Rehearsal:
         said += [f"{outcome.attempts} attempts"] if outcome.attempts > 1 else []
         said += ["ignored"] if is_ignored else []
         if outcome.status is StepStatus.SKIPPED:
-            said = ["its condition does not hold"]
+            said = [outcome.reason]
         self._end(
             _STATES[outcome.status],
             detail=", ".join(said) or outcome.failure,

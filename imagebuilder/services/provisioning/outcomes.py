@@ -96,7 +96,10 @@ def _by_lines(outputs: Iterable[Mapping[str, str]]) -> Mapping[str, str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepOutcome:
-    """How a step ended, and with which attempts. `failure` goes on after the step's name."""
+    """How a step ended, and with which attempts.
+
+    `failure` goes on after the step's name; `reason` is what its condition came to.
+    """
 
     step: ComponentStep
     status: StepStatus
@@ -104,6 +107,7 @@ class StepOutcome:
     ended_at: datetime
     tries: tuple[Attempt, ...] = ()
     failure: str = ""
+    reason: str = ""
 
     @property
     def name(self) -> str:

@@ -58,6 +58,7 @@ class Stepping:
         self._step = step
         self._around = Surroundings(scene.machine)
         self._loop_name = step.loop.name if step.loop else ""
+        self._reason = ""
 
     def outcome(self) -> StepOutcome:
         """Run it until it succeeds or its attempts are used up.
@@ -98,15 +99,17 @@ class Stepping:
             ended_at=self._scene.clock.now(),
             tries=tuple(tries),
             failure=failure,
+            reason=self._reason,
         )
 
     def _branch(self) -> Branch:
         guard = self._step.guard
         if guard is None:
             return Branch.EXECUTE
-        branch = guard.branch(MachineFacts(self._scene.machine), self._text)
+        branch, self._reason = guard.branch(MachineFacts(self._scene.machine), self._text)
         if branch is not Branch.EXECUTE:
-            self._say(f"{'skipped' if branch is Branch.SKIP else 'aborted'} by its condition")
+            how = "skipped" if branch is Branch.SKIP else "aborted"
+            self._say(f"{how}: {self._reason}")
         return branch
 
     def _tries(self) -> list[Attempt]:

@@ -195,7 +195,7 @@ def test_holds_when_conditions_are_combined_asks_no_more_than_it_needs(
 @pytest.mark.parametrize(("path", "branch"), [("/etc/x", Branch.SKIP), ("/none", Branch.ABORT)])
 def test_guard_when_asked_gives_the_branch_of_its_answer(path: str, branch: Branch) -> None:
     guard = Guard(condition=there(path), then=Branch.SKIP, otherwise=Branch.ABORT)
-    assert guard.branch(FakeFacts(), str) is branch
+    assert guard.branch(FakeFacts(), str)[0] is branch
 
 
 @pytest.mark.parametrize("pattern", ["(", "a(?=b)", "(?<!a)b", r"(a)\1", "a**", "[z-a]", "x{2000}"])

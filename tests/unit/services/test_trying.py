@@ -318,3 +318,18 @@ def test_trial_when_a_step_takes_too_long_then_its_limit_is_told(house: House) -
     more = tried(house).steps[1]
 
     assert more.detail == "timed out after 7 s, ignored"
+
+
+@pytest.mark.parametrize(
+    ("operand", "why"),
+    [("a", "its condition holds (then: Skip)"), ("b", "its condition does not hold")],
+)
+def test_trial_when_a_step_is_skipped_then_what_its_condition_came_to_is_told(
+    house: House, operand: str, why: str
+) -> None:
+    guard = f"{{stringEquals: {operand}, value: a, then: Skip}}"
+    house.documents.documents[DRAFT] = STEPS.replace("Ignore,", f"Ignore, if: {guard},")
+
+    more = tried(house).steps[1]
+
+    assert (more.state, more.detail) == (StepState.SKIPPED, why)
