@@ -184,8 +184,10 @@ class Stepping:
             done = action.run(replace(call, on_line=lines))
             if lines is not None:
                 lines.end()
-            if not _asks_for_restart(call, done.result) or number == _RESTARTS_LIMIT:
+            if not _asks_for_restart(call, done.result):
                 break
+            if number == _RESTARTS_LIMIT:
+                return replace(done, result=_restarted_too_often(done.result))
             self._say("exit status 194: the machine restarts, then the step runs again")
             call.machine.restart()
             call = replace(call, timeout_seconds=_left(call.timeout_seconds, done.result))
@@ -205,6 +207,15 @@ class Stepping:
     def _say(self, text: str) -> None:
         if self._scene.on_line is not None:
             self._scene.on_line(self._scene.secrets.masked(text))
+
+
+def _restarted_too_often(result: CommandResult) -> CommandResult:
+    said = (
+        f"It asked for a restart more than {_RESTARTS_LIMIT} times: it must stop exiting with "
+        f"{_RESTART_STATUS} when its work is done.\n"
+    )
+    before = result.stderr.rstrip(b"\n") + b"\n" if result.stderr.strip() else b""
+    return replace(result, stderr=before + said.encode())
 
 
 def _asks_for_restart(call: ActionCall, result: CommandResult) -> bool:
