@@ -5,6 +5,7 @@ step anew with its whole time, which is for all iterations of its loop together;
 leaves the loop; exit status 194 of what is executed restarts the machine and then the same work.
 """
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -23,6 +24,7 @@ from imagebuilder.ports.process import CommandResult, OnLine
 from imagebuilder.services.provisioning.actions import Actions, ActionUnavailable
 from imagebuilder.services.provisioning.facts import MachineFacts
 from imagebuilder.services.provisioning.outcomes import Attempt, StepOutcome, StepStatus, Turn
+from imagebuilder.services.provisioning.scripts import has_failed
 from imagebuilder.services.provisioning.secrets import MaskedLines, Secrets
 from imagebuilder.services.provisioning.values import Place, Surroundings, Values
 
@@ -31,6 +33,7 @@ _RESTARTS_LIMIT = 10
 _RESTARTING = frozenset({ActionName.EXECUTE_BASH, ActionName.EXECUTE_BINARY})
 _UNLIMITED = frozenset({ActionName.REBOOT, ActionName.EXECUTE_DOCUMENT})
 _SHORTEST_LIMIT_SECONDS = 0.1
+_TOLD_LINES = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +62,7 @@ class Stepping:
         self._around = Surroundings(scene.machine)
         self._loop_name = step.loop.name if step.loop else ""
         self._reason = ""
+        self._told: deque[str] = deque(maxlen=_TOLD_LINES)
 
     def outcome(self) -> StepOutcome:
         """Run it until it succeeds or its attempts are used up.
@@ -145,6 +149,17 @@ class Stepping:
             left = _left(left, turn.result)
         return turns
 
+    def _shown(self, result: CommandResult) -> CommandResult:
+        """Give what may be seen of a result, and tell the end of a failed one if nobody has yet."""
+        if self._step.hides_output:
+            return replace(result, stdout=b"", stderr=b"")
+        result = self._scene.secrets.masked_result(result)
+        last = replace(result, stdout=b"").last_lines.splitlines() if has_failed(result) else []
+        for line in last:
+            if line not in self._told:
+                self._say(line)
+        return result
+
     def _turn(self, iteration: Iteration | None, limit_seconds: float | None) -> Turn:
         scene, step = self._scene, self._step
         inputs = self.turn_inputs(iteration)
@@ -161,12 +176,9 @@ class Stepping:
             network=scene.network,
         )
         done = self._done(call)
-        result = scene.secrets.masked_result(done.result)
-        if step.hides_output:
-            result = replace(result, stdout=b"", stderr=b"")
         return Turn(
             inputs=inputs,
-            result=result,
+            result=self._shown(done.result),
             outputs=done.outputs,
             detail=done.detail,
             iteration=iteration,
@@ -179,8 +191,9 @@ class Stepping:
             raise ActionUnavailable(self._step)
         lines = None
         if self._scene.on_line is not None and not self._step.hides_output:
-            lines = MaskedLines(self._scene.secrets, self._scene.on_line)
+            lines = MaskedLines(self._scene.secrets, self._tell)
         for number in range(_RESTARTS_LIMIT + 1):
+            self._told.clear()
             done = action.run(replace(call, on_line=lines))
             if lines is not None:
                 lines.end()
@@ -203,6 +216,12 @@ class Stepping:
 
     def _text(self, text: str) -> str:
         return self._scene.values.resolved_text(text, self._place(), self._around)
+
+    def _tell(self, line: str) -> None:
+        """Pass a line of its action on, and remember it."""
+        self._told.extend(line.splitlines())
+        if self._scene.on_line is not None:
+            self._scene.on_line(line)
 
     def _say(self, text: str) -> None:
         if self._scene.on_line is not None:
