@@ -14,7 +14,7 @@ from pathlib import PurePath
 from imagebuilder.domain.component import ActionName, ComponentStep, Network, OnFailure
 from imagebuilder.domain.conditions import Branch
 from imagebuilder.domain.digest import Canonical
-from imagebuilder.domain.errors import Unavailable
+from imagebuilder.domain.errors import ImageBuilderError, InvalidInput, Refused, Unavailable
 from imagebuilder.domain.loops import Iteration, values_of
 from imagebuilder.domain.plan import Upgrades
 from imagebuilder.ports.actions import ActionCall, ActionResult
@@ -24,6 +24,7 @@ from imagebuilder.ports.process import CommandResult, OnLine
 from imagebuilder.services.provisioning.actions import Actions, ActionUnavailable
 from imagebuilder.services.provisioning.facts import MachineFacts
 from imagebuilder.services.provisioning.outcomes import Attempt, StepOutcome, StepStatus, Turn
+from imagebuilder.services.provisioning.outside import OutsideValueChanged
 from imagebuilder.services.provisioning.scripts import has_failed
 from imagebuilder.services.provisioning.secrets import MaskedLines, Secrets
 from imagebuilder.services.provisioning.values import Place, Surroundings, Values
@@ -34,6 +35,8 @@ _RESTARTING = frozenset({ActionName.EXECUTE_BASH, ActionName.EXECUTE_BINARY})
 _UNLIMITED = frozenset({ActionName.REBOOT, ActionName.EXECUTE_DOCUMENT})
 _SHORTEST_LIMIT_SECONDS = 0.1
 _TOLD_LINES = 1000
+_UNFILLED = (InvalidInput, Refused, Unavailable)
+"""What is raised where a value, a condition or a loop cannot be had; the step has failed by it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,21 +64,19 @@ class Stepping:
         self._step = step
         self._around = Surroundings(scene.machine)
         self._loop_name = step.loop.name if step.loop else ""
+        self._branch: Branch | None = None
         self._reason = ""
         self._told: deque[str] = deque(maxlen=_TOLD_LINES)
 
     def outcome(self) -> StepOutcome:
         """Run it until it succeeds or its attempts are used up.
 
-        Raises: ActionUnavailable; MachineLost; Unavailable: in its last attempt.
+        Raises: ActionUnavailable; MachineLost; OutsideValueChanged; Unavailable: what its action
+        needs, in its last attempt.
         """
-        scene = self._scene
-        started_at = scene.clock.now()
-        tries: list[Attempt] = []
-        branch = self._branch()
-        if branch is Branch.EXECUTE:
-            tries = self._tries()
-        return self._ended(started_at, branch, tries)
+        started_at = self._scene.clock.now()
+        tries = self._tries()
+        return self._ended(started_at, self._branch or Branch.EXECUTE, tries)
 
     def failed(self, attempt: Attempt) -> StepOutcome:
         """Give the outcome of an attempt that was made elsewhere."""
@@ -83,7 +84,7 @@ class Stepping:
 
     def is_due(self) -> bool:
         """Whether its condition lets it run now."""
-        return self._branch() is Branch.EXECUTE
+        return self._decided() is Branch.EXECUTE
 
     def iterations(self) -> Sequence[Iteration | None]:
         """Give the turns of the step's loop; one that is none when it has no loop."""
@@ -106,26 +107,27 @@ class Stepping:
             reason=self._reason,
         )
 
-    def _branch(self) -> Branch:
-        guard = self._step.guard
-        if guard is None:
-            return Branch.EXECUTE
-        branch, self._reason = guard.branch(MachineFacts(self._scene.machine), self._text)
-        if branch is not Branch.EXECUTE:
-            how = "skipped" if branch is Branch.SKIP else "aborted"
-            self._say(f"{how}: {self._reason}")
-        return branch
+    def _decided(self) -> Branch:
+        """Ask its condition, once; one that could not be asked is asked again."""
+        if self._branch is None:
+            guard = self._step.guard
+            if guard is None:
+                self._branch = Branch.EXECUTE
+            else:
+                facts = MachineFacts(self._scene.machine)
+                self._branch, self._reason = guard.branch(facts, self._text)
+            if self._branch is not Branch.EXECUTE:
+                how = "skipped" if self._branch is Branch.SKIP else "aborted"
+                self._say(f"{how}: {self._reason}")
+        return self._branch
 
     def _tries(self) -> list[Attempt]:
         step = self._step
         tries: list[Attempt] = []
         for number in range(1, step.max_attempts + 1):
-            try:
-                attempt = Attempt(turns=tuple(self._turns()))
-            except Unavailable as gone:
-                if number == step.max_attempts:
-                    raise
-                attempt = Attempt(problem=gone.message)
+            attempt = self._attempt(is_last=number == step.max_attempts)
+            if attempt is None:
+                return []
             tries.append(attempt)
             if not attempt.has_failed:
                 break
@@ -134,12 +136,27 @@ class Stepping:
                 self._say(f"attempt {number} of {step.max_attempts} failed{why}, trying again")
         return tries
 
-    def _turns(self) -> list[Turn]:
+    def _attempt(self, *, is_last: bool) -> Attempt | None:
+        """Try it once; None when its condition does not let it run."""
+        try:
+            if self._decided() is not Branch.EXECUTE:
+                return None
+            iterations = self.iterations()
+        except _UNFILLED as fault:
+            return Attempt(turns=(self._unfilled(fault),))
+        try:
+            return Attempt(turns=tuple(self._turns(iterations)))
+        except Unavailable as gone:
+            if is_last or isinstance(gone, OutsideValueChanged):
+                raise
+            return Attempt(problem=gone.message)
+
+    def _turns(self, iterations: Sequence[Iteration | None]) -> list[Turn]:
         """Go through the loop up to the first turn that fails; the time is for all of it."""
         limit = None if self._step.action in _UNLIMITED else self._step.timeout_seconds
         left = None if limit is None else float(limit)
         turns: list[Turn] = []
-        for iteration in self.iterations():
+        for iteration in iterations:
             if iteration is not None:
                 self._say(f"iteration {iteration.index}: {iteration.value}")
             turn = self._turn(iteration, left)
@@ -148,6 +165,13 @@ class Stepping:
                 break
             left = _left(left, turn.result)
         return turns
+
+    def _unfilled(self, fault: ImageBuilderError, iteration: Iteration | None = None) -> Turn:
+        """Give the failed turn of a step that lacks a value. Raises: OutsideValueChanged."""
+        if isinstance(fault, OutsideValueChanged):
+            raise fault
+        done = self._shown(_refused(self._step, fault))
+        return Turn(inputs=None, result=done, outputs=(), iteration=iteration)
 
     def _shown(self, result: CommandResult) -> CommandResult:
         """Give what may be seen of a result, and tell the end of a failed one if nobody has yet."""
@@ -162,7 +186,10 @@ class Stepping:
 
     def _turn(self, iteration: Iteration | None, limit_seconds: float | None) -> Turn:
         scene, step = self._scene, self._step
-        inputs = self.turn_inputs(iteration)
+        try:
+            inputs = self.turn_inputs(iteration)
+        except _UNFILLED as fault:
+            return self._unfilled(fault, iteration)
         planned = (scene.upgrades or {}).get(step.name)
         call = ActionCall(
             action=step.action,
@@ -194,7 +221,10 @@ class Stepping:
             lines = MaskedLines(self._scene.secrets, self._tell)
         for number in range(_RESTARTS_LIMIT + 1):
             self._told.clear()
-            done = action.run(replace(call, on_line=lines))
+            try:
+                done = action.run(replace(call, on_line=lines))
+            except InvalidInput as fault:
+                done = ActionResult(result=_refused(self._step, fault))
             if lines is not None:
                 lines.end()
             if not _asks_for_restart(call, done.result):
@@ -226,6 +256,13 @@ class Stepping:
     def _say(self, text: str) -> None:
         if self._scene.on_line is not None:
             self._scene.on_line(self._scene.secrets.masked(text))
+
+
+def _refused(step: ComponentStep, fault: ImageBuilderError) -> CommandResult:
+    said = "\n".join(part for part in (fault.message, fault.context, fault.hint) if part)
+    return CommandResult(
+        argv=(step.action,), exit_status=1, stdout=b"", stderr=said.encode(), seconds=0.0
+    )
 
 
 def _restarted_too_often(result: CommandResult) -> CommandResult:
