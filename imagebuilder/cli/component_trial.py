@@ -144,11 +144,13 @@ def _print(trial: "Trial", *, is_quiet: bool) -> None:
     own = [step for step in trial.steps if step.phase]
     failed = sum(step.state is StepState.FAILED and not step.is_ignored for step in own)
     ignored = sum(step.is_ignored for step in own)
-    counts = [f"{len(own) - failed - ignored} passed"]
+    skipped = sum(step.state is StepState.SKIPPED for step in own)
+    counts = [f"{len(own) - failed - ignored - skipped} passed"]
     counts += [f"{failed} failed"] if failed else []
     counts += [f"{ignored} failed and ignored"] if ignored else []
+    counts += [f"{skipped} skipped"] if skipped else []
     component = trial.component
-    verdict = "passed" if trial.failure is None else "failed"
+    verdict = "failed" if trial.failure else "passed" if trial.has_passed else "ran no step"
     print_lines(
         f"{component.name} {component.version} {verdict} on {trial.on}: "
         f"{', '.join(counts)} in {duration_text(trial.seconds)}"
@@ -178,7 +180,7 @@ def _trial_json(trial: "Trial") -> Json:
         "component": trial.component.name,
         "version": str(trial.component.version),
         "on": trial.on,
-        "has_passed": trial.failure is None,
+        "has_passed": trial.has_passed,
         "seconds": round(trial.seconds, 3),
         "steps": [
             {

@@ -123,6 +123,8 @@ def test_show_when_the_name_is_unknown_then_says_what_may_be_meant(documents: Cl
         (("--on", "debian:bookworm", "--set", "txet=x"), 2, "parameter-unknown"),
         (("--on", "debian:bookworm", "--set", "text"), 2, "parameter-malformed"),
         (("--on", "debian:bookworm", "--phases", "built"), 2, "phase-unknown"),
+        (("--on", "debian:bookworm", "--phases", "test"), 2, "phase-unknown"),
+        (("--on", "debian:bookworm", "--phases", ""), 2, "phase-unknown"),
     ],
 )
 def test_test_when_it_cannot_begin_then_says_why_and_makes_nothing(

@@ -63,6 +63,12 @@ class Trial:
     enter: str = ""
     warnings: tuple[str, ...] = ()
 
+    @property
+    def has_passed(self) -> bool:
+        """Whether steps of the component ran, and nothing failed that counts."""
+        has_run = any(step.phase and step.state is not StepState.SKIPPED for step in self.steps)
+        return has_run and self.failure is None
+
 
 @dataclass(slots=True)
 class Ending:
@@ -225,14 +231,17 @@ class PhaseUnknown(InvalidInput):
 def ordered_phases(component: Component, asked: Sequence[str]) -> tuple[str, ...]:
     """Give the phases of a component that are asked for: the usual ones, then others as written.
 
-    Raises: PhaseUnknown: it has none of that name, and no component needs to have it.
+    Raises: PhaseUnknown: it has none of that name, or none of the usual ones.
     """
     there = [phase.name for phase in component.phases]
     for name in asked:
-        if name not in there and name not in USUAL_PHASES:
+        if name not in there and tuple(asked) != USUAL_PHASES:
             raise PhaseUnknown(component, name)
     known = (*USUAL_PHASES, *there)
-    return tuple(name for name in dict.fromkeys(known) if name in asked and name in there)
+    chosen = tuple(name for name in dict.fromkeys(known) if name in asked and name in there)
+    if not chosen:
+        raise PhaseUnknown(component, ",".join(asked))
+    return chosen
 
 
 def command_text(words: Sequence[str], phases: Sequence[str], parameters: Mapping[str, str]) -> str:

@@ -10,7 +10,7 @@ from imagebuilder.domain.image import VersionNotFound
 from imagebuilder.domain.run import StepState
 from imagebuilder.ports.machine import MachineLost
 from imagebuilder.services.authoring import Authoring
-from imagebuilder.services.pipelines.rehearsal import Trial
+from imagebuilder.services.pipelines.rehearsal import PhaseUnknown, Trial
 from imagebuilder.services.pipelines.trying import TrialRequest, Trying, Workbench
 from tests.build import an_upgrade
 from tests.fakes.machine import Answer
@@ -145,6 +145,33 @@ def test_trial_when_some_phases_are_asked_then_only_they_run(house: House) -> No
     trial = tried(house, phases=("validate",))
 
     assert [step.name for step in trial.steps] == ["Check"]
+
+
+def test_trial_when_no_step_ran_then_it_has_not_passed(house: House) -> None:
+    house.documents.documents[DRAFT] = STEPS.replace(
+        "action: ExecuteBash,",
+        "action: ExecuteBash, if: {stringIsEmpty: '{{ word }}'},",
+    )
+
+    trial = tried(house)
+
+    assert {step.state for step in trial.steps if step.phase} == {StepState.SKIPPED}
+    assert trial.failure is None
+    assert not trial.has_passed
+
+
+def test_trial_when_it_has_none_of_the_usual_phases_then_names_those_there_are(
+    house: House,
+) -> None:
+    house.documents.documents["/w/other.yaml"] = (
+        "name: other\nschemaVersion: 1.0\nphases:\n  - name: verify\n    steps:\n"
+        "      - {name: Look, action: ExecuteBash, inputs: {commands: [look]}}\n"
+    )
+
+    with pytest.raises(PhaseUnknown) as refused:
+        tried(house, "/w/other.yaml")
+
+    assert refused.value.context == "It has verify."
 
 
 def test_trial_when_a_step_fails_then_says_so_and_how_to_try_again(house: House) -> None:
