@@ -17,7 +17,11 @@ def main() -> None:
     gc.set_threshold(_GARBAGE_THRESHOLD)
     from imagebuilder.cli.main import run  # noqa: PLC0415 - see above: the version is instant
 
-    run()
+    try:
+        run()
+    finally:
+        # Nor at the end, where Python looks once more at all that goes with the process anyway.
+        gc.freeze()
 
 
 if __name__ == "__main__":
