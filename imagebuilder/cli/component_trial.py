@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imagebuilder.cli.output import Json, OutputRefused, note, print_json, print_lines
+from imagebuilder.cli.output import Json, note, print_json, print_lines, tell
 from imagebuilder.domain.digest import canonical_json
-from imagebuilder.domain.errors import InvalidInput
+from imagebuilder.domain.errors import InvalidInput, Unavailable
 from imagebuilder.domain.run import StepState
 from imagebuilder.domain.units import duration_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from imagebuilder.domain.evidence import TestResult
     from imagebuilder.ports.live import Login
@@ -56,6 +56,20 @@ class ParameterMalformed(InvalidInput):
     def __init__(self, text: str) -> None:
         """Quote it and show the form."""
         super().__init__(f"--set {text!r} sets nothing.", hint="Write --set parameter=value.")
+
+
+class ResultUnwritable(Unavailable):
+    """A file that is to tell of a trial cannot be written."""
+
+    code = "result-unwritable"
+
+    def __init__(self, file: Path, reason: str) -> None:
+        """Name it and say why."""
+        super().__init__(
+            f"{file} cannot be written.",
+            context=reason,
+            hint="Name a file in a folder that exists and has room, and that you may write to.",
+        )
 
 
 def phases_of(text: str) -> tuple[str, ...]:
@@ -110,32 +124,54 @@ def follow(work: "Callable[[Progress], Trial]", wishes: Wishes) -> None:
     from imagebuilder.cli.progress import display  # noqa: PLC0415 - start-up
     from imagebuilder.cli.stopping import stoppable  # noqa: PLC0415 - start-up
 
+    for file in filter(None, (wishes.junit, wishes.details)):
+        _require_writable(file)
     shown = display(as_json=wishes.as_json, is_quiet=wishes.is_quiet, keeps_tails=True)
     with stoppable(), shown:
         trial = work(shown)
-    if wishes.junit is not None:
-        _write_junit(wishes.junit, trial)
-    if wishes.details is not None:
-        _write(wishes.details, canonical_json(trial.details))
+    unwritten = list(_unwritten(wishes, trial))
     if wishes.as_json:
         print_json(_trial_json(trial))
     else:
         _print(trial, is_quiet=wishes.is_quiet)
-    if trial.failure is not None:
-        raise trial.failure
+    for fault in unwritten if trial.failure else unwritten[1:]:
+        tell(fault, as_json=wishes.as_json)
+    for fault in (trial.failure, *unwritten):
+        if fault is not None:
+            raise fault
 
 
-def _write_junit(file: Path, trial: "Trial") -> None:
+def _require_writable(file: Path) -> None:
+    """Do nothing when a file can be written, and leave it as it was. Raises: ResultUnwritable."""
+    if file.exists() and not (file.is_file() or file.is_dir()):
+        return  # to open a pipe and close it would tell its reader that this was all
+    is_new = not file.exists()
+    try:
+        file.open("ab").close()
+        if is_new:
+            file.unlink()
+    except OSError as error:
+        raise ResultUnwritable(file, error.strerror or str(error)) from error
+
+
+def _unwritten(wishes: Wishes, trial: "Trial") -> "Iterator[ResultUnwritable]":
+    """Write the files that are wished for, and give why some could not be."""
+    contents = []
+    if wishes.junit is not None:
+        contents.append((wishes.junit, _junit(trial)))
+    if wishes.details is not None:
+        contents.append((wishes.details, canonical_json(trial.details)))
+    for file, content in contents:
+        try:
+            file.write_bytes(content)
+        except OSError as error:
+            yield ResultUnwritable(file, error.strerror or str(error))
+
+
+def _junit(trial: "Trial") -> bytes:
     from imagebuilder.formats.junit import junit  # noqa: PLC0415 - only this option needs XML
 
-    _write(file, junit(trial.component.name, [_result(step) for step in trial.steps]))
-
-
-def _write(file: Path, content: bytes) -> None:
-    try:
-        file.write_bytes(content)
-    except OSError as error:
-        raise OutputRefused(str(error)) from error
+    return junit(trial.component.name, [_result(step) for step in trial.steps])
 
 
 def _print(trial: "Trial", *, is_quiet: bool) -> None:

@@ -136,6 +136,30 @@ def test_test_when_it_cannot_begin_then_says_why_and_makes_nothing(
     assert not (documents.home / "work").exists()
 
 
+@pytest.mark.parametrize("option", ["--junit", "--details"])
+@pytest.mark.parametrize("file", ["absent/result", "components"])
+def test_test_when_a_result_cannot_be_written_then_says_so_before_anything_runs(
+    documents: Cli, option: str, file: str
+) -> None:
+    page = "components/page/component.yaml"
+    asked = ("--on", "debian:bookworm", "--set", "text=x", option, file)
+
+    error = documents.error("component", "test", page, *asked)
+
+    assert (error["exit"], error["code"]) == (6, "result-unwritable")
+    assert not (documents.home / "work").exists()
+
+
+def test_test_when_it_cannot_begin_then_the_file_of_its_result_is_not_there(
+    documents: Cli,
+) -> None:
+    page = "components/page/component.yaml"
+
+    documents.error("component", "test", page, "--on", "debian:bookworm", "--junit", "new.xml")
+
+    assert not (documents.folder / "new.xml").exists()
+
+
 @pytest.mark.parametrize("command", [("test", "--on", "debian:bookworm"), ("run", "--host", "h")])
 def test_a_faulty_document_then_every_problem_is_told(
     documents: Cli, command: tuple[str, ...]
