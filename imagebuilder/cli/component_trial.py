@@ -136,9 +136,10 @@ def follow(work: "Callable[[Progress], Trial]", wishes: Wishes) -> None:
         _print(trial, is_quiet=wishes.is_quiet)
     for fault in unwritten if trial.failure else unwritten[1:]:
         tell(fault, as_json=wishes.as_json)
-    for fault in (trial.failure, *unwritten):
-        if fault is not None:
-            raise fault
+    if trial.failure is not None:
+        raise trial.failure
+    if unwritten:
+        raise unwritten[0]
 
 
 def _require_writable(file: Path) -> None:
