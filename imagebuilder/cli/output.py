@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeAlias
+from typing import IO, TYPE_CHECKING, TypeAlias
 
 from imagebuilder.domain.errors import (
     Broken,
@@ -85,7 +85,14 @@ def _translated_output() -> Iterator[None]:
 
 def note(text: str) -> None:
     """Write what is not data, such as a warning, to stderr."""
-    sys.stderr.write(f"{printable(text)}\n")
+    _say(f"{printable(text)}\n")
+
+
+def _say(text: str) -> None:
+    try:
+        sys.stderr.write(text)
+    except BrokenPipeError:
+        _stop_writing(sys.stderr)
 
 
 def printable(text: str) -> str:
@@ -102,7 +109,13 @@ def console(*, is_error: bool = False) -> "Console":
     """Give a terminal that colours only when it is one."""
     from rich.console import Console
 
-    return Console(stderr=is_error, highlight=False, soft_wrap=True)
+    class Unread(Console):
+        def on_broken_pipe(self) -> None:
+            # Rich would end the command with 1; how it ends is not for its reader to say.
+            self.quiet = True
+            _stop_writing(self.file)
+
+    return Unread(stderr=is_error, highlight=False, soft_wrap=True)
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -136,14 +149,14 @@ def told_errors(*, as_json: bool = False) -> Iterator[None]:
             yield
     except ImageBuilderError as error:
         if isinstance(error, OutputRefused):
-            _stop_writing()
+            _stop_writing(sys.stdout)
         tell(error, as_json=as_json)
         raise SystemExit(exit_status_of(error)) from error
     except (KeyboardInterrupt, RunInterrupted) as interrupted:
         sys.stderr.write("cancelled\n")
         raise SystemExit(_INTERRUPTED_STATUS) from interrupted
     except BrokenPipeError as closed:
-        _stop_writing()
+        _stop_writing(sys.stdout)
         raise SystemExit(0) from closed
     except Exception as error:
         _tell_our_fault(error, as_json=as_json)
@@ -203,7 +216,7 @@ def _write_json_error(error: ImageBuilderError) -> None:
     }
     if isinstance(error, InvalidDocument):
         fields["problems"] = [problem_json(p, severity="error") for p in error.problems]
-    sys.stderr.write(json.dumps({"error": fields}, ensure_ascii=False) + "\n")
+    _say(json.dumps({"error": fields}, ensure_ascii=False) + "\n")
 
 
 class Unexpected(Broken):
@@ -230,9 +243,9 @@ def _tell_our_fault(error: Exception, *, as_json: bool) -> None:
     tell(Unexpected(error), as_json=as_json)
 
 
-def _stop_writing() -> None:
+def _stop_writing(stream: IO[str]) -> None:
     """Let the flush at the end go nowhere: nobody takes our output.
 
     Source: Python's documentation of SIGPIPE.
     """
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

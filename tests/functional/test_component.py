@@ -1,5 +1,8 @@
 """`imagebuilder component`, as far as it goes without running anything."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -187,6 +190,24 @@ def test_run_when_the_login_means_nothing_then_exits_with_2(
     error = documents.error("component", "run", "components/page/component.yaml", *options)
 
     assert (error["exit"], error["code"]) == (2, code)
+
+
+def test_check_when_nobody_reads_what_it_says_then_ends_as_it_would(documents: Cli) -> None:
+    file = documents.write("broken.yaml", "name: broken\nschemaVersion: 1.0\n")
+    reader, writer = os.pipe()
+    os.close(reader)
+
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "imagebuilder", "component", "check", str(file)],
+            stdout=writer,
+            stderr=writer,
+            check=False,
+        )
+    finally:
+        os.close(writer)
+
+    assert done.returncode == 2
 
 
 def test_component_names_are_completed(documents: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
