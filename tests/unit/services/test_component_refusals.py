@@ -8,12 +8,15 @@ import pytest
 from imagebuilder.domain.component import ActionName, ComponentStep, OnFailure, PhaseName
 from imagebuilder.domain.conditions import Comparison, Guard, Operator
 from imagebuilder.domain.loops import CountingLoop
+from imagebuilder.ports.values import OutsideValue
 from imagebuilder.services.provisioning.actions import own_actions
 from imagebuilder.services.provisioning.failing import ComponentFailed
 from imagebuilder.services.provisioning.outcomes import StepOutcome, StepStatus
+from imagebuilder.services.provisioning.outside import OutsideValueChanged
 from imagebuilder.services.provisioning.refusals import ActionRefusedError, SayingNo
 from tests.build import a_component, a_component_step
 from tests.fakes.machine import Answer, FakeMachine
+from tests.fakes.values import FakeValues
 from tests.means import bash, runner, saying, some_means
 
 PATTERN = {"patternMatches": "{{ bad }}", "value": "x"}
@@ -99,3 +102,11 @@ def test_run_when_a_step_restarts_too_often_then_that_is_its_last_word() -> None
         " done."
     )
     assert lines[-1] in failure.value.context
+
+
+def test_run_when_a_value_is_not_the_planned_one_then_no_step_may_ignore_it() -> None:
+    step = bash("Use", "echo {{ aws:ssm:/a }}", on_failure=OnFailure.IGNORE, max_attempts=2)
+    values = FakeValues(parameters={"/a": OutsideValue(text="new")})
+    component = replace(a_component(build=[step]), outside={"aws:ssm:/a": "old"})
+    with pytest.raises(OutsideValueChanged):
+        runner(component, FakeMachine(), means=some_means(source=values)).run(PhaseName.BUILD)
