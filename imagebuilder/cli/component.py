@@ -156,10 +156,16 @@ def run(  # noqa: PLR0913 - one for each option that people may give
 
 
 def _checked(authoring: "Authoring", file: str) -> "Sound":
-    from imagebuilder.cli.checking import Sound
+    from imagebuilder.cli.checking import Sound, as_problems
+    from imagebuilder.documents.problems import InvalidDocument
+    from imagebuilder.domain.origin import Origin
 
     read = authoring.component(file)
     found = read.value
+    faults = authoring.document_faults(found, file)
+    problems = [p for fault in faults for p in as_problems(fault, Origin(document=file))]
+    if problems:
+        raise InvalidDocument(problems)
     steps = [f"{phase.name} {len(phase.steps)}" for phase in found.phases]
     return Sound(
         name=found.name,

@@ -33,6 +33,7 @@ NESTING_LIMIT = 3
 """So deep below the document at the top may others lie."""
 
 _FILE = "file://"
+_IN_ACCOUNT = ("s3://", "arn:")
 _ELSEWHERE = {
     "s3://": "Fetch it with S3Download before, and name the absolute path it then has.",
     "arn:": "Keep the component beside your others, and name it as name@version.",
@@ -54,6 +55,23 @@ class DocumentUse:
         """Whether it names a file that is in the image only when the step runs."""
         return self.reference.startswith("/")
 
+    @property
+    def is_in_account(self) -> bool:
+        """Whether it names what AWSTOE would fetch from an account, and nothing here does."""
+        return self.reference.startswith(_IN_ACCOUNT)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it can be found before anything runs."""
+        return not self.is_in_image and not _is_open(self.reference)
+
+    def require_here(self, origin: Origin | None = None) -> None:
+        """Refuse what is read nowhere. Raises: DocumentRefused."""
+        for beginning, hint in _ELSEWHERE.items():
+            if self.reference.startswith(beginning):
+                why = f"Documents at {beginning} are not read."
+                raise DocumentRefused(self.reference, why, hint, origin=origin)
+
     def values_for(self, component: Component) -> dict[str, str]:
         """Give a component's parameters; what it does not know is left out, as AWSTOE does."""
         given = {p.name: p.default for p in component.parameters} | {
@@ -71,11 +89,14 @@ class DocumentUse:
 
 def document_use(inputs: Canonical) -> DocumentUse:
     """Give what inputs without references ask for. Raises: DocumentRefused: it is read nowhere."""
+    use = _asked(inputs)
+    use.require_here()
+    return use
+
+
+def _asked(inputs: Canonical) -> DocumentUse:
     given = inputs if isinstance(inputs, Mapping) else {}
     reference = str(given.get("document") or "").strip().removeprefix(_FILE)
-    for beginning, hint in _ELSEWHERE.items():
-        if reference.startswith(beginning):
-            raise DocumentRefused(reference, f"Documents at {beginning} are not read.", hint)
     phases = str(given.get("phases") or "").split(",")
     return DocumentUse(
         reference=reference,
@@ -96,13 +117,21 @@ def known_uses(
     One whose name depends on what steps do is not among them.
     Raises: DocumentRefused.
     """
+    for step, use in asked_uses(component, parameters):
+        use.require_here(step.origin)
+        if use.is_known:
+            yield step, use
+
+
+def asked_uses(
+    component: Component, parameters: Mapping[str, str]
+) -> Iterator[tuple[ComponentStep, DocumentUse]]:
+    """Give all that a component's steps ask for, also what is refused or known only later."""
     named = {**component.constants, **parameters}
     for step in (step for phase in component.phases for step in phase.steps):
         if step.action is ActionName.EXECUTE_DOCUMENT:
             for turn in _turns(step, named):
-                use = document_use(substitute(step.inputs, _lookup(step, named, turn)))
-                if not use.is_in_image and not _is_open(use.reference):
-                    yield step, use
+                yield step, _asked(substitute(step.inputs, _lookup(step, named, turn)))
 
 
 def _turns(step: ComponentStep, named: Mapping[str, str]) -> Sequence[Iteration | None]:

@@ -49,10 +49,12 @@ class DocumentUnreadable(InvalidInput):
 
     code = "document-unreadable"
 
-    def __init__(self, path: str, reason: str) -> None:
-        """Name the path and what the system said."""
+    def __init__(self, path: str, reason: str, *, is_named: bool = False) -> None:
+        """Name the path, what the system said, and whether a document names it so."""
         super().__init__(
             f"{path} cannot be read.",
             context=reason,
-            hint="Check the path; it is taken relative to the document that names it.",
+            hint="Check the path; it is taken relative to the document that names it."
+            if is_named
+            else "Check the path.",
         )

@@ -22,12 +22,20 @@ from imagebuilder.domain.component import (
     Component,
     ComponentAmbiguous,
     ComponentNotFound,
+    ComponentStep,
     ParameterMissing,
     ParameterUnknown,
 )
 from imagebuilder.domain.digest import Digest
+from imagebuilder.domain.errors import InvalidInput
 from imagebuilder.domain.ids import ImageName
-from imagebuilder.domain.nesting import DocumentRefused, known_uses, require_room
+from imagebuilder.domain.nesting import (
+    DocumentRefused,
+    DocumentUse,
+    asked_uses,
+    known_uses,
+    require_room,
+)
 from imagebuilder.domain.origin import Origin
 from imagebuilder.domain.recipe import ComponentUse, Recipe, RecipeAmbiguous
 from imagebuilder.ports.documents import DocumentSource, DocumentUnreadable
@@ -118,8 +126,15 @@ class Authoring:
         Raises: DocumentRefused; DocumentsCircular; DocumentUnreadable; InvalidDocument;
         ComponentNotFound; ComponentAmbiguous.
         """
-        top = self._source.locate(PurePath(path).name, path)
-        return self._nested(component, parameters, [str(top)])
+        return self._nested(component, parameters, [self._top(path)])
+
+    def document_faults(self, component: Component, path: str) -> Iterator[InvalidInput]:
+        """Give why documents that a component runs, or these run, cannot be had.
+
+        Parameters have their defaults; what only a run can tell is no fault, nor is what lies in
+        an account: other runners of the same document can fetch it.
+        """
+        return self._faults(component, _defaults(component), [self._top(path)])
 
     def find_recipe(self, image: ImageName, beside: str) -> str | None:
         """Give the path of the recipe beside another that makes an image, None when there is none.
@@ -178,13 +193,41 @@ class Authoring:
     ) -> Component:
         documents: dict[str, Component] = {}
         for step, use in known_uses(component, parameters):
-            path = self._document_path(use.reference, chain[-1], step.origin)
-            require_room([*chain, path], origin=step.origin)
-            inner = self.component(path).value
+            path, inner = self._inner(step, use, chain)
             inner = self._nested(inner, use.values_for(inner), [*chain, path])
             before = documents.get(use.reference, inner).documents
             documents[use.reference] = replace(inner, documents={**before, **inner.documents})
         return replace(component, documents=documents) if documents else component
+
+    def _faults(
+        self, component: Component, parameters: Mapping[str, str], chain: Sequence[str]
+    ) -> Iterator[InvalidInput]:
+        for step, use in asked_uses(component, parameters):
+            if use.is_in_account or not use.is_known:
+                continue
+            try:
+                use.require_here(step.origin)
+                path, inner = self._inner(step, use, chain)
+            except InvalidInput as fault:
+                yield fault
+            else:
+                yield from self._faults(inner, use.values_for(inner), [*chain, path])
+
+    def _inner(
+        self, step: ComponentStep, use: DocumentUse, chain: Sequence[str]
+    ) -> tuple[str, Component]:
+        """Give the document that a step runs, and its path; each error says which step it was."""
+        try:
+            path = self._document_path(use.reference, chain[-1], step.origin)
+            require_room([*chain, path], origin=step.origin)
+            return path, self.component(path).value
+        except DocumentUnreadable as fault:
+            # The source of documents knows paths only, not who names them.
+            fault.origin = step.origin
+            raise
+
+    def _top(self, path: str) -> str:
+        return str(self._source.locate(PurePath(path).name, path))
 
     def _document_path(self, reference: str, beside: str, origin: Origin | None) -> str:
         """Give the path of a document that is named by a path or by a component's name."""

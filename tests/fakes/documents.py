@@ -39,7 +39,7 @@ class FakeDocumentSource:
         """Give the absolute path of a file that a document at `beside` names."""
         found = posixpath.normpath(posixpath.join(posixpath.dirname(beside), path))
         if not any(known == found or known.startswith(f"{found}/") for known in self.documents):
-            raise DocumentUnreadable(path, f"There is nothing at {found}.")
+            raise DocumentUnreadable(path, f"There is nothing at {found}.", is_named=True)
         return PurePosixPath(found)
 
     def content(self, path: PurePath) -> bytes:

@@ -65,7 +65,7 @@ class FileDocumentSource:
         """Give the absolute path of a file that a document names. Raises: DocumentUnreadable."""
         found = Path(os.path.normpath(Path(beside).absolute().parent / path))
         if not found.exists():
-            raise DocumentUnreadable(path, f"There is nothing at {found}.")
+            raise DocumentUnreadable(path, f"There is nothing at {found}.", is_named=True)
         return found
 
     def content(self, path: PurePath) -> bytes:
@@ -104,7 +104,7 @@ class FileDocumentSource:
         try:
             return digest_of([[entry.name, _identity(entry)] for entry in entries])
         except OSError as error:
-            raise DocumentUnreadable(path, error.strerror or str(error)) from error
+            raise DocumentUnreadable(path, error.strerror or str(error), is_named=True) from error
 
 
 def _identity(entry: ShippedEntry) -> Canonical:

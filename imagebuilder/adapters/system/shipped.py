@@ -41,7 +41,7 @@ def shipped(folder: PurePath, path: str) -> list[ShippedEntry]:
         real = Path(folder).resolve(strict=True)
         place = (real / path).resolve(strict=True)
         if PurePath(path).is_absolute() or not place.is_relative_to(real):
-            raise DocumentUnreadable(path, "It leads out of the component's folder.")
+            raise DocumentUnreadable(path, "It leads out of the component's folder.", is_named=True)
         found = []
         total_bytes = 0
         for entry in _walked(place, path):
@@ -49,9 +49,9 @@ def shipped(folder: PurePath, path: str) -> list[ShippedEntry]:
             total_bytes += 0 if entry.is_folder or entry.target else entry.file.stat().st_size
             if len(found) > _MOST_ENTRIES or total_bytes > _MOST_BYTES:
                 most = f"more than {size_text(_MOST_BYTES)} or {_MOST_ENTRIES} files"
-                raise DocumentUnreadable(path, f"It holds {most}.")
+                raise DocumentUnreadable(path, f"It holds {most}.", is_named=True)
     except OSError as error:
-        raise DocumentUnreadable(path, error.strerror or str(error)) from error
+        raise DocumentUnreadable(path, error.strerror or str(error), is_named=True) from error
     return found
 
 
@@ -74,9 +74,9 @@ def _entry(place: Path, file: Path, path: str) -> ShippedEntry:
         is_executable = bool(status.st_mode & stat.S_IXUSR)
         return ShippedEntry(name=name, file=file, is_executable=is_executable)
     if not stat.S_ISLNK(status.st_mode):
-        raise DocumentUnreadable(path, f"{name or 'It'} is no file, folder or link.")
+        raise DocumentUnreadable(path, f"{name or 'It'} is no file, folder or link.", is_named=True)
     target = os.readlink(file)  # noqa: PTH115 - the text as it is
     end = os.path.normpath(file.parent / target)
     if os.path.isabs(target) or not Path(end).is_relative_to(place):  # noqa: PTH117 - text
-        raise DocumentUnreadable(path, f"The link {name} leads out of it.")
+        raise DocumentUnreadable(path, f"The link {name} leads out of it.", is_named=True)
     return ShippedEntry(name=name, file=file, target=target)

@@ -15,6 +15,7 @@ from imagebuilder.domain.nesting import (
     known_uses,
     require_room,
 )
+from imagebuilder.domain.origin import Origin
 from tests.build import a_component, a_component_step
 
 
@@ -90,6 +91,13 @@ def test_document_use_when_it_lies_elsewhere_then_says_what_to_do(beginning: str
         document_use({"document": beginning})
     assert beginning in refused.value.message
     assert refused.value.hint
+
+
+def test_known_uses_when_it_lies_elsewhere_then_says_which_step_asks() -> None:
+    origin = Origin(document="/c/outer.yaml", line=7, column=9)
+    with pytest.raises(DocumentRefused) as refused:
+        known(runs("s3://b/k", origin=origin))
+    assert refused.value.origin == origin
 
 
 def test_document_use_when_there_is_none_then_its_name_is_empty() -> None:
