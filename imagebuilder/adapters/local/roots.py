@@ -32,8 +32,6 @@ from imagebuilder.ports.clock import Clock
 from imagebuilder.ports.process import Command, CommandRunner, OnLine
 
 _CLONE_NEWNS = 0x00020000
-_PREFIXES = ("build-", "disk-", "container-", "guest-", "imagebuilder-boot-")
-"""Working folders that builds may have left behind, whatever the next one comes to make."""
 _PLENTY_BYTES = 6 * GIB
 _OWN_SOURCES = "/etc/apt/sources.list.d/debian.sources"
 
@@ -72,8 +70,8 @@ class LocalWorkshop:
         """
         _enter_own_mounts(self._commands)
         self._places.work.mkdir(parents=True, exist_ok=True)
-        for prefix in _PREFIXES:
-            sweep(self._places.work, prefix)
+        # Whatever a killed process had here, the next may never make a folder of that kind.
+        sweep(self._places.work)
         with full_told(self._places.work), contextlib.ExitStack() as stack:
             scratch = stack.enter_context(working_folder(self._places.work, "build-"))
             roots = scratch / "roots"

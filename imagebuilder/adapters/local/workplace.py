@@ -39,12 +39,13 @@ def short_folder(parent: Path, prefix: str) -> contextlib.AbstractContextManager
     return working_folder(place, prefix)
 
 
-def sweep(parent: Path, prefix: str) -> None:
-    """Take away the folders whose processes are no more."""
+def sweep(parent: Path, prefix: str = "") -> None:
+    """Take away the folders whose processes are no more, by default of whatever kind."""
     if not parent.is_dir():
         return
     with _door(parent):
-        dead = [folder for folder in parent.glob(f"{prefix}*") if _is_dead(folder)]
+        folders = (path for path in parent.glob(f"{prefix}*") if path.is_dir())
+        dead = [folder for folder in folders if _is_dead(folder)]
         for folder in dead:
             with contextlib.suppress(OSError):
                 remove_tree(folder)

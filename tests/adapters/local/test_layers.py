@@ -545,3 +545,16 @@ def remove(path: Path) -> None:
         path.rmdir()
     else:
         path.unlink()
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("kind", ["build-", "ansible-", "copy-", "tests-", "transfer-"])
+def test_workshop_when_a_killed_process_left_a_folder_then_it_is_gone(
+    tmp_path: Path, kind: str
+) -> None:
+    left = tmp_path / "work" / f"{kind}left"
+    left.mkdir(parents=True)
+    (left / "alive").touch()
+
+    with shop(tmp_path):
+        assert not left.exists()

@@ -31,6 +31,16 @@ def test_sweep_leaves_folders_of_other_prefixes_and_of_the_living(tmp_path: Path
         assert {path.name for path in tmp_path.iterdir()} == {"disk-abc", mine.name}
 
 
+def test_sweep_of_all_kinds_leaves_the_living_and_what_is_no_folder(tmp_path: Path) -> None:
+    for name in ("ansible-abc", "transfer-abc", "imagebuilder-login-abc"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "archive-1.tar").touch()
+    with working_folder(tmp_path, "copy-") as mine:
+        sweep(tmp_path)
+
+        assert {path.name for path in tmp_path.iterdir()} == {"archive-1.tar", mine.name}
+
+
 def test_working_folder_when_many_come_and_go_at_once_then_each_has_its_own(
     tmp_path: Path,
 ) -> None:
