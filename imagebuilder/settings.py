@@ -29,6 +29,7 @@ _KNOBS = (
     "imds_endpoint",
     "test_postgres",
     "traceback",
+    "actor",
 )
 _ONLY_FROM_ENVIRONMENT = frozenset(("settings", "traceback"))
 """What is wanted before the file is read, or when it cannot be."""
@@ -94,11 +95,13 @@ class DownloadSettings:
 class Settings:
     """How this machine's imagebuilder is set up.
 
+    `actor` is whose name the catalogue's audit shows.
     Shape: `credentials` maps a host to user:password, taken out of the mirrors' addresses so that
     they are written nowhere.
     """
 
     home: Path
+    actor: str
     catalogue_url: str = field(repr=False)
     mirror: str | None
     security_mirror: str | None
@@ -130,6 +133,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     credentials: dict[str, str] = {}
     return Settings(
         home=home,
+        actor=knobs.get("actor") or _user(given),
         catalogue_url=knobs.get("catalogue_url", f"sqlite:///{home}/catalogue.db"),
         mirror=_without_secret("mirror", knobs, credentials),
         security_mirror=_without_secret("security_mirror", knobs, credentials),
@@ -138,6 +142,12 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         credentials=credentials,
         downloads=_downloads(knobs),
     )
+
+
+def _user(environment: Mapping[str, str]) -> str:
+    """Give who is at work: who became root, when that is known."""
+    named = (environment.get(name) for name in ("SUDO_USER", "LOGNAME", "USER"))
+    return next(filter(None, named), f"uid {os.getuid()}")
 
 
 def wants_traceback() -> bool:

@@ -6,6 +6,7 @@ from typing import NewType
 RunId = NewType("RunId", str)
 VersionId = NewType("VersionId", str)
 ImageName = NewType("ImageName", str)
+ChannelName = NewType("ChannelName", str)
 ComponentName = NewType("ComponentName", str)
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,126}$"

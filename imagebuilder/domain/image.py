@@ -54,6 +54,7 @@ class DocumentText:
 class ImageVersion:
     """The record of one kept build.
 
+    `copied_from` is the version of another image whose bits it took over, under a name of its own.
     Invariant: never changed after it was recorded; all its tests passed.
     Shape: `layers` lowest first, those of the parent image included; `indexes` maps each package
     index that was used (its address without credentials) to the digest it had.
@@ -75,6 +76,7 @@ class ImageVersion:
     reports: tuple[TestReport, ...]
     documents: tuple[DocumentText, ...]
     indexes: Mapping[str, Digest] = field(default_factory=dict)
+    copied_from: VersionId | None = None
 
     @property
     def reference(self) -> str:
@@ -100,6 +102,7 @@ class VersionDraft:
     reports: tuple[TestReport, ...]
     documents: tuple[DocumentText, ...]
     indexes: Mapping[str, Digest] = field(default_factory=dict)
+    copied_from: VersionId | None = None
 
     def recorded(
         self, *, version_id: VersionId, version: BuildVersion, created_at: datetime
@@ -122,6 +125,7 @@ class VersionDraft:
             reports=self.reports,
             documents=self.documents,
             indexes=self.indexes,
+            copied_from=self.copied_from,
         )
 
 

@@ -5,6 +5,7 @@ must tell a broken constraint from a broken database.
 """
 
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +31,7 @@ from imagebuilder.ports.catalogue import CatalogueDamaged, CatalogueTooNew, Stor
 _WRITES = "imagebuilder_writes"
 _MIGRATION_LOCK = 0x696D6167
 """Any number, so long as every process asks PostgreSQL for the same one."""
+_DECISION_LOCK = 0x64656369
 _WAL_ATTEMPTS = 50
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR})
 _HINTS = {
@@ -48,6 +50,7 @@ class Database:
         """Speak to a database whose schema was seen to; `where` is how messages name it."""
         self._engine = engine
         self._is_sqlite = engine.dialect.name == "sqlite"
+        self._own = threading.local()
         self.where = where
 
     def __enter__(self) -> Self:
@@ -71,8 +74,14 @@ class Database:
     def reading(self) -> Iterator[Connection]:
         """Give a connection that sees one state of the catalogue to the end of the block.
 
+        Within `together` it is that block's own connection.
+
         Raises: StoreUnavailable; CatalogueDamaged.
         """
+        joined = self._joined
+        if joined is not None:
+            yield joined
+            return
         options = {} if self._is_sqlite else {"isolation_level": "REPEATABLE READ"}
         with (
             translated(self.where),
@@ -89,14 +98,48 @@ class Database:
     def writing(self) -> Iterator[Connection]:
         """Give a connection whose changes are kept together when the block ends well.
 
+        Within `together` it is that block's own connection, and kept with all that is done there.
+
         Raises: StoreUnavailable; CatalogueDamaged; IntegrityError: a constraint was broken.
         """
+        joined = self._joined
+        if joined is not None:
+            # What a broken constraint undoes here does not undo what the block did before.
+            with joined.begin_nested():
+                yield joined
+            return
         with (
             translated(self.where),
             self._engine.connect().execution_options(**{_WRITES: True}) as connection,
             connection.begin(),
         ):
             yield connection
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Let all that this thread reads and writes in the block be one transaction.
+
+        Others that do the same wait for its end, so that what it read holds when it writes.
+
+        Raises: StoreUnavailable; CatalogueDamaged.
+        """
+        if self._joined is not None:
+            yield
+            return
+        with self.writing() as connection:
+            if not self._is_sqlite:
+                connection.execute(text(f"SELECT pg_advisory_xact_lock({_DECISION_LOCK})"))
+            self._own.connection = connection
+            try:
+                yield
+            finally:
+                self._own.connection = None
+
+    @property
+    def _joined(self) -> Connection | None:
+        """The connection of the block that this thread is in, if any."""
+        joined: Connection | None = getattr(self._own, "connection", None)
+        return joined
 
 
 def open_database(location: str | Path, *, busy_timeout_seconds: float = 20.0) -> Database:

@@ -187,7 +187,7 @@ def test_read_when_pages_are_overwritten_then_is_damaged(file: Path) -> None:
         stored.seek(4096 * 40)
         stored.write(b"\xa5" * (file.stat().st_size - 4096 * 40))
 
-    with open_database(file) as database, pytest.raises(CatalogueDamaged):
+    with pytest.raises(CatalogueDamaged), open_database(file) as database:
         SqlVersionStore(database).newest(ImageName("debian-web"))
 
 
@@ -303,3 +303,69 @@ def test_open_when_driver_is_not_installed_then_names_it_and_hides_the_password(
 
     assert driver in caught.value.context
     assert "secret" not in caught.value.message
+
+
+def _add_and_fail(database: Database) -> None:
+    with database.together():
+        SqlVersionStore(database).add(a_version())
+        raise KeyError
+
+
+def test_together_when_the_block_fails_then_nothing_of_it_is_kept(file: Path) -> None:
+    with open_database(file) as database:
+        with pytest.raises(KeyError):
+            _add_and_fail(database)
+
+        assert SqlVersionStore(database).summaries() == []
+
+
+def test_together_when_in_another_block_then_the_outer_one_decides(file: Path) -> None:
+    with open_database(file) as database:
+        with database.together():
+            with pytest.raises(KeyError):
+                _add_and_fail(database)
+            seen_within = len(SqlVersionStore(database).summaries())
+
+        assert seen_within == 1
+        assert len(SqlVersionStore(database).summaries()) == 1
+
+
+def test_together_when_it_ended_then_the_next_transaction_is_its_own(file: Path) -> None:
+    with open_database(file) as database:
+        store = SqlVersionStore(database)
+        with database.together():
+            store.add(a_version())
+
+        assert len(store.summaries()) == 1
+
+
+def test_together_when_another_thread_decides_then_it_waits(file: Path) -> None:
+    with open_database(file) as database:
+        store = SqlVersionStore(database)
+        seen: list[int] = []
+
+        def other() -> None:
+            with database.together():
+                seen.append(len(store.summaries()))
+
+        with database.together():
+            thread = threading.Thread(target=other)
+            thread.start()
+            store.add(a_version())
+            assert seen == []
+        thread.join(timeout=30)
+
+        assert seen == [1]
+
+
+@pytest.mark.parametrize("change", ["UPDATE audit SET why = 'x'", "DELETE FROM audit"])
+def test_audit_when_it_is_to_be_changed_then_the_database_refuses(file: Path, change: str) -> None:
+    _made(file)
+    with raw(file) as connection:
+        connection.execute(
+            "INSERT INTO audit (at, actor, action, subject, why, before, after)"
+            " VALUES ('2026-03-01', 'me', 'labels-changed', 'web', '', 'null', 'null')"
+        )
+
+        with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+            connection.execute(change)
