@@ -1,11 +1,17 @@
-"""What holds for all tests: where Hypothesis keeps examples, and that CI skips nothing."""
+"""What holds for all tests: databases, where examples are kept, and that CI skips nothing."""
 
-from collections.abc import Generator
+import os
+import tempfile
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 from hypothesis.configuration import set_hypothesis_home_dir
+
+from tests.databases import FreshLocation
+from tests.postgres import Server, ServerMissing, outside_server, running_server
 
 _ROOT = Path(__file__).parents[1]
 
@@ -50,3 +56,33 @@ def _refuse_skip(report: pytest.TestReport | pytest.CollectReport, config: pytes
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
         report.outcome = "failed"
         report.longrepr = f"{report.nodeid} was skipped, and nothing may be: {reason}"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """Give a PostgreSQL server for the whole run: the one that is named, or one of our own."""
+    named = os.environ.get("IMAGEBUILDER_TEST_POSTGRES")
+    if named:
+        yield outside_server(named)
+        return
+    try:
+        with running_server() as server:
+            yield server
+    except ServerMissing as missing:
+        pytest.skip(f"{missing}; scripts/test installs it")
+
+
+@pytest.fixture
+def fresh_location(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FreshLocation]:
+    """Give what makes databases; those of a server go with the test."""
+    with ExitStack() as made:
+
+        def fresh(kind: str) -> str | Path:
+            if kind == "sqlite":
+                return Path(tempfile.mkdtemp(dir=tmp_path), "fresh/catalogue.db")
+            server: Server = request.getfixturevalue("postgres")
+            name = server.new_database()
+            made.callback(server.drop, name)
+            return server.url_of(name)
+
+        yield fresh

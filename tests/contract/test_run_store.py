@@ -1,9 +1,8 @@
-"""What every RunStore keeps: in memory, SQLite, and PostgreSQL where a server is named."""
+"""What every RunStore keeps: in memory, in SQLite and in PostgreSQL."""
 
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -13,16 +12,16 @@ from imagebuilder.domain.ids import ImageName, RunId, VersionId
 from imagebuilder.domain.run import RunState, StepState
 from imagebuilder.ports.runs import RunNotFound, RunStore
 from tests.build import SOME_DAY, a_run, a_step
-from tests.databases import DATABASES, fresh_location
+from tests.databases import DATABASES, FreshLocation
 from tests.fakes.runs import FakeRunStore
 
 
 @pytest.fixture(params=["fake", *DATABASES])
-def runs(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RunStore]:
+def runs(request: pytest.FixtureRequest, fresh_location: FreshLocation) -> Iterator[RunStore]:
     if request.param == "fake":
         yield FakeRunStore()
         return
-    with open_database(fresh_location(request.param, tmp_path)) as database:
+    with open_database(fresh_location(request.param)) as database:
         yield SqlRunStore(database)
 
 

@@ -1,9 +1,8 @@
-"""What every VersionStore keeps: in memory, SQLite, and PostgreSQL where a server is named."""
+"""What every VersionStore keeps: in memory, in SQLite and in PostgreSQL."""
 
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 
 import pytest
 
@@ -26,16 +25,18 @@ from tests.build import (
     a_version,
     an_artifact,
 )
-from tests.databases import DATABASES, fresh_location
+from tests.databases import DATABASES, FreshLocation
 from tests.fakes.catalogue import FakeVersionStore
 
 
 @pytest.fixture(params=["fake", *DATABASES])
-def versions(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[VersionStore]:
+def versions(
+    request: pytest.FixtureRequest, fresh_location: FreshLocation
+) -> Iterator[VersionStore]:
     if request.param == "fake":
         yield FakeVersionStore()
         return
-    with open_database(fresh_location(request.param, tmp_path)) as database:
+    with open_database(fresh_location(request.param)) as database:
         yield SqlVersionStore(database)
 
 

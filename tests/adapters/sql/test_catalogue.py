@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -17,12 +16,6 @@ from imagebuilder.adapters.sql.database import Database, open_database
 from imagebuilder.adapters.sql.runs import SqlRunStore
 from imagebuilder.domain.ids import RunId, VersionId
 from tests.build import a_document, a_package, a_report, a_run, a_step, a_version
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    with open_database(tmp_path / "catalogue.db") as database:
-        yield database
 
 
 def _count(database: Database, table: Table) -> int:
@@ -79,7 +72,7 @@ def test_moment_when_it_has_no_zone_then_is_refused(database: Database) -> None:
 
 
 _RECORDER = """
-import sys, pathlib
+import sys
 from imagebuilder.adapters.sql.catalogue import SqlVersionStore
 from imagebuilder.adapters.sql.database import open_database
 from imagebuilder.adapters.system.clock import RandomIds, SystemClock
@@ -87,7 +80,7 @@ from imagebuilder.services.cataloguing import Cataloguing
 from tests.build import a_draft
 
 clock = SystemClock()
-with open_database(pathlib.Path(sys.argv[1])) as database:
+with open_database(sys.argv[1]) as database:
     cataloguing = Cataloguing(SqlVersionStore(database), clock, RandomIds(clock))
     print(sys.argv[2], "ready", flush=True)
     sys.stdin.readline()
@@ -96,11 +89,12 @@ with open_database(pathlib.Path(sys.argv[1])) as database:
 """
 
 
-def test_record_when_processes_race_then_every_build_has_its_own_number(tmp_path: Path) -> None:
-    file = tmp_path / "fresh/catalogue.db"
+def test_record_when_processes_race_then_every_build_has_its_own_number(
+    location: str | Path,
+) -> None:
     recorders = [
         subprocess.Popen(
-            [sys.executable, "-c", _RECORDER, file, str(number)],
+            [sys.executable, "-c", _RECORDER, str(location), str(number)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -115,6 +109,6 @@ def test_record_when_processes_race_then_every_build_has_its_own_number(tmp_path
         recorder.communicate("go\n", timeout=50)
 
     assert [recorder.returncode for recorder in recorders] == [0] * 4
-    with open_database(file) as database:
+    with open_database(location) as database:
         found = [str(summary.version) for summary in SqlVersionStore(database).summaries()]
     assert found == [f"1.2.0/{build}" for build in range(20, 0, -1)]
