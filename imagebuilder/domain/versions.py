@@ -1,11 +1,9 @@
-"""Versions of images and components, and the wildcards that ask for them.
-
-The order of Debian's and RPM's package versions is not here: nothing compares them yet.
-"""
+"""Versions: of images and components, with the wildcards that ask for them, and of packages."""
 
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Self
 
 _WILD = "x"
@@ -13,6 +11,10 @@ VERSION_PATTERN = r"^[0-9]{1,9}\.[0-9]{1,9}\.[0-9]{1,9}$"
 WILDCARD_PATTERN = r"^([0-9]{1,9}|x)(\.([0-9]{1,9}|x)){0,2}$"
 RECIPE_VERSION_PATTERN = r"^[0-9]{1,9}\.[0-9]{1,9}\.([0-9]{1,9}|x)$"
 _BUILD_PATTERN = r"[1-9][0-9]{0,8}"
+_DEBIAN_PATTERN = r"([0-9]{1,9}:)?[0-9][A-Za-z0-9.+~-]*(?<!-)"
+_RPM_PATTERN = r"([0-9]{1,9}:)?[A-Za-z0-9._+~^]+(-[A-Za-z0-9._+~^]+)?"
+_RPM_ARCHITECTURES = {"noarch", "x86_64", "aarch64", "i586", "i686", "armv7hl", "ppc64le"}
+_LONGEST_VERSION = 256
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -124,6 +126,49 @@ class RecipeVersion:
             raise ValueError(f"{text!r} is not a recipe version such as 1.2.3 or 1.2.x")
         major, minor, patch = text.split(".")
         return cls(int(major), int(minor), None if patch == _WILD else int(patch))
+
+
+class PackageOrder(StrEnum):
+    """The order in which a package manager sees the versions of a package."""
+
+    DEBIAN = "debian"
+    RPM = "rpm"
+
+    @classmethod
+    def of(cls, architecture: str) -> Self:
+        """Give the order for a package of that architecture: each side names them in its own way.
+
+        What both call the same (s390x) is taken for Debian's.
+        """
+        return cls.RPM if architecture in _RPM_ARCHITECTURES else cls.DEBIAN
+
+    def compare(self, one: str, other: str) -> int:
+        """Give -1, 0 or 1 where one comes before other, is as new, or comes after it.
+
+        A text that is no version comes before all that are, and such texts by their letters: what
+        an image calls a version cannot stop a comparison.
+
+        Source: Debian Policy 5.6.12; rpm-version(7).
+        """
+        left, right = (self.knows(one), one), (self.knows(other), other)
+        if left[0] and right[0]:
+            return self._compared(one, other)
+        return (left > right) - (left < right)
+
+    def knows(self, text: str) -> bool:
+        """Whether text is written as a version of this order."""
+        pattern = _DEBIAN_PATTERN if self is PackageOrder.DEBIAN else _RPM_PATTERN
+        return len(text) <= _LONGEST_VERSION and re.fullmatch(pattern, text) is not None
+
+    def _compared(self, one: str, other: str) -> int:
+        # The library takes a thirtieth of a second to load, and few commands compare packages.
+        if self is PackageOrder.DEBIAN:
+            from univers.debian import compare_versions  # noqa: PLC0415 - start-up
+
+            return int(compare_versions(one, other))  # type: ignore[no-untyped-call]
+        from univers.rpm import compare_rpm_versions  # noqa: PLC0415 - start-up
+
+        return compare_rpm_versions(one, other)
 
 
 def next_build(
