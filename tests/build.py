@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from imagebuilder.domain.artifact import Artifact
+from imagebuilder.domain.audit import Act
 from imagebuilder.domain.component import (
     ActionName,
     Component,
@@ -14,6 +15,7 @@ from imagebuilder.domain.component import (
     PhaseName,
 )
 from imagebuilder.domain.digest import Digest
+from imagebuilder.domain.distribution import Placement
 from imagebuilder.domain.evidence import Outcome, Stage, TestReport, TestResult
 from imagebuilder.domain.ids import ComponentName, ImageName, RunId, VersionId
 from imagebuilder.domain.image import (
@@ -48,6 +50,15 @@ def a_package(name: str = "nginx", version: str = "1.22.1-9", **more: str) -> In
         source=more.get("source", name),
         source_version=more.get("source_version", version),
     )
+
+
+def a_placement(version_id: str, *, external_id: str = "ami-1", **more: Any) -> Placement:
+    """Give where a version was put."""
+    values: dict[str, Any] = {
+        "target": "aws:1/eu",
+        "placed": Act(actor="eva", at=SOME_DAY, why="released"),
+    } | more
+    return Placement(version_id=VersionId(version_id), external_id=external_id, **values)
 
 
 def a_layer(
