@@ -15,16 +15,11 @@ from typing import Self
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
-from sqlalchemy.exc import (
-    ArgumentError,
-    DBAPIError,
-    IntegrityError,
-    OperationalError,
-    ProgrammingError,
-)
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, ProgrammingError
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from imagebuilder.adapters.sql import complaints
+from imagebuilder.adapters.sql.complaints import sqlite_code, translated
 from imagebuilder.adapters.sql.tables import SCHEMA_REVISION
 from imagebuilder.ports.catalogue import CatalogueDamaged, CatalogueTooNew, StoreUnavailable
 
@@ -33,14 +28,9 @@ _MIGRATION_LOCK = 0x696D6167
 """Any number, so long as every process asks PostgreSQL for the same one."""
 _DECISION_LOCK = 0x64656369
 _WAL_ATTEMPTS = 50
-_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR})
-_HINTS = {
-    sqlite3.SQLITE_BUSY: "Another imagebuilder is writing to it; try again when it is done.",
-    sqlite3.SQLITE_LOCKED: "Another imagebuilder is writing to it; try again when it is done.",
-    sqlite3.SQLITE_FULL: "Free space on its file system, then try again: imagebuilder gc helps.",
-}
-_HINT = "Check that the file and its folder can be read and written by you, or set another place."
-_SERVER_HINT = "Check that the server runs, and the address and the account in the settings."
+_CONNECT_SECONDS = 5
+_LOST_MILLISECONDS = 30_000
+"""So long a server may leave what we sent unacknowledged; then the connection counts as lost."""
 
 
 class Database:
@@ -148,7 +138,7 @@ def open_database(location: str | Path, *, busy_timeout_seconds: float = 20.0) -
     Raises: StoreUnavailable; CatalogueDamaged; CatalogueTooNew.
     """
     url = _url(location)
-    where = url.database or "" if _is_sqlite(url) else url.render_as_string(hide_password=True)
+    where = url.database or "" if _is_sqlite(url) else complaints.shown(url)
     with translated(where):
         database = Database(_engine(url, where, busy_timeout_seconds), where)
         try:
@@ -159,36 +149,6 @@ def open_database(location: str | Path, *, busy_timeout_seconds: float = 20.0) -
             database.close()
             raise
     return database
-
-
-@contextmanager
-def translated(where: str) -> Iterator[None]:
-    """Turn what the database raises into an error of ours, but for a broken constraint."""
-    try:
-        yield
-    except IntegrityError:
-        raise
-    except DBAPIError as error:
-        raise _of_database(where, error) from error
-    except PoolTimeout as error:
-        raise StoreUnavailable(where, str(error), hint=_SERVER_HINT) from error
-
-
-def _of_database(where: str, error: DBAPIError) -> StoreUnavailable | CatalogueDamaged:
-    reason = f"The database says: {error.orig}."
-    code = _sqlite_code(error)
-    if code in _DAMAGED or (code is None and isinstance(error, ProgrammingError)):
-        return CatalogueDamaged(where, reason)
-    hint = _SERVER_HINT if code is None else _HINTS.get(code, _HINT)
-    return StoreUnavailable(where, reason, hint=hint)
-
-
-def _sqlite_code(error: DBAPIError) -> int | None:
-    """Give the kind of a SQLite error, without the byte that says more about it."""
-    if not isinstance(error.orig, sqlite3.Error):
-        return None
-    code: int = getattr(error.orig, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
-    return code & 0xFF
 
 
 def _url(location: str | Path) -> URL:
@@ -219,21 +179,44 @@ def _is_sqlite(url: URL) -> bool:
 
 def _engine(url: URL, where: str, busy_timeout_seconds: float) -> Engine:
     if not _is_sqlite(url):
-        try:
-            return create_engine(url, hide_parameters=True, isolation_level="READ COMMITTED")
-        except (ModuleNotFoundError, ArgumentError) as error:
-            reason = f"The driver {url.get_driver_name()} is not installed."
-            hint = f"Install {url.get_driver_name()} with pip, beside imagebuilder."
-            raise StoreUnavailable(where, reason, hint=hint) from error
+        return _server_engine(url, where, busy_timeout_seconds)
     try:
         Path(where).parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StoreUnavailable(where, str(error), hint=_HINT) from error
+        raise StoreUnavailable(where, str(error), hint=complaints.FILE_HINT) from error
     engine = create_engine(
         url, hide_parameters=True, connect_args={"timeout": busy_timeout_seconds}
     )
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _server_engine(url: URL, where: str, busy_timeout_seconds: float) -> Engine:
+    patience = {"connect_timeout": _CONNECT_SECONDS, "tcp_user_timeout": _LOST_MILLISECONDS}
+    try:
+        engine = create_engine(
+            url,
+            hide_parameters=True,
+            isolation_level="READ COMMITTED",
+            pool_pre_ping=True,  # a build lasts long enough for its server to have been restarted
+            connect_args={n: value for n, value in patience.items() if n not in url.query},
+        )
+    except (ModuleNotFoundError, NoSuchModuleError) as error:
+        reason = f"The driver {url.get_driver_name()} is not installed."
+        hint = f"Install {url.get_driver_name()} with pip, beside imagebuilder."
+        raise StoreUnavailable(where, reason, hint=hint) from error
+    except (ArgumentError, ValueError):
+        raise _address_refused() from None
+
+    def set_up(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
+        del entry
+        cursor = connection.cursor()
+        cursor.execute(f"SET lock_timeout = {round(busy_timeout_seconds * 1000)}")
+        connection.commit()  # else it would be undone with the first transaction that is
+        cursor.close()
+
+    event.listen(engine, "connect", set_up)
     return engine
 
 
@@ -283,7 +266,7 @@ def _stored_revision(database: Database) -> str | None:
             found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
         except (OperationalError, ProgrammingError) as error:
             connection.rollback()
-            if _sqlite_code(error) not in (None, sqlite3.SQLITE_ERROR):
+            if sqlite_code(error) not in (None, sqlite3.SQLITE_ERROR):
                 raise
             if connection.dialect.has_table(connection, "alembic_version"):
                 raise

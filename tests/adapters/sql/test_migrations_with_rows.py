@@ -1,0 +1,84 @@
+"""Revisions up and down on each kind of database, with rows in it."""
+
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import inspect
+
+from imagebuilder.adapters.sql import migrations
+from imagebuilder.adapters.sql.catalogue import SqlVersionStore
+from imagebuilder.adapters.sql.database import Database, open_database
+from imagebuilder.adapters.sql.runs import SqlRunStore
+from imagebuilder.adapters.sql.tables import SCHEMA_REVISION, metadata
+from imagebuilder.domain.ids import RunId, VersionId
+from tests.build import a_run, a_step, a_version
+
+_CHILD = "version-web-1.0.0-1"
+
+
+def _filled(database: Database) -> None:
+    versions, runs = SqlVersionStore(database), SqlRunStore(database)
+    versions.add(a_version())
+    versions.add(a_version("web@1.0.0/1"))
+    runs.save(a_run())
+    runs.save_step(RunId("run-1"), a_step())
+
+
+def _tables(database: Database) -> set[str]:
+    with database.reading() as connection:
+        return set(inspect(connection).get_table_names()) - {"alembic_version"}
+
+
+def test_metadata_when_compared_with_the_migrated_schema_then_has_not_drifted(
+    database: Database,
+) -> None:
+    with database.reading() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+
+
+@pytest.mark.parametrize("revision", sorted(migrations.known_revisions() - {SCHEMA_REVISION}))
+def test_downgrade_when_there_are_rows_then_upgrade_finds_them_again(
+    location: str | Path, database: Database, revision: str
+) -> None:
+    _filled(database)
+    before = SqlVersionStore(database).get(VersionId(_CHILD))
+
+    with database.writing() as connection:
+        migrations.downgrade(connection, revision)
+
+    with open_database(location) as again:
+        assert SqlVersionStore(again).get(VersionId(_CHILD)) == before
+        assert len(SqlRunStore(again).steps(RunId("run-1"))) == 1
+        assert _tables(again) == metadata.tables.keys()
+
+
+def test_downgrade_when_it_goes_to_the_beginning_then_leaves_nothing_and_can_begin_again(
+    location: str | Path, database: Database
+) -> None:
+    _filled(database)
+
+    with database.writing() as connection:
+        migrations.downgrade(connection, "base")
+
+    assert _tables(database) == set()
+    with open_database(location) as again:
+        _filled(again)
+        assert len(SqlVersionStore(again).summaries()) == 2
+
+
+def test_downgrade_when_it_breaks_off_then_nothing_of_it_stays(database: Database) -> None:
+    _filled(database)
+
+    with pytest.raises(KeyboardInterrupt):
+        _break_off(database)
+
+    assert _tables(database) == metadata.tables.keys()
+    assert len(SqlVersionStore(database).summaries()) == 2
+
+
+def _break_off(database: Database) -> None:
+    with database.writing() as connection:
+        migrations.downgrade(connection, "base")
+        raise KeyboardInterrupt
