@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from imagebuilder.services.browsing import Browsing
     from imagebuilder.services.building.stacking import Stacking
     from imagebuilder.services.cataloguing import Cataloguing
+    from imagebuilder.services.comparing import Comparing
     from imagebuilder.services.diagnosing import Diagnosing
     from imagebuilder.services.pipelines.desk import BuildResult, Desk, Job
     from imagebuilder.services.pipelines.journey import BuildImage
@@ -78,6 +79,13 @@ class Application:
         from imagebuilder.services.cataloguing import Cataloguing
 
         return Cataloguing(self.versions, self.clock, self._ids)
+
+    @cached_property
+    def comparing(self) -> "Comparing":
+        """Tells what differs between versions."""
+        from imagebuilder.services.comparing import Comparing
+
+        return Comparing(self.versions, self._layers)
 
     @cached_property
     def planning(self) -> "Planning":

@@ -4,11 +4,10 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from imagebuilder.cli import image_boot, image_export
+from imagebuilder.cli import image_boot, image_diff, image_export
 from imagebuilder.cli.options import (
     AsJson,
     ImageArgument,
-    LaterReferenceArgument,
     ReferenceArgument,
 )
 from imagebuilder.cli.output import moment_text, print_json, print_table, told_errors
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Images: the versions that were built and kept.", no_args_is_help=True)
 app.command()(image_export.export)
 app.command()(image_boot.boot)
+app.command()(image_diff.diff)
 
 # ruff: noqa: PLC0415 - what a command does not need is not imported, for the start-up time
 
@@ -100,22 +100,6 @@ def lineage(reference: ReferenceArgument, *, as_json: AsJson = False) -> None:
             print_json(lineage_json(found))
             return
         print_lineage(found)
-
-
-@app.command()
-def diff(
-    old: ReferenceArgument, new: LaterReferenceArgument = None, *, as_json: AsJson = False
-) -> None:
-    """Show what differs between two versions, or between one and the one before it."""
-    with told_errors(as_json=as_json):
-        from imagebuilder.cli.image_shape import diff_json
-        from imagebuilder.cli.image_text import print_diff
-
-        found = _cataloguing().diff(old, new)
-        if as_json:
-            print_json(diff_json(found))
-            return
-        print_diff(found)
 
 
 def _parent_reference(cataloguing: "Cataloguing", version: "ImageVersion") -> str | None:

@@ -1,24 +1,17 @@
-"""Versions, lineages and differences as JSON, in the lasting shapes that docs/cli.md tells."""
-
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+"""Versions and lineages as JSON, in the lasting shapes that docs/cli.md tells."""
 
 from imagebuilder.cli.output import Json
 from imagebuilder.domain.artifact import Artifact
-from imagebuilder.domain.comparison import Change, VersionDiff
-from imagebuilder.domain.evidence import Outcome, TestReport, TestResult
+from imagebuilder.domain.evidence import Outcome, TestReport
 from imagebuilder.domain.image import (
-    DocumentText,
     ImageVersion,
     ParentEdge,
     RecordedLayer,
     VersionSummary,
 )
 from imagebuilder.domain.lineage import Lineage
-from imagebuilder.domain.package import InstalledPackage, PackageChange
+from imagebuilder.domain.package import InstalledPackage
 from imagebuilder.domain.updates import recorded_updates, update_document
-
-ThingT = TypeVar("ThingT")
 
 
 def summary_json(summary: VersionSummary) -> dict[str, Json]:
@@ -44,15 +37,14 @@ def version_json(version: ImageVersion, parent_reference: str | None) -> dict[st
         "version": str(version.version),
         "created_at": version.created_at.isoformat(),
         "run": version.run_id,
-        "parent": {**_parent_json(version.parent), "reference": parent_reference},
+        "parent": {**parent_json(version.parent), "reference": parent_reference},
         "plan_digest": str(version.plan_digest),
         "definition_digest": str(version.definition_digest),
         "disk_digest": str(version.disk_digest),
         "artifacts": [
-            {"format": artifact.format, **_artifact_json(artifact)}
-            for artifact in version.artifacts
+            {"format": artifact.format, **artifact_json(artifact)} for artifact in version.artifacts
         ],
-        "layers": [{"name": layer.name, **_layer_json(layer)} for layer in version.layers],
+        "layers": [{"name": layer.name, **layer_json(layer)} for layer in version.layers],
         "tests": [_report_json(report) for report in version.reports],
         "package_count": len(version.packages),
         "updates": update_document(recorded_updates(version.plan)),
@@ -83,25 +75,6 @@ def lineage_json(lineage: Lineage) -> dict[str, Json]:
     }
 
 
-def diff_json(diff: VersionDiff) -> dict[str, Json]:
-    """Give a difference; what came has no old and what went has no new."""
-    parent = () if diff.parent is None else (diff.parent,)
-    return {
-        "old": diff.old.reference,
-        "new": diff.new.reference,
-        "is_empty": diff.is_empty,
-        "parent": next(iter(_changes(parent, _parent_json)), None),
-        "documents": _changes(diff.documents, _document_json),
-        "components": _changes(diff.components, _component_json),
-        "layers": _changes(diff.layers, _layer_json),
-        "packages": [_package_change_json(change) for change in diff.packages],
-        "indexes": _changes(diff.indexes, str),
-        "tests": _changes(diff.tests, _test_json),
-        "artifacts": _changes(diff.artifacts, _artifact_json),
-        "size_bytes": {"old": total_bytes(diff.old), "new": total_bytes(diff.new)},
-    }
-
-
 def total_bytes(version: ImageVersion) -> int:
     """Give how much a version's layers hold together."""
     return sum(layer.size_bytes for layer in version.layers)
@@ -113,25 +86,13 @@ def counted_outcomes(report: TestReport) -> dict[Outcome, int]:
     return {outcome: outcomes.count(outcome) for outcome in Outcome}
 
 
-def _changes(
-    changes: Sequence[Change[ThingT]], shape: Callable[[ThingT], Json]
-) -> list[dict[str, Json]]:
-    return [
-        {
-            "name": change.name,
-            "kind": change.kind,
-            "old": None if change.old is None else shape(change.old),
-            "new": None if change.new is None else shape(change.new),
-        }
-        for change in changes
-    ]
-
-
-def _parent_json(parent: ParentEdge) -> dict[str, Json]:
+def parent_json(parent: ParentEdge) -> dict[str, Json]:
+    """Give a parent as the recipe asked for it and as it was found."""
     return {"asked": parent.asked, "identity": parent.identity, "id": parent.version_id}
 
 
-def _artifact_json(artifact: Artifact) -> dict[str, Json]:
+def artifact_json(artifact: Artifact) -> dict[str, Json]:
+    """Give an artifact but its format."""
     return {
         "digest": str(artifact.digest),
         "size_bytes": artifact.size_bytes,
@@ -139,7 +100,8 @@ def _artifact_json(artifact: Artifact) -> dict[str, Json]:
     }
 
 
-def _layer_json(layer: RecordedLayer) -> dict[str, Json]:
+def layer_json(layer: RecordedLayer) -> dict[str, Json]:
+    """Give a layer but its name."""
     return {
         "component_version": layer.component_version or None,
         "parameters": dict(layer.parameters),
@@ -149,39 +111,10 @@ def _layer_json(layer: RecordedLayer) -> dict[str, Json]:
     }
 
 
-def _component_json(layer: RecordedLayer) -> dict[str, Json]:
-    return {
-        "version": layer.component_version,
-        "digest": str(layer.component_digest),
-        "parameters": dict(layer.parameters),
-    }
-
-
-def _document_json(document: DocumentText) -> dict[str, Json]:
-    return {"digest": str(document.digest), "text": document.text}
-
-
 def _report_json(report: TestReport) -> dict[str, Json]:
     return {
         "stage": report.stage,
         **{outcome.value: count for outcome, count in counted_outcomes(report).items()},
         "seconds": round(report.seconds, 3),
         "evidence": str(report.evidence) if report.evidence else None,
-    }
-
-
-def _test_json(result: TestResult) -> dict[str, Json]:
-    return {
-        "outcome": result.outcome,
-        "seconds": round(result.seconds, 3),
-        "detail": result.detail,
-    }
-
-
-def _package_change_json(change: PackageChange) -> dict[str, Json]:
-    return {
-        "name": change.name,
-        "architecture": change.architecture,
-        "old_version": change.old_version,
-        "new_version": change.new_version,
     }

@@ -1,29 +1,22 @@
 """Comparison: what differs between two versions.
 
-How files differ is not here: it is told from their trees, by `layer.difference`.
+What their records do not hold, files and what led to them, is added by whoever can look it up.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Generic, TypeVar
 
 from imagebuilder.domain.artifact import Artifact
 from imagebuilder.domain.digest import Digest
-from imagebuilder.domain.errors import WrongState
+from imagebuilder.domain.errors import InvalidInput, WrongState
 from imagebuilder.domain.evidence import TestReport, TestResult
+from imagebuilder.domain.file_changes import ChangeKind, FileDiff, change_kind
 from imagebuilder.domain.image import DocumentText, ImageVersion, ParentEdge, RecordedLayer
-from imagebuilder.domain.package import PackageChange, package_changes
+from imagebuilder.domain.package import PackageChange, PackageMove, package_changes
+from imagebuilder.domain.security_updates import SecurityUpdate
 
 ThingT = TypeVar("ThingT")
-
-
-class ChangeKind(StrEnum):
-    """What happened to a thing from one version to another."""
-
-    ADDED = "added"
-    REMOVED = "removed"
-    CHANGED = "changed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,9 +30,7 @@ class Change(Generic[ThingT]):
     @property
     def kind(self) -> ChangeKind:
         """What happened to it."""
-        if self.old is None:
-            return ChangeKind.ADDED
-        return ChangeKind.REMOVED if self.new is None else ChangeKind.CHANGED
+        return change_kind(self.old, self.new)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +40,8 @@ class VersionDiff:
     `components` changed in version, document or parameters; `layers` hold other files, whether or
     not their component changed. Shape: in the order of the new version, what was removed at the
     end; packages by name. A name that occurs again carries its count (nginx, nginx #2); a test is
-    named by its stage and its name.
+    named by its stage and its name. `files` is None when a manifest is gone: `without_files` names
+    the versions whose files nobody can tell any more.
     """
 
     old: ImageVersion
@@ -62,6 +54,23 @@ class VersionDiff:
     indexes: tuple[Change[Digest], ...]
     tests: tuple[Change[TestResult], ...]
     artifacts: tuple[Change[Artifact], ...]
+    security: tuple[SecurityUpdate, ...] = ()
+    files: FileDiff | None = None
+    without_files: tuple[str, ...] = ()
+
+    @property
+    def is_backwards(self) -> bool:
+        """Whether the one called old was recorded after the one called new."""
+        return self.old.created_at > self.new.created_at
+
+    @property
+    def is_across_images(self) -> bool:
+        """Whether they are versions of different images."""
+        return self.old.image != self.new.image
+
+    def moved(self, move: PackageMove) -> tuple[PackageChange, ...]:
+        """Give the packages to which that happened, by name."""
+        return tuple(change for change in self.packages if change.move is move)
 
     @property
     def is_empty(self) -> bool:
@@ -164,4 +173,18 @@ class NoVersionBefore(WrongState):
             f"{reference} is the first version of its image that was recorded.",
             context="It has nothing before it to be compared with.",
             hint="Name two versions, the older one first.",
+        )
+
+
+class SameVersionTwice(InvalidInput):
+    """A version was to be compared with itself."""
+
+    code = "same-version-twice"
+
+    def __init__(self, reference: str) -> None:
+        """Name it."""
+        super().__init__(
+            f"Both references mean {reference}.",
+            context="A version does not differ from itself.",
+            hint=f"Name it once to compare it with the one before it: image diff {reference}",
         )

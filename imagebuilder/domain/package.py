@@ -1,6 +1,9 @@
 """Packages as a package manager reports them."""
 
 from dataclasses import dataclass, field
+from enum import StrEnum
+
+from imagebuilder.domain.versions import PackageOrder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -32,6 +35,16 @@ class Upgrade:
     cves: tuple[str, ...] | None = field(default=None, compare=False)
 
 
+class PackageMove(StrEnum):
+    """What happened to a package; `rewritten` where two versions count as equally new."""
+
+    ADDED = "added"
+    REMOVED = "removed"
+    UPGRADED = "upgraded"
+    DOWNGRADED = "downgraded"
+    REWRITTEN = "rewritten"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackageChange:
     """What happened to a package between two images; a version is None when it came or went."""
@@ -40,6 +53,18 @@ class PackageChange:
     architecture: str
     old_version: str | None
     new_version: str | None
+
+    @property
+    def move(self) -> PackageMove:
+        """What happened, in the order of the package manager that has such architectures."""
+        if self.old_version is None:
+            return PackageMove.ADDED
+        if self.new_version is None:
+            return PackageMove.REMOVED
+        order = PackageOrder.of(self.architecture).compare(self.old_version, self.new_version)
+        if order == 0:
+            return PackageMove.REWRITTEN
+        return PackageMove.UPGRADED if order < 0 else PackageMove.DOWNGRADED
 
 
 def package_changes(

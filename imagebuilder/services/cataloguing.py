@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from imagebuilder.domain.comparison import NoVersionBefore, VersionDiff, compared
 from imagebuilder.domain.ids import ImageName, VersionId
 from imagebuilder.domain.image import (
     ImageVersion,
@@ -70,18 +69,6 @@ class Cataloguing:
         nodes, edges = self._versions.lineage()
         return lineage_of(focus, nodes, edges)
 
-    def diff(self, old: str, new: str | None = None) -> VersionDiff:
-        """Give what differs between two versions.
-
-        Of one reference alone: what differs from the version of its image recorded before it.
-
-        Raises: as `show`; NoVersionBefore: there is none.
-        """
-        if new is not None:
-            return compared(self.show(old), self.show(new))
-        version = self.show(old)
-        return compared(self._before(version), version)
-
     def list(self, image: str | None = None) -> Sequence[VersionSummary]:
         """Give all versions, by name, then last recorded first.
 
@@ -110,14 +97,6 @@ class Cataloguing:
             return None
         newest = self._versions.find(Reference(name=draft.image, asked=str(max(line))))
         return newest.version if newest.definition_digest == draft.definition_digest else None
-
-    def _before(self, version: ImageVersion) -> ImageVersion:
-        """Give the version of the same image that was recorded before."""
-        order = [summary.id for summary in self._versions.summaries(version.image)]
-        older = order[order.index(version.id) + 1 :]
-        if not older:
-            raise NoVersionBefore(version.reference)
-        return self._versions.get(older[0])
 
 
 def _is_in_line(version: BuildVersion, asked: RecipeVersion) -> bool:

@@ -173,58 +173,6 @@ def test_lineage_as_json_then_has_the_edges_to_the_parent_and_its_suite(
     ]
 
 
-def test_diff_of_one_version_then_compares_it_with_the_one_before(
-    cli: Cli, catalogue: Catalogue
-) -> None:
-    shown = cli("image", "diff", "debian-web").stdout
-
-    assert shown.startswith("debian-web@1.2.0/1 -> debian-web@1.2.1/1\n")
-    assert "  ~ nginx  1.0.0 -> 1.0.1 (port=8080)\n" in shown
-    assert "      +version: 2\n" in shown
-    assert "  ~ bash:amd64  5.2-1 -> 5.2-2\n" in shown
-    assert "  + curl:amd64  8.0\n" in shown
-    assert "  - nginx:amd64  1.22.1-9\n" in shown
-    assert "  + raw  2.9 MiB" in shown
-
-
-def test_diff_as_json_then_tells_old_and_new_of_each_change(cli: Cli, catalogue: Catalogue) -> None:
-    diff = cli.json("image", "diff", "debian-web@1.2.0", "debian-web@1.2.1")
-
-    assert (diff["old"], diff["new"], diff["is_empty"]) == (
-        "debian-web@1.2.0/1",
-        "debian-web@1.2.1/1",
-        False,
-    )
-    (component,) = diff["components"]
-    assert (component["name"], component["kind"]) == ("nginx", "changed")
-    assert (component["old"]["parameters"], component["new"]["parameters"]) == (
-        {},
-        {"port": "8080"},
-    )
-    assert [p["name"] for p in diff["packages"]] == ["bash", "curl", "nginx"]
-    assert [(a["name"], a["old"]) for a in diff["artifacts"]] == [("raw", None)]
-
-
-def test_diff_of_a_version_with_itself_then_says_that_nothing_differs(
-    cli: Cli, catalogue: Catalogue
-) -> None:
-    assert "nothing differs" in cli("image", "diff", "debian-web", "debian-web").stdout
-
-
-def test_diff_of_images_with_different_parents_then_names_both_parents(
-    cli: Cli, catalogue: Catalogue
-) -> None:
-    shown = cli("image", "diff", "debian-base", "debian-web@1.2.0").stdout
-
-    assert "  ~ debian:bookworm -> image:debian-base@1.x\n" in shown
-
-
-def test_diff_of_a_first_version_alone_then_exits_with_3(cli: Cli, catalogue: Catalogue) -> None:
-    error = cli.error("image", "diff", "debian-base")
-
-    assert (error["exit"], error["code"]) == (3, "no-version-before")
-
-
 def test_export_then_writes_the_file_with_holes_and_prints_path_and_digest(
     cli: Cli, catalogue: Catalogue
 ) -> None:

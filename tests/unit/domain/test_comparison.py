@@ -1,7 +1,8 @@
 from dataclasses import replace
 
-from imagebuilder.domain.comparison import ChangeKind, VersionDiff, compared
+from imagebuilder.domain.comparison import VersionDiff, compared
 from imagebuilder.domain.evidence import Outcome, Stage
+from imagebuilder.domain.file_changes import ChangeKind
 from imagebuilder.domain.package import PackageChange
 from imagebuilder.domain.recipe import ArtifactFormat
 from tests.build import (

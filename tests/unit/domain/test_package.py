@@ -1,7 +1,13 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imagebuilder.domain.package import InstalledPackage, PackageChange, package_changes
+from imagebuilder.domain.package import (
+    InstalledPackage,
+    PackageChange,
+    PackageMove,
+    package_changes,
+)
 from tests.build import a_package
 
 _packages = st.dictionaries(
@@ -50,3 +56,25 @@ def test_changes_when_one_architecture_moved_then_the_other_is_not_named() -> No
     assert changes == (
         PackageChange(name="libc6", architecture="amd64", old_version="1", new_version="2"),
     )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "architecture", "move"),
+    [
+        (None, "1", "amd64", PackageMove.ADDED),
+        ("1", None, "amd64", PackageMove.REMOVED),
+        ("1.9", "1.10", "amd64", PackageMove.UPGRADED),
+        ("1.0~rc1", "1.0", "all", PackageMove.UPGRADED),
+        ("2.0", "1:1.0", "amd64", PackageMove.UPGRADED),
+        ("1.10", "1.9", "amd64", PackageMove.DOWNGRADED),
+        ("1.0", "1.0-0", "amd64", PackageMove.REWRITTEN),
+        ("1.0^git1", "1.0.1", "x86_64", PackageMove.UPGRADED),
+        ("not a version", "1.0", "amd64", PackageMove.UPGRADED),
+    ],
+)
+def test_change_when_versions_are_ordered_then_says_which_way_it_went(
+    old: str | None, new: str | None, architecture: str, move: PackageMove
+) -> None:
+    change = PackageChange(name="p", architecture=architecture, old_version=old, new_version=new)
+
+    assert change.move is move

@@ -1,6 +1,5 @@
 import pytest
 
-from imagebuilder.domain.comparison import NoVersionBefore
 from imagebuilder.domain.ids import ImageName, VersionId
 from imagebuilder.domain.image import (
     ImageVersion,
@@ -194,34 +193,3 @@ def test_lineage_when_asked_for_the_middle_then_shows_both_ways(
     }
     assert lineage.parents("v-web") == ("v-base",)
     assert lineage.children("v-web") == ("v-shop",)
-
-
-def test_diff_when_two_are_named_then_goes_from_the_first_to_the_second(
-    cataloguing: Cataloguing, versions: FakeVersionStore
-) -> None:
-    versions.add(a_version("web@1.0.0/1", packages=(a_package("nginx", "1"),)))
-    versions.add(a_version("web@1.0.0/2", packages=(a_package("nginx", "2"),)))
-
-    change = cataloguing.diff("web@1.0.0/2", "web@1.0.0/1").packages[0]
-
-    assert (change.old_version, change.new_version) == ("2", "1")
-
-
-def test_diff_when_one_is_named_then_compares_with_what_was_recorded_before_it(
-    cataloguing: Cataloguing, versions: FakeVersionStore
-) -> None:
-    for reference in ("web@2.0.0/1", "other@1.0.0/1", "web@1.0.0/1", "web@2.0.1/1"):
-        versions.add(a_version(reference))
-
-    diff = cataloguing.diff("web@1.0.0/1")
-
-    assert (diff.old.reference, diff.new.reference) == ("web@2.0.0/1", "web@1.0.0/1")
-
-
-def test_diff_when_the_first_is_named_alone_then_says_there_is_none_before(
-    cataloguing: Cataloguing, versions: FakeVersionStore
-) -> None:
-    versions.add(a_version("web@1.0.0/1"))
-
-    with pytest.raises(NoVersionBefore, match=r"web@1\.0\.0/1"):
-        cataloguing.diff("web")
