@@ -22,8 +22,11 @@ if TYPE_CHECKING:
     from imagebuilder.adapters.local.qemu import VirtualMachines
     from imagebuilder.adapters.local.roots import LocalWorkshop
     from imagebuilder.adapters.local.sources import AptSources
+    from imagebuilder.adapters.sql.audit import SqlAuditLog
     from imagebuilder.adapters.sql.catalogue import SqlVersionStore
     from imagebuilder.adapters.sql.database import Database
+    from imagebuilder.adapters.sql.labels import SqlLabelStore
+    from imagebuilder.adapters.sql.placements import SqlPlacementStore
     from imagebuilder.adapters.sql.runs import SqlRunStore
     from imagebuilder.adapters.system.blobs import FileBlobStore
     from imagebuilder.adapters.system.clock import RandomIds, SystemClock
@@ -39,12 +42,14 @@ if TYPE_CHECKING:
     from imagebuilder.services.cataloguing import Cataloguing
     from imagebuilder.services.comparing import Comparing
     from imagebuilder.services.diagnosing import Diagnosing
+    from imagebuilder.services.labelling import Labelling
     from imagebuilder.services.pipelines.desk import BuildResult, Desk, Job
     from imagebuilder.services.pipelines.journey import BuildImage
     from imagebuilder.services.pipelines.planning import Planning
     from imagebuilder.services.pipelines.trying import Trying
     from imagebuilder.services.pipelines.visiting import Visiting
     from imagebuilder.services.pipelines.watching import RecordedProgress
+    from imagebuilder.services.placing import Placing
     from imagebuilder.services.provisioning.components import Means
     from imagebuilder.services.sweeping import Sweeping
 
@@ -86,6 +91,34 @@ class Application:
         from imagebuilder.services.comparing import Comparing
 
         return Comparing(self.versions, self._layers)
+
+    @cached_property
+    def placing(self) -> "Placing":
+        """Keeps the books of placements."""
+        from imagebuilder.services.placing import Books, Placing
+
+        books = Books(
+            versions=self.versions,
+            placements=self.placements,
+            audit=self.audit,
+            transactions=self._database,
+            clock=self.clock,
+        )
+        return Placing(books, self.settings.actor)
+
+    @cached_property
+    def labelling(self) -> "Labelling":
+        """Puts labels and free text on images and versions."""
+        from imagebuilder.services.labelling import Labelling, Shelf
+
+        shelf = Shelf(
+            versions=self.versions,
+            labels=self.labels,
+            audit=self.audit,
+            transactions=self._database,
+            clock=self.clock,
+        )
+        return Labelling(shelf, self.settings.actor)
 
     @cached_property
     def planning(self) -> "Planning":
@@ -282,6 +315,27 @@ class Application:
         from imagebuilder.adapters.sql.catalogue import SqlVersionStore
 
         return SqlVersionStore(self._database)
+
+    @cached_property
+    def placements(self) -> "SqlPlacementStore":
+        """Where versions were put."""
+        from imagebuilder.adapters.sql.placements import SqlPlacementStore
+
+        return SqlPlacementStore(self._database)
+
+    @cached_property
+    def labels(self) -> "SqlLabelStore":
+        """What people noted on images and versions."""
+        from imagebuilder.adapters.sql.labels import SqlLabelStore
+
+        return SqlLabelStore(self._database)
+
+    @cached_property
+    def audit(self) -> "SqlAuditLog":
+        """Who changed what in the catalogue."""
+        from imagebuilder.adapters.sql.audit import SqlAuditLog
+
+        return SqlAuditLog(self._database)
 
     @cached_property
     def runs(self) -> "SqlRunStore":

@@ -26,10 +26,12 @@ from imagebuilder.domain.image import (
     VersionDraft,
 )
 from imagebuilder.domain.layer import Entry, EntryKind
+from imagebuilder.domain.lineage import Kin
 from imagebuilder.domain.package import InstalledPackage, Upgrade
 from imagebuilder.domain.plan import PlannedParent
 from imagebuilder.domain.recipe import ArtifactFormat, Recipe, Suite, SuiteParent
 from imagebuilder.domain.run import Run, RunState, StepRun, StepState
+from imagebuilder.domain.standing import Revocation
 from imagebuilder.domain.updates import HeldPackage, PlannedUpdate
 from imagebuilder.domain.versions import BuildVersion, RecipeVersion, Version
 
@@ -137,6 +139,29 @@ _CONTENTS: Mapping[str, Any] = {
     "indexes": {"http://deb.example.org/debian bookworm": a_digest("index")},
 }
 """What is in a version unless a test says otherwise. Shape: field -> value."""
+
+
+def a_kin(reference: str = "debian-web@1.2.0/1", **more: Any) -> Kin:
+    """Give a version as its relatives are told of it, named as `a_version` names it."""
+    version = a_version(reference)
+    values: dict[str, Any] = {
+        "id": version.id,
+        "created_at": version.created_at,
+        "parent": version.parent,
+        "copied_from": None,
+        "distance": 0,
+    } | more
+    return Kin(image=version.image, version=version.version, **values)
+
+
+def a_revocation(version_id: str, **more: Any) -> Revocation:
+    """Give a revocation that is in force."""
+    values: dict[str, Any] = {
+        "id": f"revocation-of-{version_id}",
+        "in_force_at": SOME_DAY,
+        "act": Act(actor="eva", at=SOME_DAY, why="it is bad"),
+    } | more
+    return Revocation(version_id=VersionId(version_id), **values)
 
 
 def a_draft(image: str = "debian-web", asked: str = "1.2.x", **more: Any) -> VersionDraft:

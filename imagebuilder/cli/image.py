@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from imagebuilder.cli import image_boot, image_diff, image_export
+from imagebuilder.cli import image_boot, image_diff, image_export, image_notes
 from imagebuilder.cli.options import (
     AsJson,
     ImageArgument,
@@ -21,6 +21,8 @@ app = typer.Typer(help="Images: the versions that were built and kept.", no_args
 app.command()(image_export.export)
 app.command()(image_boot.boot)
 app.command()(image_diff.diff)
+app.command()(image_notes.label)
+app.command()(image_notes.describe)
 
 # ruff: noqa: PLC0415 - what a command does not need is not imported, for the start-up time
 

@@ -17,6 +17,7 @@ _COMMANDS = {
     "run": "app",
     "recipe": "app",
     "component": "app",
+    "placement": "app",
     "schema": "schema",
     "doctor": "doctor",
 }

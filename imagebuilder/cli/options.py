@@ -42,6 +42,11 @@ def _components(incomplete: str) -> list[str]:
     return _completed(incomplete, lambda a: a.browsing.names(HERE))
 
 
+def label_names(incomplete: str) -> list[str]:
+    """Complete the name of a label that is in use."""
+    return _completed(incomplete, lambda a: a.labels.names())
+
+
 HERE = "any.yaml"
 """A document in the working folder, beside which others are looked for."""
 
@@ -78,6 +83,18 @@ ReferenceArgument = Annotated[
         show_default=False,
     ),
 ]
+
+OptionalReferenceArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[REF]",
+        help=f"Only of this image version: {_FORMS}.",
+        autocompletion=_references,
+        show_default=False,
+    ),
+]
+
+Why = Annotated[str, typer.Option("--why", metavar="TEXT", help="The reason, for the audit.")]
 
 LaterReferenceArgument = Annotated[
     str | None,

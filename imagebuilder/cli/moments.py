@@ -1,0 +1,41 @@
+"""Moments as people type them."""
+
+from typing import TYPE_CHECKING, TypeAlias
+
+from imagebuilder.domain.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+MomentText: TypeAlias = str | None
+"""What was typed for a moment, or None when nothing was."""
+
+
+def parsed_moment(text: MomentText) -> "datetime | None":
+    """Give the moment that a day, or a day and a time, writes; in UTC unless a zone is written.
+
+    Raises: MomentMalformed.
+    """
+    from datetime import UTC, datetime  # noqa: PLC0415 - few commands need it
+
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise MomentMalformed(text) from error
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+class MomentMalformed(InvalidInput):
+    """What was typed is no moment."""
+
+    code = "moment-malformed"
+
+    def __init__(self, text: str) -> None:
+        """Quote it and show the forms there are."""
+        super().__init__(
+            f"{text[:80]!r} is not a moment.",
+            context="A moment is a day, or a day and a time; in UTC unless a zone is written.",
+            hint="Write 2026-03-01, 2026-03-01T12:30 or 2026-03-01T12:30:00+02:00.",
+        )
