@@ -4,6 +4,7 @@ This is the map of the house. Imports run down only; `lint-imports` holds every 
 
     cli            the door: commands, tables, exit codes              singular nouns
     bootstrap      settings -> wired services; the only place that knows both sides
+    wiring         the part of bootstrap that makes the catalogue's stores and services
     settings       every knob, read once from file and environment
     services       use cases; ports come in through the constructor    -ing words
     adapters       the world, one folder for each part; strangers to each other and to services

@@ -9,7 +9,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imagebuilder.settings import Settings, read_settings
+from imagebuilder.wiring import CatalogueWiring
 
 # ruff: noqa: PLC0415 - what a command does not need is not imported, for the start-up time
 if TYPE_CHECKING:
@@ -22,14 +22,6 @@ if TYPE_CHECKING:
     from imagebuilder.adapters.local.qemu import VirtualMachines
     from imagebuilder.adapters.local.roots import LocalWorkshop
     from imagebuilder.adapters.local.sources import AptSources
-    from imagebuilder.adapters.sql.audit import SqlAuditLog
-    from imagebuilder.adapters.sql.catalogue import SqlVersionStore
-    from imagebuilder.adapters.sql.database import Database
-    from imagebuilder.adapters.sql.labels import SqlLabelStore
-    from imagebuilder.adapters.sql.placements import SqlPlacementStore
-    from imagebuilder.adapters.sql.runs import SqlRunStore
-    from imagebuilder.adapters.system.blobs import FileBlobStore
-    from imagebuilder.adapters.system.clock import RandomIds, SystemClock
     from imagebuilder.adapters.system.document_files import FileDocumentSource
     from imagebuilder.adapters.system.locks import FileLocks
     from imagebuilder.adapters.system.process import SystemCommandRunner
@@ -39,30 +31,22 @@ if TYPE_CHECKING:
     from imagebuilder.services.authoring import Authoring
     from imagebuilder.services.browsing import Browsing
     from imagebuilder.services.building.stacking import Stacking
-    from imagebuilder.services.cataloguing import Cataloguing
     from imagebuilder.services.comparing import Comparing
     from imagebuilder.services.diagnosing import Diagnosing
-    from imagebuilder.services.labelling import Labelling
     from imagebuilder.services.pipelines.desk import BuildResult, Desk, Job
     from imagebuilder.services.pipelines.journey import BuildImage
     from imagebuilder.services.pipelines.planning import Planning
     from imagebuilder.services.pipelines.trying import Trying
     from imagebuilder.services.pipelines.visiting import Visiting
     from imagebuilder.services.pipelines.watching import RecordedProgress
-    from imagebuilder.services.placing import Placing
     from imagebuilder.services.provisioning.components import Means
     from imagebuilder.services.sweeping import Sweeping
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
-class Application:
+class Application(CatalogueWiring):
     """The services, wired for one set of settings."""
-
-    def __init__(self, settings: Settings | None = None) -> None:
-        """Wire for settings, by default those of the environment."""
-        self.settings = settings or read_settings()
-        self._home = self.settings.home
 
     @cached_property
     def authoring(self) -> "Authoring":
@@ -79,46 +63,11 @@ class Application:
         return Browsing(self._documents)
 
     @cached_property
-    def cataloguing(self) -> "Cataloguing":
-        """Records versions and answers questions about them."""
-        from imagebuilder.services.cataloguing import Cataloguing
-
-        return Cataloguing(self.versions, self.clock, self._ids)
-
-    @cached_property
     def comparing(self) -> "Comparing":
         """Tells what differs between versions."""
         from imagebuilder.services.comparing import Comparing
 
         return Comparing(self.versions, self._layers)
-
-    @cached_property
-    def placing(self) -> "Placing":
-        """Keeps the books of placements."""
-        from imagebuilder.services.placing import Books, Placing
-
-        books = Books(
-            versions=self.versions,
-            placements=self.placements,
-            audit=self.audit,
-            transactions=self._database,
-            clock=self.clock,
-        )
-        return Placing(books, self.settings.actor)
-
-    @cached_property
-    def labelling(self) -> "Labelling":
-        """Puts labels and free text on images and versions."""
-        from imagebuilder.services.labelling import Labelling, Shelf
-
-        shelf = Shelf(
-            versions=self.versions,
-            labels=self.labels,
-            audit=self.audit,
-            transactions=self._database,
-            clock=self.clock,
-        )
-        return Labelling(shelf, self.settings.actor)
 
     @cached_property
     def planning(self) -> "Planning":
@@ -310,41 +259,6 @@ class Application:
         return VirtualMachines(self.commands, self.clock, acceleration, self._home / "work")
 
     @cached_property
-    def versions(self) -> "SqlVersionStore":
-        """The recorded versions."""
-        from imagebuilder.adapters.sql.catalogue import SqlVersionStore
-
-        return SqlVersionStore(self._database)
-
-    @cached_property
-    def placements(self) -> "SqlPlacementStore":
-        """Where versions were put."""
-        from imagebuilder.adapters.sql.placements import SqlPlacementStore
-
-        return SqlPlacementStore(self._database)
-
-    @cached_property
-    def labels(self) -> "SqlLabelStore":
-        """What people noted on images and versions."""
-        from imagebuilder.adapters.sql.labels import SqlLabelStore
-
-        return SqlLabelStore(self._database)
-
-    @cached_property
-    def audit(self) -> "SqlAuditLog":
-        """Who changed what in the catalogue."""
-        from imagebuilder.adapters.sql.audit import SqlAuditLog
-
-        return SqlAuditLog(self._database)
-
-    @cached_property
-    def runs(self) -> "SqlRunStore":
-        """The recorded runs."""
-        from imagebuilder.adapters.sql.runs import SqlRunStore
-
-        return SqlRunStore(self._database)
-
-    @cached_property
     def run_files(self) -> "FolderRunFiles":
         """The logs of runs."""
         from imagebuilder.adapters.system.run_files import FolderRunFiles
@@ -352,37 +266,11 @@ class Application:
         return FolderRunFiles(self._home / "runs")
 
     @cached_property
-    def blobs(self) -> "FileBlobStore":
-        """The artifacts and evidence."""
-        from imagebuilder.adapters.system.blobs import FileBlobStore
-
-        return FileBlobStore(self._home / "blobs")
-
-    @cached_property
-    def clock(self) -> "SystemClock":
-        """The machine's clock."""
-        from imagebuilder.adapters.system.clock import SystemClock
-
-        return SystemClock()
-
-    @cached_property
     def commands(self) -> "SystemCommandRunner":
         """The machine's programs."""
         from imagebuilder.adapters.system.process import SystemCommandRunner
 
         return SystemCommandRunner(self.clock)
-
-    @cached_property
-    def _ids(self) -> "RandomIds":
-        from imagebuilder.adapters.system.clock import RandomIds
-
-        return RandomIds(self.clock)
-
-    @cached_property
-    def _database(self) -> "Database":
-        from imagebuilder.adapters.sql.database import open_database
-
-        return open_database(self.settings.catalogue_url)
 
     @cached_property
     def _documents(self) -> "FileDocumentSource":

@@ -1,0 +1,128 @@
+"""Settings become the catalogue's stores, and the services that stand on little else.
+
+It is the part of `bootstrap` that has a file of its own.
+"""
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from imagebuilder.settings import Settings, read_settings
+
+# ruff: noqa: PLC0415 - what a command does not need is not imported, for the start-up time
+if TYPE_CHECKING:
+    from imagebuilder.adapters.sql.audit import SqlAuditLog
+    from imagebuilder.adapters.sql.catalogue import SqlVersionStore
+    from imagebuilder.adapters.sql.database import Database
+    from imagebuilder.adapters.sql.labels import SqlLabelStore
+    from imagebuilder.adapters.sql.placements import SqlPlacementStore
+    from imagebuilder.adapters.sql.runs import SqlRunStore
+    from imagebuilder.adapters.system.blobs import FileBlobStore
+    from imagebuilder.adapters.system.clock import RandomIds, SystemClock
+    from imagebuilder.services.cataloguing import Cataloguing
+    from imagebuilder.services.labelling import Labelling
+    from imagebuilder.services.placing import Placing
+
+
+class CatalogueWiring:
+    """The part of the services that needs the catalogue, wired for one set of settings."""
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        """Wire for settings, by default those of the environment."""
+        self.settings = settings or read_settings()
+        self._home = self.settings.home
+
+    @cached_property
+    def cataloguing(self) -> "Cataloguing":
+        """Records versions and answers questions about them."""
+        from imagebuilder.services.cataloguing import Cataloguing
+
+        return Cataloguing(self.versions, self.clock, self._ids)
+
+    @cached_property
+    def placing(self) -> "Placing":
+        """Keeps the books of placements."""
+        from imagebuilder.services.placing import Books, Placing
+
+        books = Books(
+            versions=self.versions,
+            placements=self.placements,
+            audit=self.audit,
+            transactions=self._database,
+            clock=self.clock,
+        )
+        return Placing(books, self.settings.actor)
+
+    @cached_property
+    def labelling(self) -> "Labelling":
+        """Puts labels and free text on images and versions."""
+        from imagebuilder.services.labelling import Labelling, Shelf
+
+        shelf = Shelf(
+            versions=self.versions,
+            labels=self.labels,
+            audit=self.audit,
+            transactions=self._database,
+            clock=self.clock,
+        )
+        return Labelling(shelf, self.settings.actor)
+
+    @cached_property
+    def versions(self) -> "SqlVersionStore":
+        """The recorded versions."""
+        from imagebuilder.adapters.sql.catalogue import SqlVersionStore
+
+        return SqlVersionStore(self._database)
+
+    @cached_property
+    def placements(self) -> "SqlPlacementStore":
+        """Where versions were put."""
+        from imagebuilder.adapters.sql.placements import SqlPlacementStore
+
+        return SqlPlacementStore(self._database)
+
+    @cached_property
+    def labels(self) -> "SqlLabelStore":
+        """What people noted on images and versions."""
+        from imagebuilder.adapters.sql.labels import SqlLabelStore
+
+        return SqlLabelStore(self._database)
+
+    @cached_property
+    def audit(self) -> "SqlAuditLog":
+        """Who changed what in the catalogue."""
+        from imagebuilder.adapters.sql.audit import SqlAuditLog
+
+        return SqlAuditLog(self._database)
+
+    @cached_property
+    def runs(self) -> "SqlRunStore":
+        """The recorded runs."""
+        from imagebuilder.adapters.sql.runs import SqlRunStore
+
+        return SqlRunStore(self._database)
+
+    @cached_property
+    def blobs(self) -> "FileBlobStore":
+        """The artifacts and evidence."""
+        from imagebuilder.adapters.system.blobs import FileBlobStore
+
+        return FileBlobStore(self._home / "blobs")
+
+    @cached_property
+    def clock(self) -> "SystemClock":
+        """The machine's clock."""
+        from imagebuilder.adapters.system.clock import SystemClock
+
+        return SystemClock()
+
+    @cached_property
+    def _ids(self) -> "RandomIds":
+        from imagebuilder.adapters.system.clock import RandomIds
+
+        return RandomIds(self.clock)
+
+    @cached_property
+    def _database(self) -> "Database":
+        from imagebuilder.adapters.sql.database import open_database
+
+        return open_database(self.settings.catalogue_url)
