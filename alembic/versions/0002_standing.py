@@ -104,7 +104,7 @@ def upgrade() -> None:
             ["versions.number"],
             name=op.f("fk_lifecycles_version_number_versions"),
         ),
-        sa.PrimaryKeyConstraint("version_number", name=op.f("pk_lifecycles")),
+        sa.PrimaryKeyConstraint("version_number", "lifecycle", name=op.f("pk_lifecycles")),
     )
     op.create_index(op.f("ix_lifecycles_lifecycle"), "lifecycles", ["lifecycle"], unique=False)
     op.create_table(

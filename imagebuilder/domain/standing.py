@@ -4,13 +4,16 @@ Facts are kept (revocations, lifecycle); the standing is computed for a moment, 
 a revocation at a time comes into force though no process is up at that second.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from imagebuilder.domain.audit import Act
 from imagebuilder.domain.ids import VersionId
+
+RETENTION = "retention"
+"""In whose name a channel falls back from a version that was disabled or deleted."""
 
 
 class Lifecycle(StrEnum):
@@ -110,13 +113,69 @@ def standing_of(
 
     Shape: `line` is the version itself, then all it descends from; what it was copied from counts.
     """
-    own, ancestors = line[0], line[1:]
-    counting = [r for r in revocations.get(own, ()) if r.is_open(at)]
-    counting += [
-        r
-        for ancestor in ancestors
-        for r in revocations.get(ancestor, ())
-        if r.is_open(at) and r.reaches_descendants
-    ]
+    own = line[0]
+    counting = [r for r in _reaching(line, revocations) if r.is_open(at)]
     first = min(counting, key=lambda r: (r.in_force_at, r.version_id != own, r.id), default=None)
     return Standing(version_id=own, at=at, lifecycle=lifecycle, revocation=first)
+
+
+def lifecycle_at(since: Mapping[Lifecycle, datetime], at: datetime) -> Lifecycle:
+    """Give how far retention had gone with a version at a moment.
+
+    Shape: `since` maps what the version became to when it did.
+    """
+    reached = [
+        lifecycle for lifecycle in Lifecycle if lifecycle in since and since[lifecycle] <= at
+    ]
+    return reached[-1] if reached else Lifecycle.ACTIVE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ban:
+    """A span in which a version is not usable: from `act.at` up to `until`, if it ended.
+
+    `act` says who brought it about and why; `moves_channels` whether channels leave the version.
+    """
+
+    act: Act
+    until: datetime | None = None
+    moves_channels: bool = True
+
+    def is_in_force(self, at: datetime) -> bool:
+        """Whether it holds at a moment."""
+        return self.act.at <= at and (self.until is None or at < self.until)
+
+
+def bans_of(
+    line: Sequence[VersionId],
+    revocations: Mapping[VersionId, Iterable[Revocation]],
+    since: Mapping[Lifecycle, datetime],
+) -> tuple[Ban, ...]:
+    """Give when a version was, is and will be unusable, by what was said so far, first ones first.
+
+    Shape: `line` as in `standing_of`; `since` as in `lifecycle_at`.
+    """
+    bans = [
+        Ban(
+            act=Act(actor=r.act.actor, at=r.in_force_at, why=r.act.why),
+            until=r.restored.at if r.restored else None,
+            moves_channels=r.rolls_channels_back,
+        )
+        for r in _reaching(line, revocations)
+        if r.restored is None or r.in_force_at < r.restored.at
+    ]
+    ended = [(since[x], x) for x in (Lifecycle.DISABLED, Lifecycle.DELETED) if x in since]
+    if ended:
+        at, lifecycle = min(ended)
+        bans.append(Ban(act=Act(actor=RETENTION, at=at, why=f"It was {lifecycle}.")))
+    return tuple(sorted(bans, key=lambda ban: ban.act.at))
+
+
+def _reaching(
+    line: Sequence[VersionId], revocations: Mapping[VersionId, Iterable[Revocation]]
+) -> Iterator[Revocation]:
+    """Give the revocations of a version, and those of others that it inherits."""
+    own, *ancestors = line
+    yield from revocations.get(own, ())
+    for ancestor in ancestors:
+        yield from (r for r in revocations.get(ancestor, ()) if r.reaches_descendants)

@@ -34,6 +34,6 @@ class StandingStore(Protocol):
     def set_lifecycle(self, version_id: VersionId, lifecycle: Lifecycle, at: datetime) -> None:
         """Keep how far retention has gone with a version, and since when. Raises: VersionNotFound.
 
-        Deleted is the end: it is never left again.
+        It only goes on: a version that went as far, or further, stays as it is.
         """
         ...

@@ -303,12 +303,12 @@ revocations = Table(
     Index(None, "version_number"),
 )
 
-# A version without a row here is active.
+# A version without a row here is active; it has a row for each state that it came to.
 lifecycles = Table(
     "lifecycles",
     metadata,
     _version_number(),
-    Column("lifecycle", String(32), nullable=False),
+    Column("lifecycle", String(32), primary_key=True),
     Column("since_at", UtcMoment, nullable=False),
     Column("freed_at", UtcMoment),
     Index(None, "lifecycle"),
