@@ -60,7 +60,9 @@ def _print_changes(
     print_lines("", heading)
     for change in changes:
         sides = [text(side) for side in (change.old, change.new) if side is not None]
-        print_lines(f"  {_SIGNS[change.kind]} {change.name}  {' -> '.join(sides)}".rstrip())
+        # Where both read the same, what changed does not show here: said once is enough.
+        shown = " -> ".join(dict.fromkeys(sides))
+        print_lines(f"  {_SIGNS[change.kind]} {change.name}  {shown}".rstrip())
 
 
 def _component_text(layer: RecordedLayer) -> str:

@@ -178,6 +178,7 @@ def test_diff_without_files_then_counts_them(cli: Cli, pair: Pair) -> None:
 
     assert "\nfiles  1 added, 1 removed, 3 changed\n" in shown
     assert "/etc/passwd" not in shown
+    assert "\nlayers\n  ~ nginx  4.7 GiB\n" in shown
 
 
 def test_diff_with_files_then_tells_what_became_of_each(cli: Cli, pair: Pair) -> None:
