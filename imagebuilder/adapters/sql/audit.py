@@ -7,6 +7,7 @@ from sqlalchemy import RowMapping, insert, select
 
 from imagebuilder.adapters.sql import tables
 from imagebuilder.adapters.sql.database import Database
+from imagebuilder.adapters.sql.mapping import Values
 from imagebuilder.domain.audit import Act, AuditAction, AuditEntry, AuditQuery
 from imagebuilder.domain.digest import canonical_json
 
@@ -22,17 +23,8 @@ class SqlAuditLog:
 
     def add(self, entry: AuditEntry) -> None:
         """Keep an entry; with the change it tells of, it belongs in one transaction."""
-        row = {
-            "at": entry.act.at,
-            "actor": entry.act.actor,
-            "action": entry.action.value,
-            "subject": entry.subject,
-            "why": entry.act.why,
-            "before": canonical_json(entry.before).decode(),
-            "after": canonical_json(entry.after).decode(),
-        }
         with self._database.writing() as connection:
-            connection.execute(insert(tables.audit).values(row))
+            connection.execute(insert(tables.audit).values(audit_values(entry)))
 
     def entries(self, query: AuditQuery) -> Sequence[AuditEntry]:
         """Give the entries that are asked for, the newest first."""
@@ -50,6 +42,19 @@ class SqlAuditLog:
         with self._database.reading() as connection:
             rows = connection.execute(wanted.offset(query.offset).limit(query.limit)).mappings()
             return [_entry(row) for row in rows]
+
+
+def audit_values(entry: AuditEntry) -> Values:
+    """Give the row of an entry."""
+    return {
+        "at": entry.act.at,
+        "actor": entry.act.actor,
+        "action": entry.action.value,
+        "subject": entry.subject,
+        "why": entry.act.why,
+        "before": canonical_json(entry.before).decode(),
+        "after": canonical_json(entry.after).decode(),
+    }
 
 
 def _entry(row: RowMapping) -> AuditEntry:
