@@ -13,7 +13,7 @@ from imagebuilder.wiring import CatalogueWiring
 
 # ruff: noqa: PLC0415 - what a command does not need is not imported, for the start-up time
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from imagebuilder.adapters.aws.values import AwsValues
     from imagebuilder.adapters.confined.testinfra.suite import ConfinedSuite
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from imagebuilder.services.authoring import Authoring
     from imagebuilder.services.browsing import Browsing
     from imagebuilder.services.building.stacking import Stacking
+    from imagebuilder.services.caring import Caring
     from imagebuilder.services.comparing import Comparing
     from imagebuilder.services.diagnosing import Diagnosing
     from imagebuilder.services.pipelines.desk import BuildResult, Desk, Job
@@ -90,6 +91,30 @@ class Application(CatalogueWiring):
         from imagebuilder.services.sweeping import Sweeping
 
         return Sweeping(self.runs, self._locks, self.clock)
+
+    @cached_property
+    def caring(self) -> "Caring":
+        """Looks after the catalogue as a whole."""
+        from imagebuilder.adapters.sql.care import SqlCatalogueCare
+        from imagebuilder.services.caring import Belongings, Caring
+
+        def running() -> "Sequence[str]":
+            self.sweeping.sweep()
+            return [run.id for run in self.runs.running()]
+
+        belongings = Belongings(
+            versions=self.versions,
+            blobs=self.blobs,
+            layers=lambda: self._layers,
+            running=running,
+        )
+        return Caring(
+            SqlCatalogueCare(self._database),
+            belongings,
+            self.clock,
+            actor=self.settings.actor,
+            kept_aside=self._home,
+        )
 
     @cached_property
     def diagnosing(self) -> "Diagnosing":

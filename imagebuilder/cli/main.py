@@ -18,6 +18,8 @@ _COMMANDS = {
     "recipe": "app",
     "component": "app",
     "placement": "app",
+    "catalogue": "app",
+    "audit": "app",
     "schema": "schema",
     "doctor": "doctor",
 }

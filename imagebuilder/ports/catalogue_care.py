@@ -166,4 +166,6 @@ class CatalogueNotEmpty(Refused):
     def __init__(self, where: str, rows: Mapping[str, int], hint: str) -> None:
         """Name it and what it holds."""
         held = ", ".join(f"{count} {table}" for table, count in rows.items() if count)
-        super().__init__(f"The catalogue {where} is not empty.", context=f"It holds {held}.", hint=hint)
+        super().__init__(
+            f"The catalogue {where} is not empty.", context=f"It holds {held}.", hint=hint
+        )

@@ -1,13 +1,12 @@
 """Caring: the catalogue as a whole is backed up, put back, moved and looked over."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from urllib.parse import parse_qs, urlsplit
 
 from imagebuilder.domain.audit import Act, AuditAction, AuditEntry
-from imagebuilder.domain.digest import DigestMismatch
-from imagebuilder.domain.errors import InvalidInput, Unavailable, WrongState
+from imagebuilder.domain.errors import ImageBuilderError, InvalidInput, WrongState
 from imagebuilder.ports.blobs import BlobStore
 from imagebuilder.ports.building import LayerStore
 from imagebuilder.ports.catalogue import VersionStore
@@ -21,19 +20,18 @@ from imagebuilder.ports.catalogue_care import (
     StoredThing,
 )
 from imagebuilder.ports.clock import Clock
-from imagebuilder.services.sweeping import Sweeping
 
 _REBUILD = "Build its recipe again: what is missing is made anew."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Belongings:
-    """What the catalogue speaks of, and who works with it."""
+    """What the catalogue speaks of, and who works with it: `running` gives the ids of runs."""
 
     versions: VersionStore
     blobs: BlobStore
     layers: Callable[[], LayerStore]
-    sweeping: Sweeping
+    running: Callable[[], Sequence[str]]
 
 
 class Caring:
@@ -135,7 +133,7 @@ class Caring:
         if is_deep:
             try:
                 self._its.blobs.verify(thing.digest)
-            except (DigestMismatch, WrongState, Unavailable) as error:
+            except ImageBuilderError as error:
                 return f"{error.message} {error.context}"
         return ""
 
@@ -147,17 +145,16 @@ class Caring:
             if is_deep and not what:
                 try:
                     layers.get(content)
-                except WrongState as error:
+                except ImageBuilderError as error:
                     what = f"{error.message} {error.context}"
             if what:
                 where = f"layer {content.short}"
                 yield CatalogueFault(where=where, what=what, hint=_REBUILD)
 
     def _refuse_when_in_use(self) -> None:
-        self._its.sweeping.sweep()
-        running = self._its.sweeping.running()
+        running = self._its.running()
         if running:
-            raise CatalogueInUse([run.id for run in running])
+            raise CatalogueInUse(running)
 
     def _keep_aside(self, on_rows: OnRows) -> BackupState:
         path = self._kept_aside / f"before-restore-{self._clock.now():%Y%m%dT%H%M%S%f}.backup"
@@ -183,7 +180,7 @@ class CatalogueInUse(WrongState):
 
     code = "catalogue-in-use"
 
-    def __init__(self, runs: list[str]) -> None:
+    def __init__(self, runs: Sequence[str]) -> None:
         """Name the runs."""
         super().__init__(
             "The catalogue is in use by builds.",

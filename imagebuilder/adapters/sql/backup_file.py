@@ -1,9 +1,9 @@
 """The file of a backup: lines of JSON, compressed; its last line states the digest of the others.
 
-    {"catalogue": 1, "revision": "0003", "made_at": ..., "kind": "sqlite"}
-    {"table": "images", "columns": ["id", "name"]}
-    [1, "debian-web"]
-    {"rows": {"images": 1}, "sha256": ...}
+{"catalogue": 1, "revision": "0003", "made_at": ..., "kind": "sqlite"}
+{"table": "images", "columns": ["id", "name"]}
+[1, "debian-web"]
+{"rows": {"images": 1}, "sha256": ...}
 """
 
 import fcntl
@@ -36,7 +36,7 @@ _LEVEL = 3
 class BackupWriter:
     """Writes the lines."""
 
-    def __init__(self, stream: IO[bytes]) -> None:
+    def __init__(self, stream: gzip.GzipFile) -> None:
         """Write into a stream."""
         self._stream = stream
         self._hash = hashlib.sha256()
@@ -115,7 +115,7 @@ def _keep_name(folder: Path) -> None:
 class BackupReader:
     """Reads the lines of a backup, and knows at the end whether they are what was written."""
 
-    def __init__(self, path: Path, stream: IO[bytes]) -> None:
+    def __init__(self, path: Path, stream: gzip.GzipFile) -> None:
         """Begin at the head. Raises: BackupUnreadable."""
         self._path = path
         self._stream = stream

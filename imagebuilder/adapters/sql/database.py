@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from weakref import finalize
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
@@ -39,6 +40,8 @@ class Database:
     def __init__(self, engine: Engine, where: str) -> None:
         """Speak to a database whose schema was seen to; `where` is how messages name it."""
         self._engine = engine
+        # A command that ends does not close it; a server should not have to find out by itself.
+        finalize(self, engine.dispose)
         self._is_sqlite = engine.dialect.name == "sqlite"
         self._own = threading.local()
         self.where = where

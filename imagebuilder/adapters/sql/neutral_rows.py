@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, DateTime, MetaData, Table, func, insert, select, text
 
-from imagebuilder.adapters.sql.tables import metadata
+from imagebuilder.adapters.sql.tables import UtcMoment, metadata
 from imagebuilder.domain.digest import Digest
 
 NeutralRow: TypeAlias = list[str | int | float | bool | None]
@@ -31,8 +31,9 @@ def tables_in(connection: Connection) -> Sequence[Table]:
 
 def rows_of(connection: Connection, table: Table) -> Iterator[NeutralRow]:
     """Give every row, in the order of the primary key: a parent before what was built on it."""
-    streaming = connection.execution_options(stream_results=True, yield_per=_BATCH)
-    for row in streaming.execute(select(table).order_by(*table.primary_key)):
+    query = select(table).order_by(*table.primary_key)
+    # Said of the query: said of the connection, it would hold for all that follows on it.
+    for row in connection.execute(query.execution_options(stream_results=True, yield_per=_BATCH)):
         yield [_neutral(value) for value in row]
 
 
@@ -115,6 +116,6 @@ def _neutral(value: object) -> str | int | float | bool | None:
 
 
 def _reader(table: Table, column: str) -> Callable[[Any], Any]:
-    if isinstance(table.c[column].type, DateTime):
+    if isinstance(table.c[column].type, DateTime | UtcMoment):
         return lambda text_: None if text_ is None else datetime.fromisoformat(text_)
     return lambda value: value

@@ -9,7 +9,17 @@ from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
 from itertools import islice
 
-from sqlalchemy import Connection, ForeignKeyConstraint, Select, Table, and_, or_, select, text
+from sqlalchemy import (
+    Connection,
+    ForeignKeyConstraint,
+    RowMapping,
+    Select,
+    Table,
+    and_,
+    or_,
+    select,
+    text,
+)
 
 from imagebuilder.adapters.sql import neutral_rows, tables
 from imagebuilder.domain.audit import AuditAction
@@ -25,8 +35,10 @@ _PUT_BACK = "Put back a backup from before it with: imagebuilder catalogue resto
 _SHOWN = 20
 """So many faults of one kind are enough to know it by."""
 _DIGESTS = frozenset(
-    ("digest", "text_digest", "key", "content", "evidence", "component_digest")
-    + ("plan_digest", "definition_digest", "disk_digest")
+    {
+        *("digest", "text_digest", "key", "content", "evidence", "component_digest"),
+        *("plan_digest", "definition_digest", "disk_digest"),
+    }
 )
 _JSON = frozenset(("plan", "parameters", "before", "after", "gate"))
 _ENUMS: Mapping[tuple[str, str], type[StrEnum]] = {
@@ -39,7 +51,6 @@ _ENUMS: Mapping[tuple[str, str], type[StrEnum]] = {
     ("test_reports", "stage"): Stage,
     ("test_results", "outcome"): Outcome,
 }
-_Row = Mapping[str, object]
 
 
 def faults(connection: Connection, on_rows: OnRows) -> Iterator[CatalogueFault]:
@@ -108,7 +119,9 @@ def _lost_references(
     )
     for row in connection.execute(query.limit(_SHOWN)).mappings():
         named = ", ".join(f"{own.name} {row[own.name]}" for own, _ in pairs)
-        yield _fault(_place(table, row), f"It names {named}, which {target.element.name} has not.")
+        yield _fault(
+            _place(table, row), f"It names {named}, which {constraint.referred_table.name} has not."
+        )
 
 
 def _wrong_values(
@@ -163,7 +176,7 @@ def _wrong_histories(connection: Connection) -> Iterator[CatalogueFault]:
         .outerjoin(tables.versions, versions.number == moves.new_number)
         .order_by(moves.channel_id, moves.position)
     )
-    before: _Row | None = None
+    before: RowMapping | None = None
     for row in _rows(connection, query):
         is_first = before is None or before["channel_id"] != row["channel_id"]
         for what in _faults_of_move(row, None if is_first else before):
@@ -171,7 +184,7 @@ def _wrong_histories(connection: Connection) -> Iterator[CatalogueFault]:
         before = row
 
 
-def _faults_of_move(row: _Row, before: _Row | None) -> Iterator[str]:
+def _faults_of_move(row: RowMapping, before: RowMapping | None) -> Iterator[str]:
     if before is not None:
         if row["position"] != int(str(before["position"])) + 1:
             yield f"The move before it has position {before['position']}."
@@ -188,9 +201,7 @@ def _faults_of_move(row: _Row, before: _Row | None) -> Iterator[str]:
 def _wrong_revocations(connection: Connection) -> Iterator[CatalogueFault]:
     r = tables.revocations.c
     restored = (r.restored_at, r.restored_by, r.restored_why)
-    is_half = and_(
-        or_(*(c.is_(None) for c in restored)), or_(*(c.is_not(None) for c in restored))
-    )
+    is_half = and_(or_(*(c.is_(None) for c in restored)), or_(*(c.is_not(None) for c in restored)))
     wrong = {
         "It is in force before somebody revoked.": r.in_force_at < r.revoked_at,
         "It was restored before it was revoked.": r.restored_at < r.revoked_at,
@@ -202,10 +213,10 @@ def _wrong_revocations(connection: Connection) -> Iterator[CatalogueFault]:
             yield _fault(_place(tables.revocations, row), what)
 
 
-def _rows(connection: Connection, query: Select[tuple[object, ...]]) -> Iterator[_Row]:
-    streaming = connection.execution_options(stream_results=True, yield_per=1000)
-    yield from streaming.execute(query).mappings()
+def _rows(connection: Connection, query: Select[tuple[object, ...]]) -> Iterator[RowMapping]:
+    streamed = query.execution_options(stream_results=True, yield_per=1000)
+    yield from connection.execute(streamed).mappings()
 
 
-def _place(table: Table, row: Mapping[str, object]) -> str:
+def _place(table: Table, row: RowMapping) -> str:
     return " ".join([table.name, *(str(row[column.name]) for column in table.primary_key)])
