@@ -12,15 +12,19 @@ from imagebuilder.settings import Settings, read_settings
 if TYPE_CHECKING:
     from imagebuilder.adapters.sql.audit import SqlAuditLog
     from imagebuilder.adapters.sql.catalogue import SqlVersionStore
+    from imagebuilder.adapters.sql.channels import SqlChannelStore
     from imagebuilder.adapters.sql.database import Database
     from imagebuilder.adapters.sql.labels import SqlLabelStore
     from imagebuilder.adapters.sql.placements import SqlPlacementStore
     from imagebuilder.adapters.sql.runs import SqlRunStore
+    from imagebuilder.adapters.sql.standings import SqlStandingStore
     from imagebuilder.adapters.system.blobs import FileBlobStore
     from imagebuilder.adapters.system.clock import RandomIds, SystemClock
     from imagebuilder.services.cataloguing import Cataloguing
+    from imagebuilder.services.copying import Copying
     from imagebuilder.services.labelling import Labelling
     from imagebuilder.services.placing import Placing
+    from imagebuilder.services.tracing import Tracing
 
 
 class CatalogueWiring:
@@ -37,6 +41,28 @@ class CatalogueWiring:
         from imagebuilder.services.cataloguing import Cataloguing
 
         return Cataloguing(self.versions, self.clock, self._ids)
+
+    @cached_property
+    def tracing(self) -> "Tracing":
+        """Answers where versions come from and what became of them."""
+        from imagebuilder.services.tracing import Tracing
+
+        return Tracing(self.versions, self.standings, self.channels, self.clock)
+
+    @cached_property
+    def copying(self) -> "Copying":
+        """Records copies of versions."""
+        from imagebuilder.services.copying import CopyDesk, Copying
+
+        desk = CopyDesk(
+            versions=self.versions,
+            standings=self.standings,
+            audit=self.audit,
+            transactions=self._database,
+            clock=self.clock,
+            ids=self._ids,
+        )
+        return Copying(desk, self.settings.actor)
 
     @cached_property
     def placing(self) -> "Placing":
@@ -72,6 +98,20 @@ class CatalogueWiring:
         from imagebuilder.adapters.sql.catalogue import SqlVersionStore
 
         return SqlVersionStore(self._database)
+
+    @cached_property
+    def standings(self) -> "SqlStandingStore":
+        """What was said of versions."""
+        from imagebuilder.adapters.sql.standings import SqlStandingStore
+
+        return SqlStandingStore(self._database)
+
+    @cached_property
+    def channels(self) -> "SqlChannelStore":
+        """Where channels point."""
+        from imagebuilder.adapters.sql.channels import SqlChannelStore
+
+        return SqlChannelStore(self._database)
 
     @cached_property
     def placements(self) -> "SqlPlacementStore":

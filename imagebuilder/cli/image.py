@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from imagebuilder.cli import image_boot, image_diff, image_export, image_notes
+from imagebuilder.cli import image_boot, image_diff, image_export, image_lineage, image_notes
 from imagebuilder.cli.options import (
     AsJson,
     ImageArgument,
@@ -21,6 +21,7 @@ app = typer.Typer(help="Images: the versions that were built and kept.", no_args
 app.command()(image_export.export)
 app.command()(image_boot.boot)
 app.command()(image_diff.diff)
+app.command()(image_lineage.lineage)
 app.command()(image_notes.label)
 app.command()(image_notes.describe)
 
@@ -88,20 +89,6 @@ def packages(reference: ReferenceArgument, *, as_json: AsJson = False) -> None:
             ("PACKAGE", "VERSION", "ARCHITECTURE", "SOURCE", "SOURCE VERSION"),
             [(p.name, p.version, p.architecture, p.source, p.source_version) for p in found],
         )
-
-
-@app.command()
-def lineage(reference: ReferenceArgument, *, as_json: AsJson = False) -> None:
-    """Draw what a version stands on and what was built on it."""
-    with told_errors(as_json=as_json):
-        from imagebuilder.cli.image_shape import lineage_json
-        from imagebuilder.cli.image_text import print_lineage
-
-        found = _cataloguing().lineage(reference)
-        if as_json:
-            print_json(lineage_json(found))
-            return
-        print_lineage(found)
 
 
 def _parent_reference(cataloguing: "Cataloguing", version: "ImageVersion") -> str | None:

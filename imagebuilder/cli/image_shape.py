@@ -9,7 +9,6 @@ from imagebuilder.domain.image import (
     RecordedLayer,
     VersionSummary,
 )
-from imagebuilder.domain.lineage import Lineage
 from imagebuilder.domain.package import InstalledPackage
 from imagebuilder.domain.updates import recorded_updates, update_document
 
@@ -63,15 +62,6 @@ def package_json(package: InstalledPackage) -> dict[str, Json]:
         "architecture": package.architecture,
         "source": package.source,
         "source_version": package.source_version,
-    }
-
-
-def lineage_json(lineage: Lineage) -> dict[str, Json]:
-    """Give a lineage; edges run from parent to child."""
-    return {
-        "focus": lineage.focus,
-        "nodes": [{"id": n.id, "label": n.label, "kind": n.kind} for n in lineage.nodes],
-        "edges": [{"parent": e.parent, "child": e.child, "asked": e.asked} for e in lineage.edges],
     }
 
 

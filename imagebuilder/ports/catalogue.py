@@ -7,7 +7,7 @@ from imagebuilder.domain.digest import Digest
 from imagebuilder.domain.errors import Broken, Unavailable, WrongState
 from imagebuilder.domain.ids import ImageName, VersionId
 from imagebuilder.domain.image import ImageVersion, Reference, VersionSummary
-from imagebuilder.domain.lineage import LineageEdge, LineageNode
+from imagebuilder.domain.lineage import Descent, LineageEdge, LineageNode, Scope
 
 
 class VersionStore(Protocol):
@@ -46,6 +46,13 @@ class VersionStore(Protocol):
 
     def lineage(self) -> tuple[Sequence[LineageNode], Sequence[LineageEdge]]:
         """Give the whole graph, with a node for each outside parent (its kind is `origin`)."""
+        ...
+
+    def descent(self, version_id: VersionId, scope: Scope) -> Descent:
+        """Give a version and its relatives; it is one of its own, at distance 0.
+
+        Raises: VersionNotFound.
+        """
         ...
 
     def contents_in_use(self) -> frozenset[Digest]:

@@ -1,6 +1,6 @@
 """A VersionStore in memory."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from imagebuilder.domain.digest import Digest
@@ -12,7 +12,7 @@ from imagebuilder.domain.image import (
     VersionNotFound,
     VersionSummary,
 )
-from imagebuilder.domain.lineage import LineageEdge, LineageNode, origin_of
+from imagebuilder.domain.lineage import Descent, Kin, LineageEdge, LineageNode, Scope, origin_of
 from imagebuilder.ports.catalogue import VersionExists
 
 
@@ -87,6 +87,45 @@ class FakeVersionStore:
                 parent_id = origins.setdefault(origin.id, origin).id
             edges.append(LineageEdge(parent=parent_id, child=version.id, asked=parent.asked))
         return [*origins.values(), *nodes], edges
+
+    def descent(self, version_id: VersionId, scope: Scope) -> Descent:
+        """Give a version and its relatives; it is one of its own, at distance 0."""
+        self.get(version_id)
+        distances = {version_id: 0}
+        for sign, is_wanted in ((-1, scope.up), (1, scope.down)):
+            found = {version_id}
+            distance = 0
+            while is_wanted and found and (scope.depth is None or distance < scope.depth):
+                distance += 1
+                found = {each for each in self._next(found, sign) if each not in distances}
+                distances |= dict.fromkeys(found, sign * distance)
+        order = {version.id: place for place, version in enumerate(self.versions)}
+        nearest = sorted(distances, key=lambda each: (abs(distances[each]), order[each]))
+        return Descent(
+            focus=version_id,
+            kin=tuple(self._kin(each, distances[each]) for each in nearest[: scope.limit]),
+            left_out=max(0, len(nearest) - scope.limit),
+        )
+
+    def _next(self, found: set[VersionId], sign: int) -> Iterator[VersionId]:
+        for version in self.versions:
+            for above in (version.parent.version_id, version.copied_from):
+                if above is not None and sign > 0 and above in found:
+                    yield version.id
+                elif above is not None and sign < 0 and version.id in found:
+                    yield above
+
+    def _kin(self, version_id: VersionId, distance: int) -> Kin:
+        version = self.get(version_id)
+        return Kin(
+            id=version.id,
+            image=version.image,
+            version=version.version,
+            created_at=version.created_at,
+            parent=version.parent,
+            copied_from=version.copied_from,
+            distance=distance,
+        )
 
     def contents_in_use(self) -> frozenset[Digest]:
         """Give the content digest of every layer that a version is made of."""

@@ -137,42 +137,6 @@ def test_packages_then_lists_them_sorted(cli: Cli, catalogue: Catalogue) -> None
     }
 
 
-def test_lineage_then_draws_up_and_down_with_the_focus_marked(
-    cli: Cli, catalogue: Catalogue
-) -> None:
-    lines = cli("image", "lineage", "debian-base").stdout.splitlines()
-
-    assert lines[0] == "debian:bookworm"
-    assert "debian-base@1.0.0/1 <--" in lines[1]
-    assert "debian-web@1.2.0/1  (asked for image:debian-base@1.x)" in lines[2]
-    assert "debian-web@1.2.1/1" in lines[3]
-
-
-def test_lineage_as_json_then_has_the_edges_to_the_parent_and_its_suite(
-    cli: Cli, catalogue: Catalogue
-) -> None:
-    lineage = cli.json("image", "lineage", "debian-web")
-
-    assert lineage["focus"] == catalogue.new.id
-    assert {node["label"] for node in lineage["nodes"]} == {
-        "debian:bookworm",
-        "debian-base@1.0.0/1",
-        "debian-web@1.2.1/1",
-    }
-    assert lineage["edges"] == [
-        {
-            "parent": "origin:debian:bookworm",
-            "child": catalogue.base.id,
-            "asked": "debian:bookworm",
-        },
-        {
-            "parent": catalogue.base.id,
-            "child": catalogue.new.id,
-            "asked": "image:debian-base@1.x",
-        },
-    ]
-
-
 def test_export_then_writes_the_file_with_holes_and_prints_path_and_digest(
     cli: Cli, catalogue: Catalogue
 ) -> None:

@@ -17,6 +17,7 @@ from sqlalchemy.exc import IntegrityError
 
 from imagebuilder.adapters.sql import mapping, tables
 from imagebuilder.adapters.sql.database import Database
+from imagebuilder.adapters.sql.descents import read_descent
 from imagebuilder.adapters.sql.recording import image_id, insert_version, package_columns
 from imagebuilder.domain.digest import Digest
 from imagebuilder.domain.ids import ImageName, RunId, VersionId
@@ -28,7 +29,7 @@ from imagebuilder.domain.image import (
     VersionNotFound,
     VersionSummary,
 )
-from imagebuilder.domain.lineage import LineageEdge, LineageNode, origin_of
+from imagebuilder.domain.lineage import Descent, LineageEdge, LineageNode, Scope, origin_of
 from imagebuilder.domain.package import InstalledPackage
 from imagebuilder.domain.versions import BuildVersion
 from imagebuilder.ports.catalogue import CatalogueDamaged, VersionExists
@@ -162,6 +163,17 @@ class SqlVersionStore:
                     parent_id = origins.setdefault(origin.id, origin).id
                 edges.append(LineageEdge(parent=parent_id, child=row["id"], asked=parent.asked))
         return [*origins.values(), *nodes], edges
+
+    def descent(self, version_id: VersionId, scope: Scope) -> Descent:
+        """Give a version and its relatives; it is one of its own, at distance 0.
+
+        Raises: VersionNotFound.
+        """
+        with self._database.reading() as connection:
+            found = read_descent(connection, version_id, scope)
+            if not found.kin:
+                raise VersionNotFound(version_id, _existing(connection, None))
+            return found
 
     def contents_in_use(self) -> frozenset[Digest]:
         """Give the content digest of every layer that a version is made of."""
