@@ -78,23 +78,23 @@ def lineage(  # noqa: PLR0913 - typer takes each option as a parameter
             with_inputs=inputs or format_ is not LineageFormat.TREE,
         )
         found = Application().tracing.lineage(reference, asked)
-        match format_:
-            case LineageFormat.TREE:
-                _print_trees(found, is_all=is_all, with_inputs=inputs)
-            case LineageFormat.JSON:
-                print_json(lineage_json(found))
-            case LineageFormat.DOT:
-                from imagebuilder.cli.lineage_drawing import dot_lines
-
-                print_lines(*dot_lines(found))
-            case LineageFormat.MERMAID:
-                from imagebuilder.cli.lineage_drawing import mermaid_lines
-
-                print_lines(*mermaid_lines(found))
+        if format_ is LineageFormat.TREE:
+            _print_trees(found, is_all=is_all, with_inputs=inputs)
+        else:
+            _print_graph(found, format_)
         if found.left_out:
             note(f"and {found.left_out:,} more; --limit 0 shows all")
         if stale and not any(each.is_stale for each in found.versions):
             note("nothing here is stale")
+
+
+def _print_graph(graph: "LineageGraph", format_: LineageFormat) -> None:
+    from imagebuilder.cli.lineage_drawing import dot_lines, mermaid_lines
+
+    if format_ is LineageFormat.JSON:
+        print_json(lineage_json(graph))
+        return
+    print_lines(*(dot_lines if format_ is LineageFormat.DOT else mermaid_lines)(graph))
 
 
 def lineage_json(graph: "LineageGraph") -> "dict[str, Json]":
