@@ -10,6 +10,7 @@ from sqlalchemy import (
     Table,
     and_,
     func,
+    literal,
     or_,
     select,
 )
@@ -24,6 +25,7 @@ from imagebuilder.domain.ids import ImageName, RunId, VersionId
 from imagebuilder.domain.image import (
     DocumentText,
     ImageVersion,
+    RecordedLayer,
     Reference,
     ReferenceAmbiguous,
     VersionNotFound,
@@ -94,7 +96,6 @@ class SqlVersionStore:
 
     def summaries(self, image: ImageName | None = None) -> Sequence[VersionSummary]:
         """Give all versions, of one image when it is named: by name, then last recorded first."""
-        counts = _package_counts()
         sizes = _artifact_sizes()
         query = (
             select(
@@ -106,11 +107,11 @@ class SqlVersionStore:
                 _v.build,
                 _v.created_at,
                 _v.parent_asked,
-                func.coalesce(counts.c.package_count, 0).label("package_count"),
+                tables.package_sets.c.package_count,
                 func.coalesce(sizes.c.size_bytes, 0).label("size_bytes"),
             )
             .join(tables.images, tables.images.c.id == _v.image_id)
-            .outerjoin(counts, counts.c.version_number == _v.number)
+            .join(tables.package_sets, tables.package_sets.c.id == _v.package_set_id)
             .outerjoin(sizes, sizes.c.version_number == _v.number)
             .order_by(_v.number.desc())
         )
@@ -177,14 +178,9 @@ class SqlVersionStore:
 
     def contents_in_use(self) -> frozenset[Digest]:
         """Give the content digest of every layer that a version is made of."""
-        query = select(tables.version_layers.c.content).distinct()
+        query = select(tables.layer_stacks.c.content).distinct()
         with self._database.reading() as connection:
             return frozenset(Digest(content) for content in connection.scalars(query))
-
-
-def _package_counts() -> Subquery:
-    number = tables.version_packages.c.version_number
-    return select(number, func.count().label("package_count")).group_by(number).subquery()
 
 
 def _artifact_sizes() -> Subquery:
@@ -242,8 +238,9 @@ def _first(
 ) -> ImageVersion | None:
     """Give the first version that a condition holds for, with all that belongs to it."""
     query = (
-        select(tables.versions, tables.images.c.name.label("image"))
+        select(tables.versions, tables.images.c.name.label("image"), tables.plans.c.text)
         .join(tables.images, tables.images.c.id == _v.image_id)
+        .join(tables.plans, tables.plans.c.id == _v.plan_id)
         .where(condition)
         .order_by(*order)
         .limit(1)
@@ -264,18 +261,19 @@ def _with_parts(connection: Connection, row: RowMapping) -> ImageVersion:
         created_at=row["created_at"],
         plan_digest=Digest(row["plan_digest"]),
         definition_digest=Digest(row["definition_digest"]),
-        plan=mapping.plan(row["plan"]),
+        plan=mapping.plan(row["text"]),
         parent=mapping.parent_edge(row),
         disk_digest=Digest(row["disk_digest"]),
         artifacts=tuple(map(mapping.artifact, _parts(connection, tables.artifacts, number))),
-        layers=tuple(map(mapping.layer, _parts(connection, tables.version_layers, number))),
-        packages=_packages(connection, number),
+        layers=_layers(connection, row["stack_id"]),
+        packages=_packages(connection, row["package_set_id"]),
         reports=mapping.reports(report_rows, result_rows),
         documents=_documents(connection, number),
         indexes={
             index["address"]: Digest(index["digest"])
             for index in _parts(connection, tables.indexes, number)
         },
+        copied_from=mapping.version_id(row["copied_from"]),
     )
 
 
@@ -285,11 +283,26 @@ def _parts(connection: Connection, table: Table, number: int) -> Sequence[RowMap
     return connection.execute(query).mappings().all()
 
 
-def _packages(connection: Connection, number: int) -> tuple[InstalledPackage, ...]:
+def _layers(connection: Connection, stack_id: int | None) -> tuple[RecordedLayer, ...]:
+    """Give the layers of a stack, the lowest first."""
+    stacks = tables.layer_stacks
+    below = (
+        select(stacks, literal(0).label("depth"))
+        .where(stacks.c.id == stack_id)
+        .cte("stack", recursive=True)
+    )
+    further = select(stacks, below.c.depth + 1).where(stacks.c.id == below.c.below_id)
+    stack = below.union_all(further)
+    rows = connection.execute(select(stack).order_by(stack.c.depth.desc())).mappings()
+    return tuple(map(mapping.layer, rows))
+
+
+def _packages(connection: Connection, set_id: int) -> tuple[InstalledPackage, ...]:
+    members = tables.package_set_members.c
     query = (
         select(*package_columns())
-        .join(tables.version_packages, tables.version_packages.c.package_id == tables.packages.c.id)
-        .where(tables.version_packages.c.version_number == number)
+        .join(tables.package_set_members, members.package_id == tables.packages.c.id)
+        .where(members.set_id == set_id)
     )
     found = (
         InstalledPackage(
@@ -321,8 +334,12 @@ def _refuse_what_cannot_stand(connection: Connection, version: ImageVersion) -> 
     )
     if connection.execute(taken).first() is not None:
         raise VersionExists(version.reference)
-    parent_id = version.parent.version_id
-    if parent_id is None:
-        return
-    if connection.execute(select(_v.number).where(_v.id == parent_id)).first() is None:
-        raise VersionNotFound(f"{version.parent.asked} ({parent_id})", _existing(connection, None))
+    needed = (
+        (version.parent.asked, version.parent.version_id),
+        (version.reference, version.copied_from),
+    )
+    for asked, other in needed:
+        if other is None:
+            continue
+        if connection.execute(select(_v.number).where(_v.id == other)).first() is None:
+            raise VersionNotFound(f"{asked} ({other})", _existing(connection, None))

@@ -109,6 +109,42 @@ class Database:
             yield connection
 
     @contextmanager
+    def migrating(self) -> Iterator[Connection]:
+        """Give a connection as `writing` does, on which tables can be made anew.
+
+        Source: SQLite, "Making Other Kinds Of Table Schema Changes": a table that others refer to
+        is made anew while references are not enforced; they are checked before it is kept.
+
+        Raises: StoreUnavailable; CatalogueDamaged: something refers to what is not there.
+        """
+        with (
+            translated(self.where),
+            self._engine.connect().execution_options(**{_WRITES: True}) as connection,
+            self._unreferenced(connection),
+            connection.begin(),
+        ):
+            yield connection
+            if self._is_sqlite:
+                lost = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
+                if lost:
+                    reason = f"{len(lost)} rows refer to what is not there, in {lost[0][0]} first."
+                    raise CatalogueDamaged(self.where, reason)
+
+    @contextmanager
+    def _unreferenced(self, connection: Connection) -> Iterator[None]:
+        """Let SQLite not enforce references in a block that is outside of any transaction."""
+        if not self._is_sqlite:
+            yield
+            return
+        cursor = connection.connection.cursor()
+        cursor.execute("PRAGMA foreign_keys = OFF")
+        try:
+            yield
+        finally:
+            cursor.execute("PRAGMA foreign_keys = ON")
+            cursor.close()
+
+    @contextmanager
     def together(self) -> Iterator[None]:
         """Let all that this thread reads and writes in the block be one transaction.
 
@@ -287,7 +323,7 @@ def _bring_up_to_date(database: Database) -> None:
             f"Its schema must be brought up to date, and {migrations.SCRIPTS} is missing.",
             hint="Install imagebuilder from its checkout: pip install --editable .",
         )
-    with database.writing() as connection:
+    with database.migrating() as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
         # Another process may have done it while this one waited for the right to write.

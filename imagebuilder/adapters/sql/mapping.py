@@ -1,16 +1,18 @@
 """Rows from domain values, and domain values from rows; no queries."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass
 from datetime import datetime
 
 from sqlalchemy import RowMapping
 
 from imagebuilder.domain.artifact import Artifact
-from imagebuilder.domain.digest import Canonical, Digest, canonical_json
+from imagebuilder.domain.digest import Canonical, Digest, canonical_json, digest_of
 from imagebuilder.domain.evidence import Outcome, Stage, TestReport, TestResult
 from imagebuilder.domain.ids import ImageName, RunId, VersionId
 from imagebuilder.domain.image import DocumentText, ImageVersion, ParentEdge, RecordedLayer
+from imagebuilder.domain.package import InstalledPackage
 from imagebuilder.domain.recipe import ArtifactFormat
 from imagebuilder.domain.run import Run, RunState, StepRun, StepState
 from imagebuilder.domain.versions import BuildVersion, Version
@@ -19,12 +21,22 @@ Values = dict[str, str | int | float | datetime | None]
 """One row to write. Shape: column -> value."""
 
 
-def version_values(version: ImageVersion, image_id: int) -> Values:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    """The numbers of what a version shares with others."""
+
+    image_id: int
+    plan_id: int
+    package_set_id: int
+    stack_id: int | None
+
+
+def version_values(version: ImageVersion, shared: Shared) -> Values:
     """Give the row of a version itself."""
     number = version.version.version
     return {
         "id": version.id,
-        "image_id": image_id,
+        "image_id": shared.image_id,
         "major": number.major,
         "minor": number.minor,
         "patch": number.patch,
@@ -33,12 +45,26 @@ def version_values(version: ImageVersion, image_id: int) -> Values:
         "created_at": version.created_at,
         "plan_digest": version.plan_digest.hex,
         "definition_digest": version.definition_digest.hex,
-        "plan": _json(version.plan),
+        "plan_id": shared.plan_id,
         "disk_digest": version.disk_digest.hex,
         "parent_asked": version.parent.asked,
         "parent_identity": version.parent.identity,
         "parent_id": version.parent.version_id,
+        "copied_from": version.copied_from,
+        "package_set_id": shared.package_set_id,
+        "stack_id": shared.stack_id,
     }
+
+
+def plan_values(plan: Canonical) -> Values:
+    """Give the row of a plan."""
+    text = _json(plan)
+    return {"text_digest": Digest.of_bytes(text.encode()).hex, "text": text}
+
+
+def package_set_digest(packages: Sequence[InstalledPackage]) -> str:
+    """Give what a set of packages is known by. Shape: sorted, each once."""
+    return digest_of([astuple(package) for package in packages]).hex
 
 
 def artifact_values(number: int, artifacts: Iterable[Artifact]) -> list[Values]:
@@ -56,12 +82,11 @@ def artifact_values(number: int, artifacts: Iterable[Artifact]) -> list[Values]:
     ]
 
 
-def layer_values(number: int, layers: Iterable[RecordedLayer]) -> list[Values]:
-    """Give the rows of a version's layers."""
-    return [
-        {
-            "version_number": number,
-            "position": position,
+def stack_values(layers: Iterable[RecordedLayer]) -> list[Values]:
+    """Give the rows of a stack from the lowest layer up, without the number of what is below."""
+    rows: list[Values] = []
+    for layer in layers:
+        fields: Values = {
             "name": layer.name,
             "key": layer.key.hex,
             "content": layer.content.hex,
@@ -70,8 +95,9 @@ def layer_values(number: int, layers: Iterable[RecordedLayer]) -> list[Values]:
             "component_digest": _hex(layer.component_digest),
             "parameters": _json(dict(layer.parameters)),
         }
-        for position, layer in enumerate(layers)
-    ]
+        below = rows[-1]["digest"] if rows else None
+        rows.append({**fields, "digest": _row_digest({**fields, "below": below})})
+    return rows
 
 
 def report_values(number: int, reports: Iterable[TestReport]) -> list[Values]:
@@ -171,12 +197,16 @@ def build_version(row: RowMapping) -> BuildVersion:
 
 def parent_edge(row: RowMapping) -> ParentEdge:
     """Give what the version of a row was built on."""
-    parent_id = row["parent_id"]
     return ParentEdge(
         asked=row["parent_asked"],
         identity=row["parent_identity"],
-        version_id=None if parent_id is None else VersionId(parent_id),
+        version_id=version_id(row["parent_id"]),
     )
+
+
+def version_id(text: str | None) -> VersionId | None:
+    """Give the id of another version that a row names, if any."""
+    return None if text is None else VersionId(text)
 
 
 def artifact(row: RowMapping) -> Artifact:
@@ -229,21 +259,20 @@ def document(row: RowMapping) -> DocumentText:
 
 
 def plan(text: str) -> Canonical:
-    """Give the plan that a version's row keeps."""
+    """Give the plan that a row keeps."""
     read: Canonical = json.loads(text)
     return read
 
 
 def run(row: RowMapping) -> Run:
     """Give the run of a row."""
-    version_id = row["version_id"]
     return Run(
         id=RunId(row["id"]),
         image=ImageName(row["image"]),
         state=RunState(row["state"]),
         started_at=row["started_at"],
         ended_at=row["ended_at"],
-        version_id=None if version_id is None else VersionId(version_id),
+        version_id=version_id(row["version_id"]),
         error_code=row["error_code"],
         error=row["error"],
     )
@@ -268,6 +297,12 @@ def _result(row: RowMapping) -> TestResult:
         seconds=row["seconds"],
         detail=row["detail"],
     )
+
+
+def _row_digest(row: Mapping[str, str | int | float | datetime | None]) -> str:
+    """Give the digest of a row without moments in it."""
+    plain = {name: value for name, value in row.items() if not isinstance(value, datetime)}
+    return digest_of(plain).hex
 
 
 def _hex(digest: Digest | None) -> str | None:

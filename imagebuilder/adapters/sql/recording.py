@@ -1,15 +1,20 @@
-"""Writing a version: one row for itself, and the rows of all that belongs to it."""
+"""Writing a version: one row for itself, the rows of its own, and of what it shares if it is new.
 
-from collections.abc import Iterable, Sequence
+A build mostly changes little: what is known already is told by one digest, and nothing of it is
+written. What is new is written in few statements, however many rows there are.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, astuple
 
-from sqlalchemy import ColumnElement, Connection, Table, insert, select
+from sqlalchemy import ColumnElement, Connection, Table, insert, literal, select, tuple_
 
 from imagebuilder.adapters.sql import mapping, tables
-from imagebuilder.domain.image import DocumentText, ImageVersion
+from imagebuilder.adapters.sql.batches import in_batches
+from imagebuilder.domain.digest import Canonical
+from imagebuilder.domain.image import DocumentText, ImageVersion, RecordedLayer
 from imagebuilder.domain.package import InstalledPackage
-
-_NAMES_AT_ONCE = 500
+from imagebuilder.domain.updates import recorded_updates
 
 
 def insert_version(connection: Connection, version: ImageVersion) -> None:
@@ -17,19 +22,20 @@ def insert_version(connection: Connection, version: ImageVersion) -> None:
     image = image_id(connection, version.image)
     if image is None:
         image = _new_key(connection, tables.images, {"name": version.image})
-    number = _new_key(connection, tables.versions, mapping.version_values(version, image))
+    shared = mapping.Shared(
+        image_id=image,
+        plan_id=_plan_id(connection, version.plan),
+        package_set_id=_package_set_id(connection, version.packages),
+        stack_id=_stack_id(connection, version.layers),
+    )
+    number = _new_key(connection, tables.versions, mapping.version_values(version, shared))
     _insert_texts(connection, version.documents)
     _write(connection, tables.artifacts, mapping.artifact_values(number, version.artifacts))
-    _write(connection, tables.version_layers, mapping.layer_values(number, version.layers))
     _write(connection, tables.test_reports, mapping.report_values(number, version.reports))
     _write(connection, tables.test_results, mapping.result_values(number, version.reports))
     _write(connection, tables.version_documents, mapping.document_values(number, version.documents))
     _write(connection, tables.indexes, mapping.index_values(number, version.indexes))
-    package_ids = _package_ids(connection, version.packages)
-    links: list[mapping.Values] = [
-        {"version_number": number, "package_id": package_id} for package_id in package_ids
-    ]
-    _write(connection, tables.version_packages, links)
+    _insert_fixes(connection, version.plan)
 
 
 def _new_key(connection: Connection, table: Table, values: mapping.Values) -> int:
@@ -45,6 +51,75 @@ def _write(connection: Connection, table: Table, rows: list[mapping.Values]) -> 
         connection.execute(insert(table), rows)
 
 
+def _plan_id(connection: Connection, plan: Canonical) -> int:
+    values = mapping.plan_values(plan)
+    columns = tables.plans.c
+    query = select(columns.id).where(columns.text_digest == values["text_digest"])
+    known: int | None = connection.scalar(query)
+    return _new_key(connection, tables.plans, values) if known is None else known
+
+
+def _package_set_id(connection: Connection, packages: Iterable[InstalledPackage]) -> int:
+    wanted = sorted(set(packages))
+    digest = mapping.package_set_digest(wanted)
+    columns = tables.package_sets.c
+    known: int | None = connection.scalar(select(columns.id).where(columns.digest == digest))
+    if known is not None:
+        return known
+    package_ids = _package_ids(connection, wanted)
+    row: mapping.Values = {"digest": digest, "package_count": len(wanted)}
+    set_id = _new_key(connection, tables.package_sets, row)
+    for some in in_batches(package_ids):
+        members = select(literal(set_id), tables.packages.c.id).where(
+            tables.packages.c.id.in_(some)
+        )
+        names = ["set_id", "package_id"]
+        connection.execute(insert(tables.package_set_members).from_select(names, members))
+    return set_id
+
+
+def _package_ids(connection: Connection, packages: Collection[InstalledPackage]) -> list[int]:
+    """Give the number of every package, of new ones after writing them."""
+    known = _known_packages(connection, packages)
+    new = [package for package in packages if astuple(package) not in known]
+    if new:
+        _write(connection, tables.packages, [asdict(package) for package in new])
+        known |= _known_packages(connection, new)
+    return sorted(known[astuple(package)] for package in packages)
+
+
+def _known_packages(
+    connection: Connection, packages: Collection[InstalledPackage]
+) -> dict[tuple[object, ...], int]:
+    """Give the numbers of packages with such names and versions. Shape: all of it -> number."""
+    known: dict[tuple[object, ...], int] = {}
+    columns = tables.packages.c
+    # By the name alone, every version that ever was would be read: a hundred rows for each one.
+    for some in in_batches({(package.name, package.version) for package in packages}):
+        query = select(columns.id, *package_columns())
+        named = query.where(tuple_(columns.name, columns.version).in_(some))
+        for row in connection.execute(named):
+            known[tuple(row[1:])] = row[0]
+    return known
+
+
+def _stack_id(connection: Connection, layers: Sequence[RecordedLayer]) -> int | None:
+    """Give the number of the stack that layers make, after writing what of it is new."""
+    rows = mapping.stack_values(layers)
+    digests = [row["digest"] for row in rows]
+    columns = tables.layer_stacks.c
+    query = select(columns.digest, columns.id).where(columns.digest.in_(digests))
+    known = {row[0]: row[1] for row in connection.execute(query)}
+    below: int | None = None
+    for row in rows:
+        digest = row["digest"]
+        if digest in known:
+            below = known[digest]
+        else:
+            below = _new_key(connection, tables.layer_stacks, row | {"below_id": below})
+    return below
+
+
 def _insert_texts(connection: Connection, documents: Iterable[DocumentText]) -> None:
     texts = {mapping.text_digest(document): document.text for document in documents}
     column = tables.documents.c.text_digest
@@ -57,27 +132,24 @@ def _insert_texts(connection: Connection, documents: Iterable[DocumentText]) -> 
     _write(connection, tables.documents, rows)
 
 
-def _package_ids(connection: Connection, packages: Iterable[InstalledPackage]) -> list[int]:
-    """Give the number of every package, of new ones after writing them."""
-    wanted = {astuple(package): package for package in packages}
-    names = sorted({package.name for package in wanted.values()})
-    known = _known_packages(connection, names)
-    new = sorted(wanted.keys() - known.keys())
-    if new:
-        _write(connection, tables.packages, [asdict(wanted[key]) for key in new])
-        known = _known_packages(connection, names)
-    return sorted(known[key] for key in wanted)
-
-
-def _known_packages(connection: Connection, names: Sequence[str]) -> dict[tuple[object, ...], int]:
-    """Give the numbers of all packages with such names. Shape: all of a package -> number."""
-    known: dict[tuple[object, ...], int] = {}
-    for start in range(0, len(names), _NAMES_AT_ONCE):
-        some = names[start : start + _NAMES_AT_ONCE]
-        query = select(tables.packages.c.id, *package_columns())
-        for row in connection.execute(query.where(tables.packages.c.name.in_(some))):
-            known[tuple(row[1:])] = row[0]
-    return known
+def _insert_fixes(connection: Connection, plan: Canonical) -> None:
+    """Keep what the updates of a version mend."""
+    upgrades = recorded_updates(plan).upgrades
+    wanted = {(cve, u.name, u.new_version) for u in upgrades for cve in u.cves or ()}
+    columns = tables.cve_fixes.c
+    known: set[tuple[str, str, str]] = set()
+    for some in in_batches({cve for cve, _, _ in wanted}):
+        query = select(columns.cve, columns.package, columns.fixed_version)
+        rows = connection.execute(query.where(columns.cve.in_(some)))
+        known |= {(cve, package, version) for cve, package, version in rows}
+    _write(
+        connection,
+        tables.cve_fixes,
+        [
+            {"cve": cve, "package": package, "fixed_version": version}
+            for cve, package, version in sorted(wanted - known)
+        ],
+    )
 
 
 def image_id(connection: Connection, name: str) -> int | None:

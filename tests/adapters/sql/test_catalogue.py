@@ -15,7 +15,7 @@ from imagebuilder.adapters.sql.catalogue import SqlVersionStore
 from imagebuilder.adapters.sql.database import Database, open_database
 from imagebuilder.adapters.sql.runs import SqlRunStore
 from imagebuilder.domain.ids import RunId, VersionId
-from tests.build import a_document, a_package, a_report, a_run, a_step, a_version
+from tests.build import a_document, a_layer, a_package, a_report, a_run, a_step, a_version
 
 
 def _count(database: Database, table: Table) -> int:
@@ -32,7 +32,42 @@ def test_packages_when_versions_share_them_then_each_is_stored_once(database: Da
         versions.add(a_version(f"web@1.0.0/{build}", packages=(*shared, own)))
 
     assert _count(database, tables.packages) == 703
-    assert _count(database, tables.version_packages) == 3 * 701
+    assert _count(database, tables.package_sets) == 3
+    assert _count(database, tables.package_set_members) == 3 * 701
+
+
+def test_packages_when_versions_have_the_same_then_they_share_a_set(database: Database) -> None:
+    versions = SqlVersionStore(database)
+    packages = (a_package("bash"), a_package("nginx"))
+
+    versions.add(a_version("web@1.0.0/1", packages=packages))
+    versions.add(a_version("base@1.0.0/1", packages=(*packages[::-1], a_package("bash"))))
+
+    assert _count(database, tables.package_sets) == 1
+    assert _count(database, tables.package_set_members) == 2
+
+
+def test_layers_when_stacks_begin_the_same_then_the_beginning_is_stored_once(
+    database: Database,
+) -> None:
+    versions = SqlVersionStore(database)
+    root, nginx = a_layer("root"), a_layer("nginx")
+
+    versions.add(a_version("base@1.0.0/1", layers=(root,)))
+    versions.add(a_version("web@1.0.0/1", layers=(root, nginx)))
+    versions.add(a_version("web@1.0.0/2", layers=(root, nginx)))
+    versions.add(a_version("web@1.0.0/3", layers=(nginx, root)))
+
+    assert _count(database, tables.layer_stacks) == 4
+
+
+def test_plan_when_versions_have_the_same_then_its_text_is_stored_once(database: Database) -> None:
+    versions = SqlVersionStore(database)
+
+    versions.add(a_version("web@1.0.0/1", plan={"a": 1, "b": 2}))
+    versions.add(a_version("web@1.0.0/2", plan={"b": 2, "a": 1}))
+
+    assert _count(database, tables.plans) == 1
 
 
 def test_documents_when_versions_share_a_text_then_it_is_stored_once(database: Database) -> None:

@@ -204,10 +204,10 @@ def test_read_when_a_table_is_gone_then_is_damaged(file: Path) -> None:
     "damage",
     [
         "UPDATE versions SET disk_digest = 'none'",
-        "UPDATE versions SET plan = '{'",
+        "UPDATE plans SET text = '{'",
         "UPDATE versions SET created_at = 'yesterday'",
         "UPDATE artifacts SET format = 'floppy'",
-        "UPDATE version_layers SET parameters = '['",
+        "UPDATE layer_stacks SET parameters = '['",
         "UPDATE test_results SET outcome = 'maybe'",
     ],
 )

@@ -35,7 +35,7 @@ def _definitions(file: Path) -> dict[str, list[str]]:
     with closing(sqlite3.connect(file)) as connection:
         rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL")
         return {
-            name: sorted(part.strip(" \n\t(),") for part in sql.splitlines())
+            name: sorted(part.strip(" \n\t(),").replace('"', "") for part in sql.splitlines())
             for name, sql in rows
             if name != "alembic_version"
         }
@@ -72,7 +72,7 @@ def test_downgrade_when_there_are_rows_then_upgrade_makes_the_same_schema_again(
     SqlRunStore(database).save(a_run())
     SqlRunStore(database).save_step(RunId("run-1"), a_step())
 
-    with database.writing() as connection:
+    with database.migrating() as connection:
         migrations.downgrade(connection, "base")
 
     assert _definitions(file) == {}
@@ -93,7 +93,7 @@ def test_upgrade_when_it_breaks_off_then_nothing_of_it_stays(tmp_path: Path) -> 
 
 
 def _break_off_downgrade(database: Database) -> None:
-    with database.writing() as connection:
+    with database.migrating() as connection:
         migrations.downgrade(connection, "base")
         raise KeyboardInterrupt
 

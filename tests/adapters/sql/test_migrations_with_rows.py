@@ -35,7 +35,10 @@ def test_metadata_when_compared_with_the_migrated_schema_then_has_not_drifted(
     database: Database,
 ) -> None:
     with database.reading() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        # Alembic cannot compare indexes of expressions.
+        opts = {"include_name": lambda name, kind, _: not str(name).endswith("_bytes")}
+        context = MigrationContext.configure(connection, opts=opts)
+        assert compare_metadata(context, metadata) == []
 
 
 @pytest.mark.parametrize("revision", sorted(migrations.known_revisions() - {SCHEMA_REVISION}))
@@ -45,7 +48,7 @@ def test_downgrade_when_there_are_rows_then_upgrade_finds_them_again(
     _filled(database)
     before = SqlVersionStore(database).get(VersionId(_CHILD))
 
-    with database.writing() as connection:
+    with database.migrating() as connection:
         migrations.downgrade(connection, revision)
 
     with open_database(location) as again:
@@ -59,7 +62,7 @@ def test_downgrade_when_it_goes_to_the_beginning_then_leaves_nothing_and_can_beg
 ) -> None:
     _filled(database)
 
-    with database.writing() as connection:
+    with database.migrating() as connection:
         migrations.downgrade(connection, "base")
 
     assert _tables(database) == set()
@@ -79,6 +82,6 @@ def test_downgrade_when_it_breaks_off_then_nothing_of_it_stays(database: Databas
 
 
 def _break_off(database: Database) -> None:
-    with database.writing() as connection:
+    with database.migrating() as connection:
         migrations.downgrade(connection, "base")
         raise KeyboardInterrupt
