@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from imagebuilder.adapters.sql import migrations, neutral_rows, soundness, tables
 from imagebuilder.adapters.sql.audit import audit_values
 from imagebuilder.adapters.sql.backup_file import BackupReader, reading_backup, writing_backup
-from imagebuilder.adapters.sql.database import Database, open_database
+from imagebuilder.adapters.sql.database import Database, ReferencesLost, open_database
 from imagebuilder.adapters.sql.tables import SCHEMA_REVISION
 from imagebuilder.domain.audit import AuditEntry
 from imagebuilder.ports.catalogue import CatalogueDamaged
@@ -85,14 +85,15 @@ class SqlCatalogueCare:
         try:
             with (
                 reading_backup(Path(path)) as backup,
-                self._database.together(),
-                self._database.writing() as connection,
+                self._database.migrating() as connection,
             ):
                 _refuse_newer(path, backup)
                 _put_back(backup, connection, on_rows)
                 connection.execute(insert(tables.audit).values(audit_values(entry)))
         except IntegrityError as error:
             raise BackupUnreadable(path, f"Its rows do not fit together: {error.orig}.") from error
+        except ReferencesLost as error:
+            raise BackupUnreadable(path, f"Its rows do not fit together: {error}.") from error
 
     def copy_to(self, url: str, entry: AuditEntry, on_rows: OnRows) -> CatalogueState:
         """Write all rows into an empty catalogue elsewhere. Raises: CatalogueNotEmpty."""

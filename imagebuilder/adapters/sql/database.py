@@ -115,7 +115,8 @@ class Database:
         Source: SQLite, "Making Other Kinds Of Table Schema Changes": a table that others refer to
         is made anew while references are not enforced; they are checked before it is kept.
 
-        Raises: StoreUnavailable; CatalogueDamaged: something refers to what is not there.
+        Raises: StoreUnavailable; CatalogueDamaged; ReferencesLost: something refers to what is not
+        there.
         """
         with (
             translated(self.where),
@@ -123,12 +124,12 @@ class Database:
             self._unreferenced(connection),
             connection.begin(),
         ):
+            self._wait_for_others(connection)
             yield connection
             if self._is_sqlite:
                 lost = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
                 if lost:
-                    reason = f"{len(lost)} rows refer to what is not there, in {lost[0][0]} first."
-                    raise CatalogueDamaged(self.where, reason)
+                    raise ReferencesLost(f"{len(lost)} of {lost[0][0]} refer to what is not there")
 
     @contextmanager
     def _unreferenced(self, connection: Connection) -> Iterator[None]:
@@ -156,19 +157,27 @@ class Database:
             yield
             return
         with self.writing() as connection:
-            if not self._is_sqlite:
-                connection.execute(text(f"SELECT pg_advisory_xact_lock({_DECISION_LOCK})"))
+            self._wait_for_others(connection)
             self._own.connection = connection
             try:
                 yield
             finally:
                 self._own.connection = None
 
+    def _wait_for_others(self, connection: Connection) -> None:
+        """Let whoever decides on what they read be done; SQLite has one writer anyway."""
+        if not self._is_sqlite:
+            connection.execute(text(f"SELECT pg_advisory_xact_lock({_DECISION_LOCK})"))
+
     @property
     def _joined(self) -> Connection | None:
         """The connection of the block that this thread is in, if any."""
         joined: Connection | None = getattr(self._own, "connection", None)
         return joined
+
+
+class ReferencesLost(Exception):
+    """What was to be kept refers to what is not there; says what does."""
 
 
 def open_database(location: str | Path, *, busy_timeout_seconds: float = 20.0) -> Database:
@@ -323,13 +332,16 @@ def _bring_up_to_date(database: Database) -> None:
             f"Its schema must be brought up to date, and {migrations.SCRIPTS} is missing.",
             hint="Install imagebuilder from its checkout: pip install --editable .",
         )
-    with database.migrating() as connection:
-        if connection.dialect.name == "postgresql":
-            connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
-        # Another process may have done it while this one waited for the right to write.
-        found = migrations.revision_in(connection)
-        if found == SCHEMA_REVISION:
-            return
-        if found is not None and found not in migrations.known_revisions():
-            raise CatalogueTooNew(found, SCHEMA_REVISION)
-        migrations.upgrade(connection)
+    try:
+        with database.migrating() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
+            # Another process may have done it while this one waited for the right to write.
+            found = migrations.revision_in(connection)
+            if found == SCHEMA_REVISION:
+                return
+            if found is not None and found not in migrations.known_revisions():
+                raise CatalogueTooNew(found, SCHEMA_REVISION)
+            migrations.upgrade(connection)
+    except ReferencesLost as lost:
+        raise CatalogueDamaged(database.where, f"{lost}.") from lost

@@ -36,7 +36,7 @@ def test_metadata_when_compared_with_the_migrated_schema_then_has_not_drifted(
 ) -> None:
     with database.reading() as connection:
         # Alembic cannot compare indexes of expressions.
-        opts = {"include_name": lambda name, kind, _: not str(name).endswith("_bytes")}
+        opts = {"include_name": lambda name, kind, _: kind != "index" or "_bytes" not in name}
         context = MigrationContext.configure(connection, opts=opts)
         assert compare_metadata(context, metadata) == []
 
