@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from imagebuilder.services.caring import Caring
     from imagebuilder.services.comparing import Comparing
     from imagebuilder.services.diagnosing import Diagnosing
+    from imagebuilder.services.freeing import Freeing
     from imagebuilder.services.pipelines.desk import BuildResult, Desk, Job
     from imagebuilder.services.pipelines.journey import BuildImage
     from imagebuilder.services.pipelines.planning import Planning
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from imagebuilder.services.pipelines.visiting import Visiting
     from imagebuilder.services.pipelines.watching import RecordedProgress
     from imagebuilder.services.provisioning.components import Means
+    from imagebuilder.services.retiring import Retiring
     from imagebuilder.services.sweeping import Sweeping
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -71,6 +73,39 @@ class Application(CatalogueWiring):
         return Comparing(self.versions, self._layers)
 
     @cached_property
+    def retiring(self) -> "Retiring":
+        """Plans what retention documents say, and does what was planned."""
+        from imagebuilder.services.retiring import Records, Retiring, Signature
+
+        records = Records(
+            retention=self.retention,
+            standings=self.standings,
+            channels=self.channels,
+            placements=self.placements,
+            labels=self.labels,
+            audit=self.audit,
+            transactions=self._database,
+        )
+        signature = Signature(actor=self.settings.actor, clock=self.clock, ids=self._ids)
+        return Retiring(records, self.freeing, self._documents, signature)
+
+    @cached_property
+    def freeing(self) -> "Freeing":
+        """Takes away what no version needs."""
+        from imagebuilder.adapters.local.at_hand import RawsAtHand
+        from imagebuilder.adapters.local.layer_shelf import FileLayerShelf
+        from imagebuilder.adapters.local.leftovers import Leftovers
+        from imagebuilder.services.freeing import Freeing, Shelves
+
+        shelves = Shelves(
+            layers=FileLayerShelf(self._home / "layers"),
+            blobs=self.blobs,
+            disks=RawsAtHand(self._home / "disks"),
+            leftovers=Leftovers(self._home),
+        )
+        return Freeing(shelves, self.versions, self.retention, self.locks, self.clock)
+
+    @cached_property
     def planning(self) -> "Planning":
         """Plans builds."""
         from imagebuilder.services.pipelines.planning import Inventory, Planning
@@ -90,7 +125,7 @@ class Application(CatalogueWiring):
         """Puts records right after a process was killed."""
         from imagebuilder.services.sweeping import Sweeping
 
-        return Sweeping(self.runs, self._locks, self.clock)
+        return Sweeping(self.runs, self.locks, self.clock)
 
     @cached_property
     def caring(self) -> "Caring":
@@ -145,7 +180,7 @@ class Application(CatalogueWiring):
             sources=self._sources,
             runs=self.runs,
             run_files=self.run_files,
-            locks=self._locks,
+            locks=self.locks,
             clock=self.clock,
             ids=self._ids,
         )
@@ -231,6 +266,7 @@ class Application(CatalogueWiring):
             means=self.means,
             clock=self.clock,
             ids=self._ids,
+            locks=self.locks,
             kept=self._home / "kept",
         )
         return Trying(self.authoring, self.planning, bench)
@@ -310,7 +346,8 @@ class Application(CatalogueWiring):
         return FileLayerStore(self._home / "layers", _BOOT_ID.read_text().strip())
 
     @cached_property
-    def _locks(self) -> "FileLocks":
+    def locks(self) -> "FileLocks":
+        """Who is at work."""
         from imagebuilder.adapters.system.locks import FileLocks
 
         return FileLocks(self._home / "locks")

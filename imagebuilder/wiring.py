@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from imagebuilder.adapters.sql.database import Database
     from imagebuilder.adapters.sql.labels import SqlLabelStore
     from imagebuilder.adapters.sql.placements import SqlPlacementStore
+    from imagebuilder.adapters.sql.retention import SqlRetentionStore
     from imagebuilder.adapters.sql.runs import SqlRunStore
     from imagebuilder.adapters.sql.standings import SqlStandingStore
     from imagebuilder.adapters.system.blobs import FileBlobStore
@@ -126,6 +127,27 @@ class CatalogueWiring:
         from imagebuilder.adapters.sql.labels import SqlLabelStore
 
         return SqlLabelStore(self._database)
+
+    @cached_property
+    def standings(self) -> "SqlStandingStore":
+        """How versions stand."""
+        from imagebuilder.adapters.sql.standings import SqlStandingStore
+
+        return SqlStandingStore(self._database)
+
+    @cached_property
+    def channels(self) -> "SqlChannelStore":
+        """Where channels point."""
+        from imagebuilder.adapters.sql.channels import SqlChannelStore
+
+        return SqlChannelStore(self._database)
+
+    @cached_property
+    def retention(self) -> "SqlRetentionStore":
+        """What retention asks of the catalogue, and its plans."""
+        from imagebuilder.adapters.sql.retention import SqlRetentionStore
+
+        return SqlRetentionStore(self._database)
 
     @cached_property
     def audit(self) -> "SqlAuditLog":

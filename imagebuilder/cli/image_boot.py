@@ -3,6 +3,7 @@
 import re
 import shlex
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,6 +13,7 @@ from imagebuilder.cli.options import ReferenceArgument
 from imagebuilder.cli.output import note, told_errors
 from imagebuilder.domain.errors import InvalidInput, StepFailed
 from imagebuilder.domain.recipe import ArtifactFormat, Firmware
+from imagebuilder.ports.locks import STORE_LOCK
 
 if TYPE_CHECKING:
     from imagebuilder.bootstrap import Application
@@ -42,9 +44,16 @@ def boot(
         application = Application()
         version = application.cataloguing.show(reference)
         artifact = artifact_of(version, _BOOTABLE)
-        application.blobs.verify(artifact.digest)
-        disk = application.blobs.path(artifact.digest)
-        with application.machines.interactive(disk, firmware, forwards, memory) as prepared:
+        with ExitStack() as held:
+            held.enter_context(
+                application.locks.share(STORE_LOCK, f"image boot {version.reference}")
+            )
+            application.retiring.require_files(version)
+            application.blobs.verify(artifact.digest)
+            disk = application.blobs.path(artifact.digest)
+            prepared = held.enter_context(
+                application.machines.interactive(disk, firmware, forwards, memory)
+            )
             note(f"{version.reference} boots; what it writes is forgotten.")
             note("End it with: Ctrl-A X")
             note(f"Log in from another terminal with: {shlex.join(prepared.ssh_argv)}")

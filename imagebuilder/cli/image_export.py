@@ -11,6 +11,7 @@ from imagebuilder.cli.progress import copying
 from imagebuilder.domain.errors import InvalidInput, Refused
 from imagebuilder.domain.recipe import ArtifactFormat
 from imagebuilder.domain.units import size_text
+from imagebuilder.ports.locks import STORE_LOCK
 
 if TYPE_CHECKING:
     from imagebuilder.domain.artifact import Artifact
@@ -41,7 +42,11 @@ def export(
         artifact = artifact_of(version, (format_,))
         if not force and (output.exists() or output.is_symlink()):
             raise FileThere(output)
-        with copying(f"{version.reference} {format_}", artifact.size_bytes) as on_bytes:
+        with (
+            application.locks.share(STORE_LOCK, f"image export {version.reference}"),
+            copying(f"{version.reference} {format_}", artifact.size_bytes) as on_bytes,
+        ):
+            application.retiring.require_files(version)
             application.blobs.copy_to(artifact.digest, output, on_bytes)
         if as_json:
             print_json(

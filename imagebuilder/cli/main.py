@@ -20,6 +20,8 @@ _COMMANDS = {
     "placement": "app",
     "catalogue": "app",
     "audit": "app",
+    "retention": "app",
+    "gc": "gc",
     "schema": "schema",
     "doctor": "doctor",
 }

@@ -13,11 +13,13 @@ class Kind(StrEnum):
 
     RECIPE = "recipe"
     COMPONENT = "component"
+    RETENTION = "retention"
 
 
 def schema(
     kind: Annotated[
-        Kind, typer.Argument(help="recipe or component.", metavar="KIND", show_default=False)
+        Kind,
+        typer.Argument(help="recipe, component or retention.", metavar="KIND", show_default=False),
     ],
 ) -> None:
     """Print the JSON Schema of a kind of document, for editors."""

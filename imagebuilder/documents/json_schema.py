@@ -33,6 +33,7 @@ class DocumentKind(StrEnum):
 
     RECIPE = "recipe"
     COMPONENT = "component"
+    RETENTION = "retention"
 
 
 @dataclass(frozen=True, slots=True)

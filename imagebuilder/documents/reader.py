@@ -3,7 +3,7 @@
 import json
 import re
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from imagebuilder.documents.component_document import (
     DEFAULT_VERSION,
@@ -18,6 +18,9 @@ from imagebuilder.domain.component import Component
 from imagebuilder.domain.errors import InvalidInput
 from imagebuilder.domain.recipe import Recipe
 from imagebuilder.domain.versions import Version
+
+if TYPE_CHECKING:
+    from imagebuilder.domain.retention import RetentionRule
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -87,6 +90,18 @@ def read_component(text: str, document: str) -> Read[Component]:
     Raises: InvalidDocument: with all that is wrong.
     """
     value, warnings = component_of(text, document)
+    return Read(value=value, warnings=warnings)
+
+
+def read_retention(text: str, document: str) -> "Read[RetentionRule]":
+    """Give the retention rule that text writes; `document` is its path, for places.
+
+    Raises: InvalidDocument: with all that is wrong.
+    """
+    # A build reads none, and must not load what only retention needs.
+    from imagebuilder.documents.retention_document import retention_of  # noqa: PLC0415 - start-up
+
+    value, warnings = retention_of(text, document)
     return Read(value=value, warnings=warnings)
 
 

@@ -13,8 +13,13 @@ from imagebuilder.domain.origin import Origin
 _FIRST_KEYS = {
     DocumentKind.RECIPE: "kind: Recipe",
     DocumentKind.COMPONENT: "schemaVersion: 1.0",
+    DocumentKind.RETENTION: "kind: Retention",
 }
-_MARKS = {DocumentKind.RECIPE: "parent", DocumentKind.COMPONENT: "schemaVersion"}
+_MARKS = {
+    DocumentKind.RECIPE: "parent",
+    DocumentKind.COMPONENT: "schemaVersion",
+    DocumentKind.RETENTION: "then",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import PurePath
+from typing import TYPE_CHECKING
 
 from imagebuilder.documents.problems import InvalidDocument, Problem, nearest
 from imagebuilder.documents.reader import (
@@ -15,6 +16,7 @@ from imagebuilder.documents.reader import (
     component_heading,
     read_component,
     read_recipe,
+    read_retention,
     recipe_name,
 )
 from imagebuilder.documents.recipe_document import component_use, parameter_problem
@@ -39,6 +41,9 @@ from imagebuilder.domain.nesting import (
 from imagebuilder.domain.origin import Origin
 from imagebuilder.domain.recipe import ComponentUse, Recipe, RecipeAmbiguous
 from imagebuilder.ports.documents import DocumentSource, DocumentUnreadable
+
+if TYPE_CHECKING:
+    from imagebuilder.domain.retention import RetentionRule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +93,10 @@ class Authoring:
         Raises: DocumentUnreadable; InvalidDocument: also when a file it ships is not there.
         """
         return self._with_files(read_component(self._source.text(path), path), path)
+
+    def retention(self, path: str) -> "Read[RetentionRule]":
+        """Give the retention rule at a path. Raises: DocumentUnreadable; InvalidDocument."""
+        return read_retention(self._source.text(path), path)
 
     def components_for(self, recipe: Recipe, beside: str) -> ComponentShelf:
         """Give the components of a recipe at `beside`; only the documents it needs are read.

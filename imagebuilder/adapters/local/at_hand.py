@@ -11,7 +11,7 @@ machine's disk: a record counts only in the boot that wrote it.
 import contextlib
 import fcntl
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
@@ -64,6 +64,22 @@ class RawsAtHand:
         temporary = self._path(name, "new")
         temporary.write_text(_record_text(kept, map_))
         temporary.replace(record)
+
+    def remove(self, name: str, needed: Collection[Digest]) -> int:
+        """Take the disk of a name away unless it is a needed one, and give the bytes it took."""
+        with self.claimed(name) as is_ours:
+            record, raw = self._path(name, "json"), self._path(name, "raw")
+            try:
+                held = BlockMap.read(json.loads(record.read_text())["map"]).digest
+            except (OSError, ValueError, KeyError, TypeError):
+                # Without its record a disk is nothing.
+                held = None
+            if not is_ours or held in needed or not raw.exists():
+                return 0
+            size_bytes = raw.stat().st_blocks * 512
+            record.unlink(missing_ok=True)
+            raw.unlink()
+            return size_bytes
 
     def _map(self, name: str, digest: Digest) -> BlockMap | None:
         try:

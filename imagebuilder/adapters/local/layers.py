@@ -15,6 +15,7 @@ import contextlib
 import errno
 import fcntl
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -59,6 +60,10 @@ class FileLayerStore:
         if layer is None:
             return Lookup(layer=None, reason="never built")
         reason = self._unfitness(layer, on, not_before)
+        if not reason:
+            # What was used is kept longest; a store that cannot be written is only read from.
+            with contextlib.suppress(OSError):
+                os.utime(self._folder / "keys" / key.hex)
         return Lookup(layer=None if reason else layer, reason=reason)
 
     def _unfitness(self, layer: Layer, on: Sequence[Layer], not_before: datetime | None) -> str:

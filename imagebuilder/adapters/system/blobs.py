@@ -9,14 +9,17 @@ import fcntl
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path, PurePath
 
 from imagebuilder.domain.digest import Digest, DigestMismatch
 from imagebuilder.ports.blobs import BlobMissing, BlobStoreFailed, CopyFailed
+from imagebuilder.ports.freeing import StoredBlob
 
 _READ_ONLY = 0o444
+_BLOCK_BYTES = 512
 _CHUNK_BYTES = 256 * 1024
 _ZEROS = bytes(_CHUNK_BYTES)
 
@@ -116,6 +119,28 @@ class FileBlobStore:
         for file in sorted(self._root.glob("sha256/??/*")):
             with suppress(ValueError):  # a name that is no digest is not ours
                 yield Digest(file.name)
+
+    def stored(self) -> Sequence[StoredBlob]:
+        """Give every blob, with the room it takes on the disk and when it came."""
+        found = []
+        for digest in self.digests():
+            status = self._file(digest).stat()
+            stored_at = datetime.fromtimestamp(status.st_mtime, UTC)
+            size_bytes = status.st_blocks * _BLOCK_BYTES
+            found.append(StoredBlob(digest=digest, size_bytes=size_bytes, stored_at=stored_at))
+        return found
+
+    def remove(self, digest: Digest) -> int:
+        """Take a blob away and give the bytes it took; 0 when it is not there."""
+        file = self._file(digest)
+        with _translated(f"The stored file {digest.short} cannot be removed"):
+            try:
+                size_bytes = file.stat().st_blocks * _BLOCK_BYTES
+                file.unlink()
+            except FileNotFoundError:
+                return 0
+            _flush(file.parent)
+        return size_bytes
 
     def sweep(self) -> int:
         """Remove the temporary files of writers that are gone, and tell how many there were."""

@@ -10,6 +10,7 @@ from imagebuilder.domain.image import VersionNotFound
 from imagebuilder.domain.recipe import CircularParents, ImageParent
 from imagebuilder.domain.run import Run, RunInterrupted, RunState
 from imagebuilder.ports.clock import Clock
+from imagebuilder.ports.locks import STORE_LOCK
 from imagebuilder.ports.progress import Progress
 from imagebuilder.ports.runs import RunStore
 from imagebuilder.services.pipelines.desk import BuildResult, Desk, Job, Maker
@@ -81,7 +82,12 @@ class BuildImage:
 
     def _build(self, request: BuildRequest, watcher: Progress) -> BuildResult:
         recipe = self._with.authoring.recipe(request.recipe_path).value
-        with self._with.locks.hold(f"image {recipe.name}", self._process):
+        who = f"build of {recipe.name} by {self._process}"
+        with (
+            self._with.locks.hold(f"image {recipe.name}", self._process),
+            # From here on nothing is taken from the store that this build may count on.
+            self._with.locks.share(STORE_LOCK, who),
+        ):
             prepared = self._with.planning.prepare(request)
             with self._run(recipe.name) as run:
                 progress = RecordedProgress(

@@ -18,6 +18,7 @@ from imagebuilder.domain.updates import update_text
 from imagebuilder.ports.building import Root, Roots, Workshop
 from imagebuilder.ports.clock import Clock, IdSource
 from imagebuilder.ports.inspection import Booter
+from imagebuilder.ports.locks import STORE_LOCK, Locks
 from imagebuilder.ports.machine import Script
 from imagebuilder.ports.progress import Progress
 from imagebuilder.services.authoring import Authoring, with_defaults
@@ -70,6 +71,7 @@ class Workbench:
     means: Means
     clock: Clock
     ids: IdSource
+    locks: Locks
     kept: PurePath
 
 
@@ -111,7 +113,10 @@ class Trying:
         phases = ordered_phases(read.value, request.phases)
         prepared = self._prepared(read.value, request)
         rehearsal = Rehearsal(prepared.component, progress, self._with.clock)
-        with self._with.workshop.opened(prepared.foundation.archives) as roots:
+        with (
+            self._with.locks.share(STORE_LOCK, f"component test {request.path}"),
+            self._with.workshop.opened(prepared.foundation.archives) as roots,
+        ):
             stack = self._stack(prepared.foundation, roots, progress)
             upgrades = self._upgrades(prepared, stack, roots, progress)
             with roots.scratch(stack.layers) as root:

@@ -6,18 +6,21 @@ from pathlib import Path
 import pytest
 
 from imagebuilder.documents.problems import InvalidDocument, Problem
-from imagebuilder.documents.reader import read_component, read_recipe
+from imagebuilder.documents.reader import read_component, read_recipe, read_retention
 from imagebuilder.documents.source import text_of
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 RECIPES = sorted(GOLDEN.glob("recipes/*.yaml"))
 COMPONENTS = sorted(GOLDEN.glob("components/*.yaml"))
+RETENTIONS = sorted(GOLDEN.glob("retentions/*.yaml"))
 
 
 def warnings_of(path: Path) -> tuple[Problem, ...]:
     text = text_of(path.read_bytes())
     if path.parent.name == "recipes":
         return read_recipe(text, path.name).warnings
+    if path.parent.name == "retentions":
+        return read_retention(text, path.name).warnings
     return read_component(text, path.name).warnings
 
 
@@ -30,7 +33,7 @@ def said_of(path: Path) -> tuple[str, str]:
     return ".warnings", "".join(f"{warning}\n" for warning in warnings)
 
 
-@pytest.mark.parametrize("path", [*RECIPES, *COMPONENTS], ids=lambda p: f"{p.parent.name}/{p.name}")
+@pytest.mark.parametrize("path", [*RECIPES, *COMPONENTS, *RETENTIONS], ids=lambda p: f"{p.parent.name}/{p.name}")
 def test_golden_document_when_read_gives_exactly_what_stands_beside_it(path: Path) -> None:
     beside = {
         suffix: path.with_suffix(suffix).read_text(encoding="utf-8")
@@ -41,7 +44,7 @@ def test_golden_document_when_read_gives_exactly_what_stands_beside_it(path: Pat
     assert {suffix: said} == (beside or {".warnings": ""})
 
 
-@pytest.mark.parametrize("folder", ["recipes", "components"])
+@pytest.mark.parametrize("folder", ["recipes", "components", "retentions"])
 @pytest.mark.parametrize("is_kind", [Path.exists, lambda path: not path.exists()])
 def test_golden_folder_has_both_sound_and_faulty_documents(
     folder: str, is_kind: Callable[[Path], bool]
