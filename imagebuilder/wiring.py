@@ -129,20 +129,6 @@ class CatalogueWiring:
         return SqlLabelStore(self._database)
 
     @cached_property
-    def standings(self) -> "SqlStandingStore":
-        """How versions stand."""
-        from imagebuilder.adapters.sql.standings import SqlStandingStore
-
-        return SqlStandingStore(self._database)
-
-    @cached_property
-    def channels(self) -> "SqlChannelStore":
-        """Where channels point."""
-        from imagebuilder.adapters.sql.channels import SqlChannelStore
-
-        return SqlChannelStore(self._database)
-
-    @cached_property
     def retention(self) -> "SqlRetentionStore":
         """What retention asks of the catalogue, and its plans."""
         from imagebuilder.adapters.sql.retention import SqlRetentionStore

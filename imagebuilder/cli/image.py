@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from imagebuilder.cli import image_boot, image_diff, image_export, image_lineage, image_notes
+from imagebuilder.cli import image_boot, image_diff, image_export, image_lifecycle, image_lineage, image_notes
 from imagebuilder.cli.options import (
     AsJson,
     ImageArgument,
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Images: the versions that were built and kept.", no_args_is_help=True)
 app.command()(image_export.export)
 app.command()(image_boot.boot)
+app.command()(image_lifecycle.reactivate)
 app.command()(image_diff.diff)
 app.command()(image_lineage.lineage)
 app.command()(image_notes.label)

@@ -54,6 +54,7 @@ def trying(house: House) -> Trying:
         means=some_means(),
         clock=house.clock,
         ids=house.ids,
+        locks=house.locks,
         kept=PurePosixPath("/kept"),
     )
     return Trying(Authoring(house.documents), house.planning, bench)
