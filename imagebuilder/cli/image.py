@@ -4,7 +4,14 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from imagebuilder.cli import image_boot, image_diff, image_export, image_lifecycle, image_lineage, image_notes
+from imagebuilder.cli import (
+    image_boot,
+    image_diff,
+    image_export,
+    image_lifecycle,
+    image_lineage,
+    image_notes,
+)
 from imagebuilder.cli.options import (
     AsJson,
     ImageArgument,

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,7 @@ def rule(cli: Cli) -> Path:
     return cli.write("web.yaml", RULE)
 
 
-def recorded(cli: Cli, content: bytes, image: str = "web", **more: object) -> ImageVersion:
+def recorded(cli: Cli, content: bytes, image: str = "web", **more: Any) -> ImageVersion:
     application = cli.application()
     disk = replace(an_artifact(), digest=application.blobs.put(content), size_bytes=len(content))
     definition = a_digest(content.decode())

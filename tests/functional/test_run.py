@@ -51,7 +51,7 @@ def test_list_when_a_run_is_held_by_a_living_process_then_it_is_running(cli: Cli
     run = a_run("run-alive", started_at=SOME_DAY + timedelta(days=1))
     application.runs.save(run)
 
-    with application._locks.hold(run_lock(run.id), "a test"):
+    with application.locks.hold(run_lock(run.id), "a test"):
         listed = cli.json("run", "list", "--limit", "1")
 
     assert [(run["id"], run["state"]) for run in listed] == [("run-alive", "running")]

@@ -33,7 +33,9 @@ def said_of(path: Path) -> tuple[str, str]:
     return ".warnings", "".join(f"{warning}\n" for warning in warnings)
 
 
-@pytest.mark.parametrize("path", [*RECIPES, *COMPONENTS, *RETENTIONS], ids=lambda p: f"{p.parent.name}/{p.name}")
+@pytest.mark.parametrize(
+    "path", [*RECIPES, *COMPONENTS, *RETENTIONS], ids=lambda p: f"{p.parent.name}/{p.name}"
+)
 def test_golden_document_when_read_gives_exactly_what_stands_beside_it(path: Path) -> None:
     beside = {
         suffix: path.with_suffix(suffix).read_text(encoding="utf-8")
