@@ -210,3 +210,14 @@ def test_layers_when_only_a_deleted_version_had_them_are_counted_as_freed_by_it(
     only_its_own = a_layer("old").size_bytes + len(b"old")
     frees = {each["version"]: each["frees_bytes"] for each in plan["decisions"]}
     assert frees[old.reference] == only_its_own == plan["freed_bytes"]
+
+
+def test_version_when_a_copy_of_it_lives_is_kept(cli: Cli, rule: Path) -> None:
+    old, _ = recorded(cli, b"old"), recorded(cli, b"new")
+    recorded(cli, b"old", "copy", copied_from=old.id)
+
+    decisions = cli.json("retention", "plan", rule)["decisions"]
+
+    assert [d["reasons"] for d in decisions if d["version"] == old.reference] == [
+        ["copy@1.2.0/1 came from it"]
+    ]

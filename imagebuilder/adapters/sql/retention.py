@@ -18,6 +18,7 @@ _v = tables.versions.c
 _i = tables.images.c
 _l = tables.lifecycles.c
 _p = tables.retention_plans.c
+_s = tables.layer_stacks.c
 _ORDER = list(Lifecycle)
 _ENOUGH = 20
 
@@ -62,11 +63,11 @@ class SqlRetentionStore:
     def users(self) -> Users:
         """Give what the versions that are not deleted are made of."""
         lives = tables.versions.c.number.not_in(_numbers_of(Lifecycle.DELETED))
-        blobs, layers = tables.artifacts.c, tables.version_layers.c
+        blobs = tables.artifacts.c
         with self._database.reading() as connection:
             return Users(
                 blobs=_counted(connection, blobs.digest, blobs.version_number),
-                layers=_counted(connection, layers.content, layers.version_number),
+                layers=_layer_users(connection),
                 disks=frozenset(
                     Digest(disk)
                     for disk in connection.scalars(select(_v.disk_digest).where(lives).distinct())
@@ -158,13 +159,8 @@ def _numbers_of(lifecycle: Lifecycle) -> Select[tuple[int]]:
 
 def _named_versions() -> Select[tuple[object, ...]]:
     columns = (_v.number, _v.id, _v.major, _v.minor, _v.patch, _v.build, _v.created_at)
-    query = select(*columns, _i.name.label("image"), *_edges())
+    query = select(*columns, _i.name.label("image"), _v.parent_id, _v.copied_from)
     return query.join(tables.images, _i.id == _v.image_id)
-
-
-def _edges() -> tuple[ColumnElement[str | None], ...]:
-    """Give the columns that say what a version came from."""
-    return tuple(_v[name] for name in ("parent_id", "copied_from") if name in _v)
 
 
 def _of_images(
@@ -196,7 +192,7 @@ def _children(connection: Connection, images: Collection[str] | None) -> dict[st
     if images is not None:
         ours = ours.where(_i.name.in_(images))
     children: dict[str, dict[str, None]] = {}
-    for edge in _edges():
+    for edge in (_v.parent_id, _v.copied_from):
         comes_from_ours = edge.in_(ours) if images is not None else edge.is_not(None)
         query = _named_versions().where(
             comes_from_ours, _v.number.not_in(_numbers_of(Lifecycle.DELETED))
@@ -217,3 +213,25 @@ def _counted(
         .group_by(digest)
     )
     return {Digest(found): count for found, count in connection.execute(query)}
+
+
+def _layer_users(connection: Connection) -> dict[Digest, int]:
+    """Give how many versions that are not deleted have each layer. Shape: content -> versions."""
+    tops = (
+        select(_v.stack_id, func.count())
+        .where(_v.stack_id.is_not(None), _v.number.not_in(_numbers_of(Lifecycle.DELETED)))
+        .group_by(_v.stack_id)
+    )
+    counts: dict[int, int] = {row[0]: row[1] for row in connection.execute(tops)}
+    users: dict[Digest, int] = {}
+    # A stack is kept after the one below it, so that all above are counted before it is met.
+    stacks = select(_s.id, _s.below_id, _s.content).order_by(_s.id.desc())
+    for stack_id, below_id, content in connection.execute(stacks):
+        count = counts.get(stack_id, 0)
+        if not count:
+            continue
+        digest = Digest(content)
+        users[digest] = users.get(digest, 0) + count
+        if below_id is not None:
+            counts[below_id] = counts.get(below_id, 0) + count
+    return users
