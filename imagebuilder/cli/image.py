@@ -6,6 +6,7 @@ import typer
 
 from imagebuilder.cli import (
     image_boot,
+    image_copy,
     image_diff,
     image_export,
     image_find,
@@ -15,11 +16,9 @@ from imagebuilder.cli import (
 )
 from imagebuilder.cli.options import (
     AsJson,
-    ImageArgument,
     ReferenceArgument,
 )
-from imagebuilder.cli.output import moment_text, print_json, print_table, told_errors
-from imagebuilder.domain.units import size_text
+from imagebuilder.cli.output import print_json, print_table, told_errors
 
 if TYPE_CHECKING:
     from imagebuilder.domain.image import ImageVersion
@@ -33,6 +32,7 @@ app.command()(image_diff.diff)
 app.command("list")(image_find.list_)
 app.command()(image_find.find)
 app.command()(image_lineage.lineage)
+app.command()(image_copy.copy)
 app.command()(image_notes.label)
 app.command()(image_notes.describe)
 

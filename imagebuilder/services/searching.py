@@ -81,9 +81,7 @@ class Searching:
         # A name holds no sign of a pattern.
         return self.find(replace(asked, query=replace(asked.query, image=image)))
 
-    def _hits(
-        self, query: VersionQuery, asked: SearchAsked, offset: int, at: datetime
-    ) -> Hits:
+    def _hits(self, query: VersionQuery, asked: SearchAsked, offset: int, at: datetime) -> Hits:
         limit = asked.limit or None
         if not asked.states:
             return self._desk.searches.search(query, limit, offset)

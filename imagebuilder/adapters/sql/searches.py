@@ -6,20 +6,20 @@ not the rows of each version.
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
+from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
     ScalarSelect,
     Select,
-    UnaryExpression,
     and_,
     exists,
     func,
     or_,
     select,
+    true,
 )
-from sqlalchemy.sql import operators
 
 from imagebuilder.adapters.sql import mapping, tables
 from imagebuilder.adapters.sql.batches import in_batches
@@ -49,7 +49,7 @@ class SqlSearchStore:
     def search(self, query: VersionQuery, limit: int | None = None, offset: int = 0) -> Hits:
         """Give the versions that fit everything that is said, in the order that is asked for."""
         with self._database.reading() as connection:
-            fitting = and_(*_conditions(connection, query))
+            fitting = and_(true(), *_conditions(connection, query))
             joined = select(_v.id).join(tables.images, _i.id == _v.image_id).where(fitting)
             ordered = joined.order_by(*_order(query, connection)).offset(offset)
             ids = connection.scalars(ordered if limit is None else ordered.limit(limit)).all()
@@ -127,28 +127,23 @@ def _conditions(connection: Connection, query: VersionQuery) -> list[ColumnEleme
     return held
 
 
-def _order(query: VersionQuery, connection: Connection) -> list[ColumnElement[object]]:
+def _order(query: VersionQuery, connection: Connection) -> list[ColumnElement[Any]]:
     # Databases differ in the order they give to names; that of bytes is everywhere the same.
     name = _i.name.collate("C") if connection.dialect.name == "postgresql" else _i.name
-    last_first = [_v.number.desc()]
+    ascending: list[ColumnElement[Any]] = []
+    descending: list[ColumnElement[Any]] = [_v.number]
     match query.sort:
         case SortKey.NAME:
-            order = [name.asc(), *last_first]
+            ascending = [name]
         case SortKey.CREATED:
-            order = [_v.created_at.desc(), *last_first]
+            descending = [_v.created_at, _v.number]
         case SortKey.VERSION:
-            numbers = (_v.major, _v.minor, _v.patch, _v.build)
-            order = [*(column.desc() for column in numbers), *last_first]
+            descending = [_v.major, _v.minor, _v.patch, _v.build, _v.number]
         case SortKey.SIZE:
-            order = [_size().desc(), *last_first]
-    if not query.is_reversed:
-        return order
-    return [_turned(column) for column in order]
-
-
-def _turned(column: UnaryExpression[object]) -> ColumnElement[object]:
-    is_descending = column.modifier is operators.desc_op
-    return column.element.asc() if is_descending else column.element.desc()
+            descending = [_size(), _v.number]
+    if query.is_reversed:
+        return [*(c.desc() for c in ascending), *(c.asc() for c in descending)]
+    return [*(c.asc() for c in ascending), *(c.desc() for c in descending)]
 
 
 def _size() -> ScalarSelect[int]:
