@@ -37,6 +37,38 @@ Labels = Annotated[
         autocompletion=label_names,
     ),
 ]
+Packages = Annotated[
+    Texts,
+    typer.Option(
+        "--package", metavar="QUERY", help="Holds it: openssl, 'openssl<3.0.15', 'a>=1,<2'."
+    ),
+]
+Components = Annotated[
+    Texts, typer.Option("--component", metavar="NAME[@1.x]", help="Made with it.")
+]
+Cves = Annotated[
+    Texts, typer.Option("--cve", metavar="CVE", help="Holds what is older than its fix.")
+]
+Before = Annotated[
+    MomentText, typer.Option("--built-before", metavar="TIME", help="Built before then.")
+]
+After = Annotated[
+    MomentText, typer.Option("--built-after", metavar="TIME", help="Built after then.")
+]
+Channels = Annotated[
+    Texts,
+    typer.Option("--channel", metavar="NAME", help="Meant by it.", autocompletion=channel_names),
+]
+States = Annotated[
+    Texts,
+    typer.Option(
+        "--state", metavar="STATE", help="Standing so, or so.", autocompletion=state_names
+    ),
+]
+Glob = Annotated[str, typer.Option("--image", metavar="GLOB", help="Of such images: 'debian-*'.")]
+Words = Annotated[
+    str, typer.Option("--text", metavar="WORDS", help="Named, described or labelled so.")
+]
 Sort = Annotated[SortKey, typer.Option("--sort", help="What to put first.")]
 Reverse = Annotated[bool, typer.Option("--reverse", help="The other way round.")]
 Limit = Annotated[
@@ -82,43 +114,16 @@ def list_(  # noqa: PLR0913 - typer takes each option as a parameter
 
 def find(  # noqa: PLR0913 - typer takes each option as a parameter
     *,
-    package: Annotated[
-        Texts,
-        typer.Option(
-            "--package", metavar="QUERY", help="Holds it: openssl, 'openssl<3.0.15', 'a>=1,<2'."
-        ),
-    ] = None,
-    component: Annotated[
-        Texts, typer.Option("--component", metavar="NAME[@1.x]", help="Made with it.")
-    ] = None,
-    cve: Annotated[
-        Texts, typer.Option("--cve", metavar="CVE", help="Holds what is older than its fix.")
-    ] = None,
-    built_before: Annotated[
-        MomentText, typer.Option("--built-before", metavar="TIME", help="Built before then.")
-    ] = None,
-    built_after: Annotated[
-        MomentText, typer.Option("--built-after", metavar="TIME", help="Built after then.")
-    ] = None,
-    channel: Annotated[
-        Texts,
-        typer.Option(
-            "--channel", metavar="NAME", help="Meant by it.", autocompletion=channel_names
-        ),
-    ] = None,
+    package: Packages = None,
+    component: Components = None,
+    cve: Cves = None,
+    built_before: Before = None,
+    built_after: After = None,
+    channel: Channels = None,
     label: Labels = None,
-    state: Annotated[
-        Texts,
-        typer.Option(
-            "--state", metavar="STATE", help="Standing so, or so.", autocompletion=state_names
-        ),
-    ] = None,
-    image: Annotated[
-        str, typer.Option("--image", metavar="GLOB", help="Of such images: 'debian-*'.")
-    ] = "",
-    text: Annotated[
-        str, typer.Option("--text", metavar="WORDS", help="Named, described or labelled so.")
-    ] = "",
+    state: States = None,
+    image: Glob = "",
+    text: Words = "",
     sort: Sort = SortKey.NAME,
     reverse: Reverse = False,
     limit: Limit = 100,
