@@ -11,7 +11,6 @@ from sqlalchemy import (
     and_,
     func,
     literal,
-    or_,
     select,
 )
 from sqlalchemy.exc import IntegrityError
@@ -326,14 +325,12 @@ def _documents(connection: Connection, number: int) -> tuple[DocumentText, ...]:
 
 
 def _refuse_what_cannot_stand(connection: Connection, version: ImageVersion) -> None:
-    is_same_build = and_(tables.images.c.name == version.image, _is_build(version.version))
-    taken = (
-        select(_v.number)
-        .join(tables.images, tables.images.c.id == _v.image_id)
-        .where(or_(_v.id == version.id, is_same_build))
-    )
-    if connection.execute(taken).first() is not None:
-        raise VersionExists(version.reference)
+    # Two questions, each of one index: to ask for either in one reads every version there is.
+    image = image_id(connection, version.image)
+    same_build = and_(_v.image_id == image, _is_build(version.version))
+    for is_taken in (_v.id == version.id, same_build):
+        if connection.scalar(select(_v.number).where(is_taken)) is not None:
+            raise VersionExists(version.reference)
     needed = (
         (version.parent.asked, version.parent.version_id),
         (version.reference, version.copied_from),

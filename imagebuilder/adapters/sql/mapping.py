@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import RowMapping
@@ -64,7 +64,19 @@ def plan_values(plan: Canonical) -> Values:
 
 def package_set_digest(packages: Sequence[InstalledPackage]) -> str:
     """Give what a set of packages is known by. Shape: sorted, each once."""
-    return digest_of([astuple(package) for package in packages]).hex
+    return digest_of([package_fields(package) for package in packages]).hex
+
+
+def package_fields(package: InstalledPackage) -> tuple[str, str, str, str, str]:
+    """Give all of a package, in the order that packages are sorted by."""
+    # `dataclasses.astuple` copies deeply, which took a third of the time of recording a version.
+    return (
+        package.name,
+        package.version,
+        package.architecture,
+        package.source,
+        package.source_version,
+    )
 
 
 def artifact_values(number: int, artifacts: Iterable[Artifact]) -> list[Values]:

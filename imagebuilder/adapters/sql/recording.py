@@ -4,10 +4,24 @@ A build mostly changes little: what is known already is told by one digest, and 
 written. What is new is written in few statements, however many rows there are.
 """
 
+import json
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import asdict, astuple
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, insert, literal, select, tuple_
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Connection,
+    FromClause,
+    Select,
+    Table,
+    Text,
+    and_,
+    func,
+    insert,
+    literal,
+    select,
+)
 
 from imagebuilder.adapters.sql import mapping, tables
 from imagebuilder.adapters.sql.batches import in_batches
@@ -60,7 +74,7 @@ def _plan_id(connection: Connection, plan: Canonical) -> int:
 
 
 def _package_set_id(connection: Connection, packages: Iterable[InstalledPackage]) -> int:
-    wanted = sorted(set(packages))
+    wanted = sorted(set(packages), key=mapping.package_fields)
     digest = mapping.package_set_digest(wanted)
     columns = tables.package_sets.c
     known: int | None = connection.scalar(select(columns.id).where(columns.digest == digest))
@@ -81,11 +95,13 @@ def _package_set_id(connection: Connection, packages: Iterable[InstalledPackage]
 def _package_ids(connection: Connection, packages: Collection[InstalledPackage]) -> list[int]:
     """Give the number of every package, of new ones after writing them."""
     known = _known_packages(connection, packages)
-    new = [package for package in packages if astuple(package) not in known]
+    new = [package for package in packages if mapping.package_fields(package) not in known]
     if new:
-        _write(connection, tables.packages, [asdict(package) for package in new])
+        names = [column.name for column in package_columns()]
+        rows = [dict(zip(names, mapping.package_fields(p), strict=True)) for p in new]
+        connection.execute(insert(tables.packages), rows)
         known |= _known_packages(connection, new)
-    return sorted(known[astuple(package)] for package in packages)
+    return sorted(known[mapping.package_fields(package)] for package in packages)
 
 
 def _known_packages(
@@ -93,14 +109,35 @@ def _known_packages(
 ) -> dict[tuple[object, ...], int]:
     """Give the numbers of packages with such names and versions. Shape: all of it -> number."""
     known: dict[tuple[object, ...], int] = {}
-    columns = tables.packages.c
     # By the name alone, every version that ever was would be read: a hundred rows for each one.
     for some in in_batches({(package.name, package.version) for package in packages}):
-        query = select(columns.id, *package_columns())
-        named = query.where(tuple_(columns.name, columns.version).in_(some))
-        for row in connection.execute(named):
+        for row in connection.execute(_with_names_and_versions(connection, some)):
             known[tuple(row[1:])] = row[0]
     return known
+
+
+def _with_names_and_versions(
+    connection: Connection, pairs: Sequence[tuple[str, str]]
+) -> Select[Any]:
+    columns = tables.packages.c
+    wanted = _pairs(connection, pairs)
+    is_wanted = and_(columns.name == wanted.c.name, columns.version == wanted.c.version)
+    return select(columns.id, *package_columns()).join(wanted, is_wanted)
+
+
+def _pairs(connection: Connection, pairs: Sequence[tuple[str, str]]) -> FromClause:
+    """Give pairs as rows with a name and a version.
+
+    As a list of values, SQLite reads every package for them, and PostgreSQL plans for longer than
+    it then looks them up.
+    """
+    if connection.dialect.name == "postgresql":
+        names, versions = ([pair[side] for pair in pairs] for side in (0, 1))
+        lists = (literal(names, ARRAY(Text)), literal(versions, ARRAY(Text)))
+        return func.unnest(*lists).table_valued("name", "version").render_derived()
+    each = func.json_each(json.dumps(pairs)).table_valued("value")
+    name, version = (func.json_extract(each.c.value, f"$[{side}]") for side in (0, 1))
+    return select(name.label("name"), version.label("version")).subquery()
 
 
 def _stack_id(connection: Connection, layers: Sequence[RecordedLayer]) -> int | None:
