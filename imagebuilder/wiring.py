@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from imagebuilder.services.copying import Copying
     from imagebuilder.services.labelling import Labelling
     from imagebuilder.services.placing import Placing
+    from imagebuilder.services.searching import Searching
     from imagebuilder.services.tracing import Tracing
 
 
@@ -49,6 +50,22 @@ class CatalogueWiring:
         from imagebuilder.services.tracing import Tracing
 
         return Tracing(self.versions, self.standings, self.channels, self.clock)
+
+    @cached_property
+    def searching(self) -> "Searching":
+        """Finds versions."""
+        from imagebuilder.adapters.sql.searches import SqlSearchStore
+        from imagebuilder.services.searching import SearchDesk, Searching
+
+        desk = SearchDesk(
+            versions=self.versions,
+            searches=SqlSearchStore(self._database),
+            standings=self.standings,
+            channels=self.channels,
+            labels=self.labels,
+            clock=self.clock,
+        )
+        return Searching(desk)
 
     @cached_property
     def copying(self) -> "Copying":

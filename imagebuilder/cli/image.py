@@ -6,19 +6,19 @@ import typer
 
 from imagebuilder.cli import (
     image_boot,
+    image_copy,
     image_diff,
     image_export,
+    image_find,
     image_lifecycle,
     image_lineage,
     image_notes,
 )
 from imagebuilder.cli.options import (
     AsJson,
-    ImageArgument,
     ReferenceArgument,
 )
-from imagebuilder.cli.output import moment_text, print_json, print_table, told_errors
-from imagebuilder.domain.units import size_text
+from imagebuilder.cli.output import print_json, print_table, told_errors
 
 if TYPE_CHECKING:
     from imagebuilder.domain.image import ImageVersion
@@ -29,7 +29,10 @@ app.command()(image_export.export)
 app.command()(image_boot.boot)
 app.command()(image_lifecycle.reactivate)
 app.command()(image_diff.diff)
+app.command("list")(image_find.list_)
+app.command()(image_find.find)
 app.command()(image_lineage.lineage)
+app.command()(image_copy.copy)
 app.command()(image_notes.label)
 app.command()(image_notes.describe)
 
@@ -40,31 +43,6 @@ def _cataloguing() -> "Cataloguing":
     from imagebuilder.bootstrap import Application
 
     return Application().cataloguing
-
-
-@app.command("list")
-def list_(name: ImageArgument = None, *, as_json: AsJson = False) -> None:
-    """List versions by name, the last built first."""
-    with told_errors(as_json=as_json):
-        from imagebuilder.cli.image_shape import summary_json
-
-        summaries = _cataloguing().list(name)
-        if as_json:
-            print_json([summary_json(summary) for summary in summaries])
-            return
-        print_table(
-            ("VERSION", "CREATED", "PARENT", "PACKAGES", "SIZE"),
-            [
-                (
-                    s.reference,
-                    moment_text(s.created_at),
-                    s.parent_asked,
-                    str(s.package_count),
-                    size_text(s.size_bytes),
-                )
-                for s in summaries
-            ],
-        )
 
 
 @app.command()

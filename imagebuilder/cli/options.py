@@ -47,6 +47,31 @@ def label_names(incomplete: str) -> list[str]:
     return _completed(incomplete, lambda a: a.labels.names())
 
 
+def channel_names(incomplete: str) -> list[str]:
+    """Complete the name of a channel that any image has."""
+
+    def known(application: "Application") -> "Iterable[str]":
+        channels = application.channels.channels(None, application.clock.now())
+        return sorted({channel.name for channel in channels})
+
+    return _completed(incomplete, known)
+
+
+def column_names(incomplete: str) -> list[str]:
+    """Complete the last of some columns."""
+    from imagebuilder.cli.version_columns import COLUMNS  # noqa: PLC0415 - only completion needs it
+
+    before, comma, begun = incomplete.rpartition(",")
+    return [f"{before}{comma}{name}" for name in COLUMNS if name.startswith(begun)]
+
+
+def state_names(incomplete: str) -> list[str]:
+    """Complete a state."""
+    from imagebuilder.domain.standing import State  # noqa: PLC0415 - only completion needs it
+
+    return [state for state in State if state.startswith(incomplete)]
+
+
 HERE = "any.yaml"
 """A document in the working folder, beside which others are looked for."""
 

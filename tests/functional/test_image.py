@@ -23,7 +23,7 @@ def test_list_in_a_pipe_then_gives_tab_separated_rows_last_built_first(
         "debian-web@1.2.1/1",
         "debian-web@1.2.0/1",
     ]
-    assert rows[1][2:] == ["image:debian-base@1.x", "2", "5.7 MiB"]
+    assert rows[1][2:] == ["image:debian-base@1.x", "2", "5.7 MiB", "active", "latest"]
 
 
 def test_list_as_json_when_an_image_is_named_then_gives_its_versions_only(
@@ -41,6 +41,11 @@ def test_list_as_json_when_an_image_is_named_then_gives_its_versions_only(
             "parent": "debian:bookworm",
             "package_count": 2,
             "size_bytes": len(DISK),
+            "state": "active",
+            "channels": ["latest"],
+            "labels": {},
+            "description": "",
+            "matched": [],
         }
     ]
 

@@ -10,6 +10,7 @@ import pytest
 from imagebuilder.domain.image import ImageVersion
 from imagebuilder.ports.locks import STORE_LOCK
 from tests.build import a_digest, a_draft, a_layer, a_parent, an_artifact
+from tests.examples import ROOT
 from tests.functional.conftest import Cli
 
 RULE = """kind: Retention
@@ -221,3 +222,11 @@ def test_version_when_a_copy_of_it_lives_is_kept(cli: Cli, rule: Path) -> None:
     assert [d["reasons"] for d in decisions if d["version"] == old.reference] == [
         ["copy@1.2.0/1 came from it"]
     ]
+
+
+def test_example_of_the_repository_is_sound(cli: Cli) -> None:
+    examples = sorted((ROOT / "recipes/retention").glob("*.yaml"))
+
+    checked = cli.json("retention", "check", *examples)
+
+    assert [file["is_sound"] for file in checked["files"]] == [True]

@@ -1,6 +1,6 @@
 """Reading who a version descends from, and who from it."""
 
-from sqlalchemy import CTE, Connection, Select, case, func, literal, select, union_all
+from sqlalchemy import CTE, Connection, Select, case, func, literal, or_, select, union_all
 from sqlalchemy.orm import aliased
 
 from imagebuilder.adapters.sql import mapping, tables
@@ -38,6 +38,7 @@ def read_descent(connection: Connection, version_id: VersionId, scope: Scope) ->
             _v.parent_asked,
             _v.parent_identity,
             _v.parent_id,
+            _v.copied_from,
             nearest.c.distance,
             func.count().over().label("all"),
         )
@@ -54,7 +55,7 @@ def read_descent(connection: Connection, version_id: VersionId, scope: Scope) ->
             version=mapping.build_version(row),
             created_at=row["created_at"],
             parent=mapping.parent_edge(row),
-            copied_from=None,
+            copied_from=mapping.version_id(row["copied_from"]),
             distance=row["distance"],
         )
         for row in rows
@@ -68,7 +69,8 @@ def _walk(version_id: VersionId, depth: int | None, *, is_up: bool) -> CTE:
     begun = select(_v.id, literal(0).label("distance")).where(_v.id == version_id)
     walk = begun.cte("above" if is_up else "below", recursive=True)
     here, other = aliased(tables.versions), aliased(tables.versions)
-    is_next = other.c.id == here.c.parent_id if is_up else other.c.parent_id == here.c.id
+    below, above = (here, other) if is_up else (other, here)
+    is_next = or_(above.c.id == below.c.parent_id, above.c.id == below.c.copied_from)
     step = (
         select(other.c.id, walk.c.distance + (-1 if is_up else 1))
         .join(here, is_next)

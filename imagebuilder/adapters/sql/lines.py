@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeAlias
 
-from sqlalchemy import CTE, Connection, RowMapping, select
+from sqlalchemy import CTE, Connection, RowMapping, or_, select
 from sqlalchemy.orm import aliased
 
 from imagebuilder.adapters.sql import tables
@@ -106,7 +106,7 @@ def _read_lines(connection: Connection, ids: Sequence[VersionId], said: Said) ->
     for row in connection.execute(select(line)).mappings():
         version_id = VersionId(row["id"])
         said.names[row["number"]] = version_id
-        parents[row["number"]] = [row["parent_id"]]
+        parents[row["number"]] = [row["parent_id"], row["copied_from"]]
     numbers = {version_id: number for number, version_id in said.names.items()}
     said.above.update(
         (number, tuple(numbers[each] for each in above if each is not None))
@@ -117,9 +117,9 @@ def _read_lines(connection: Connection, ids: Sequence[VersionId], said: Said) ->
 
 def _line(ids: Sequence[VersionId]) -> CTE:
     """Give versions and all they descend from, each once."""
-    begun = select(_v.number, _v.id, _v.parent_id).where(_v.id.in_(ids))
+    begun = select(_v.number, _v.id, _v.parent_id, _v.copied_from).where(_v.id.in_(ids))
     line = begun.cte("line", recursive=True)
     above = aliased(tables.versions).c
-    return line.union(
-        select(above.number, above.id, above.parent_id).join(line, above.id == line.c.parent_id)
-    )
+    is_above = or_(above.id == line.c.parent_id, above.id == line.c.copied_from)
+    further = select(above.number, above.id, above.parent_id, above.copied_from)
+    return line.union(further.join(line, is_above))

@@ -1,0 +1,119 @@
+"""`imagebuilder image find` and `image list`."""
+
+import pytest
+
+from imagebuilder.domain.audit import Act
+from imagebuilder.domain.standing import Revocation
+from tests.build import SOME_DAY, a_draft, a_package
+from tests.functional.conftest import Catalogue, Cli
+
+OPENSSL = "image", "find", "--package", "openssl<3.0.15"
+
+
+def references(cli: Cli, *arguments: str) -> list[str]:
+    return [found["reference"] for found in cli.json("image", "find", *arguments)]
+
+
+@pytest.fixture
+def vulnerable(cli: Cli, catalogue: Catalogue) -> Catalogue:
+    cli.application().cataloguing.record(
+        a_draft("shop", packages=(a_package("openssl", "3.0.9-1"),))
+    )
+    return catalogue
+
+
+def test_find_by_package_then_shows_which_version_matched(cli: Cli, vulnerable: Catalogue) -> None:
+    (row,) = cli(*OPENSSL).stdout.splitlines()
+
+    assert row.split("\t")[0] == "shop@1.2.0/1"
+    assert row.split("\t")[2:] == ["active", "latest", "openssl 3.0.9-1"]
+    assert cli.json(*OPENSSL)[0]["matched"] == [
+        {"name": "openssl", "version": "3.0.9-1", "architecture": "amd64"}
+    ]
+
+
+def test_find_then_everything_asked_must_fit(cli: Cli, catalogue: Catalogue) -> None:
+    assert references(cli, "--image", "debian-*", "--package", "bash") == [
+        "debian-base@1.0.0/1",
+        "debian-web@1.2.1/1",
+        "debian-web@1.2.0/1",
+    ]
+    assert references(cli, "--package", "bash", "--package", "curl>=8", "--channel", "latest") == [
+        "debian-web@1.2.1/1"
+    ]
+    assert references(cli, "--component", "nginx@1.0.1") == ["debian-web@1.2.1/1"]
+    assert references(cli, "--built-before", "2020-01-01") == []
+    assert len(references(cli, "--built-after", "2020-01-01")) == 3
+    assert references(cli, "--channel", "stable") == []
+
+
+def test_find_by_state_then_tells_those_that_stand_so_now(cli: Cli, catalogue: Catalogue) -> None:
+    act = Act(actor="eva", at=SOME_DAY, why="a key leaked")
+    cli.application().standings.revoke(
+        Revocation(id="r", version_id=catalogue.old.id, in_force_at=SOME_DAY, act=act)
+    )
+
+    assert references(cli, "--state", "revoked") == ["debian-web@1.2.0/1"]
+    assert references(cli, "--state", "active", "--limit", "1", "--page", "2") == [
+        "debian-web@1.2.1/1"
+    ]
+    assert len(references(cli, "--state", "active", "--state", "revoked")) == 3
+
+
+def test_find_by_label_and_text_then_finds_what_people_noted(
+    cli: Cli, catalogue: Catalogue
+) -> None:
+    cli("image", "label", "debian-web", "team=web", "--of-image")
+    cli("image", "describe", "debian-base", "The ground of all.")
+
+    assert len(references(cli, "--label", "team")) == 2
+    assert references(cli, "--label", "team=db") == []
+    assert references(cli, "--text", "GROUND all") == ["debian-base@1.0.0/1"]
+    (shown,) = cli.json("image", "find", "--text", "ground")
+    assert shown["description"] == "The ground of all."
+
+
+def test_find_by_a_cve_nobody_knows_then_says_that_it_is_unknown(
+    cli: Cli, catalogue: Catalogue
+) -> None:
+    error = cli.error("image", "find", "--cve", "CVE-2026-0001")
+
+    assert (error["exit"], error["code"]) == (3, "cve-unknown")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("--package", "<3"), "package-query-malformed"),
+        (("--component", "nginx@"), "component-query-malformed"),
+        (("--component", "@1.x"), "component-query-malformed"),
+        (("--channel", "1.x"), "channel-misnamed"),
+        (("--label", "=x"), "label-malformed"),
+        (("--state", "broken"), "state-unknown"),
+        (("--built-before", "soon"), "moment-malformed"),
+        (("--columns", "version,colour"), "column-unknown"),
+    ],
+)
+def test_find_when_a_question_cannot_be_then_says_why(
+    cli: Cli, catalogue: Catalogue, arguments: tuple[str, ...], code: str
+) -> None:
+    error = cli.error("image", "find", *arguments)
+
+    assert (error["exit"], error["code"]) == (2, code)
+
+
+def test_list_in_pages_then_tells_how_many_are_left(cli: Cli, catalogue: Catalogue) -> None:
+    first = cli("image", "list", "--limit", "2", "--columns", "version, state")
+
+    assert first.stdout == "debian-base@1.0.0/1\tactive\ndebian-web@1.2.1/1\tactive\n"
+    assert first.stderr == "2 of 3; the next ones: --page, all: --limit 0\n"
+    second = cli("image", "list", "--limit", "2", "--page", "2", "--columns", "version")
+    assert (second.stdout, second.stderr) == ("debian-web@1.2.0/1\n", "")
+
+
+def test_list_when_sorted_then_in_that_order(cli: Cli, catalogue: Catalogue) -> None:
+    told = cli(
+        "image", "list", "debian-web", "--sort", "version", "--reverse", "--columns", "version"
+    )
+
+    assert told.stdout.split() == ["debian-web@1.2.0/1", "debian-web@1.2.1/1"]
