@@ -13,7 +13,6 @@ from imagebuilder.cli import (
     image_lifecycle,
     image_lineage,
     image_notes,
-    revocation,
 )
 from imagebuilder.cli.options import (
     AsJson,
@@ -22,7 +21,6 @@ from imagebuilder.cli.options import (
 from imagebuilder.cli.output import print_json, print_table, told_errors
 
 if TYPE_CHECKING:
-    from imagebuilder.bootstrap import Application
     from imagebuilder.domain.image import ImageVersion
     from imagebuilder.services.cataloguing import Cataloguing
 
@@ -37,20 +35,14 @@ app.command()(image_lineage.lineage)
 app.command()(image_copy.copy)
 app.command()(image_notes.label)
 app.command()(image_notes.describe)
-app.command()(revocation.revoke)
-app.command()(revocation.restore)
 
 # ruff: noqa: PLC0415 - what a command does not need is not imported, for the start-up time
 
 
-def _application() -> "Application":
+def _cataloguing() -> "Cataloguing":
     from imagebuilder.bootstrap import Application
 
-    return Application()
-
-
-def _cataloguing() -> "Cataloguing":
-    return _application().cataloguing
+    return Application().cataloguing
 
 
 @app.command()
@@ -60,15 +52,13 @@ def show(reference: ReferenceArgument, *, as_json: AsJson = False) -> None:
         from imagebuilder.cli.image_shape import version_json
         from imagebuilder.cli.image_text import print_version
 
-        application = _application()
-        cataloguing = application.cataloguing
+        cataloguing = _cataloguing()
         version = cataloguing.show(reference)
         parent = _parent_reference(cataloguing, version)
-        told = application.revoking.told_of(version.id)
         if as_json:
-            print_json(version_json(version, parent, told))
+            print_json(version_json(version, parent))
             return
-        print_version(version, parent, told)
+        print_version(version, parent)
 
 
 @app.command()

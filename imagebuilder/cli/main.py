@@ -17,7 +17,6 @@ _COMMANDS = {
     "run": "app",
     "recipe": "app",
     "component": "app",
-    "channel": "app",
     "placement": "app",
     "catalogue": "app",
     "audit": "app",

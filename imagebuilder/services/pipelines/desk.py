@@ -17,7 +17,6 @@ from imagebuilder.ports.runs import RunFiles, RunStore
 from imagebuilder.services.authoring import Authoring
 from imagebuilder.services.cataloguing import Cataloguing
 from imagebuilder.services.pipelines.planning import BuildRequest, Planning, Preparation
-from imagebuilder.services.pipelines.usability import Usability
 from imagebuilder.services.pipelines.watching import RecordedProgress
 from imagebuilder.services.sweeping import Sweeping
 
@@ -44,7 +43,6 @@ class Desk:
 
     authoring: Authoring
     planning: Planning
-    usability: Usability
     cataloguing: Cataloguing
     sweeping: Sweeping
     layers: LayerStore
