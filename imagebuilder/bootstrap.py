@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from imagebuilder.services.pipelines.journey import BuildImage
     from imagebuilder.services.pipelines.planning import Planning
     from imagebuilder.services.pipelines.trying import Trying
+    from imagebuilder.services.pipelines.usability import Usability
     from imagebuilder.services.pipelines.visiting import Visiting
     from imagebuilder.services.pipelines.watching import RecordedProgress
     from imagebuilder.services.provisioning.components import Means
@@ -113,12 +114,19 @@ class Application(CatalogueWiring):
         inventory = Inventory(
             documents=self._documents,
             versions=lambda: self.versions,
+            usability=self._usability,
             layers=self._layers,
             blobs=self.blobs,
             sources=self._sources,
             values=self._values,
         )
         return Planning(self.authoring, inventory, self.clock)
+
+    @cached_property
+    def _usability(self) -> "Usability":
+        from imagebuilder.services.pipelines.usability import Usability
+
+        return Usability(lambda: self.versions, lambda: self.standings, self.clock)
 
     @cached_property
     def sweeping(self) -> "Sweeping":
@@ -173,6 +181,7 @@ class Application(CatalogueWiring):
         return Desk(
             authoring=self.authoring,
             planning=self.planning,
+            usability=self._usability,
             cataloguing=self.cataloguing,
             sweeping=self.sweeping,
             layers=self._layers,

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from imagebuilder.services.copying import Copying
     from imagebuilder.services.labelling import Labelling
     from imagebuilder.services.placing import Placing
+    from imagebuilder.services.promoting import Promoting
+    from imagebuilder.services.revoking import Revoking
     from imagebuilder.services.searching import Searching
     from imagebuilder.services.tracing import Tracing
 
@@ -81,6 +83,38 @@ class CatalogueWiring:
             ids=self._ids,
         )
         return Copying(desk, self.settings.actor)
+
+    @cached_property
+    def promoting(self) -> "Promoting":
+        """Moves channels."""
+        from imagebuilder.services.promoting import Promoting, Switchboard
+
+        board = Switchboard(
+            versions=self.versions,
+            standings=self.standings,
+            channels=self.channels,
+            audit=self.audit,
+            transactions=self._database,
+            clock=self.clock,
+        )
+        return Promoting(board, self.settings.actor)
+
+    @cached_property
+    def revoking(self) -> "Revoking":
+        """Revokes and restores versions."""
+        from imagebuilder.services.revoking import Register, Revoking
+
+        register = Register(
+            versions=self.versions,
+            standings=self.standings,
+            channels=self.channels,
+            placements=self.placements,
+            audit=self.audit,
+            transactions=self._database,
+            clock=self.clock,
+            ids=self._ids,
+        )
+        return Revoking(register, self.settings.actor)
 
     @cached_property
     def placing(self) -> "Placing":

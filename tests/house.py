@@ -14,6 +14,7 @@ from imagebuilder.services.pipelines.desk import BuildResult, Desk, Job
 from imagebuilder.services.pipelines.journey import BuildImage
 from imagebuilder.services.pipelines.making import Making, Workers
 from imagebuilder.services.pipelines.planning import BuildRequest, Inventory, Planning, Preparation
+from imagebuilder.services.pipelines.usability import Usability
 from imagebuilder.services.pipelines.watching import RecordedProgress
 from imagebuilder.services.sweeping import Sweeping
 from tests.fakes.blobs import FakeBlobStore
@@ -27,6 +28,7 @@ from tests.fakes.locks import FakeLocks
 from tests.fakes.machine import Answer
 from tests.fakes.progress import FakeProgress
 from tests.fakes.runs import FakeRunFiles, FakeRunStore
+from tests.fakes.standings import FakeStandingStore
 from tests.fakes.values import FakeValues
 from tests.means import some_means
 
@@ -76,6 +78,7 @@ class House:
     roots: FakeRoots = field(init=False)
     workshop: FakeWorkshop = field(init=False)
     disks: FakeDisks = field(init=False)
+    standings: FakeStandingStore = field(init=False)
 
     def __post_init__(self) -> None:
         """Begin with a base image, a web image on it, and two components."""
@@ -87,6 +90,7 @@ class House:
                 PATCHES: a_component_text("patches", "UpdateOS"),
             }
         )
+        self.standings = FakeStandingStore(self.versions)
         self.roots = FakeRoots(self.layers, self.clock, self._answer)
         self.workshop = FakeWorkshop(self.roots)
         self.disks = FakeDisks(self.folder)
@@ -116,6 +120,7 @@ class House:
         inventory = Inventory(
             documents=self.documents,
             versions=lambda: self.versions,
+            usability=self.usability,
             layers=self.layers,
             blobs=self.blobs,
             sources=self.sources,
@@ -124,11 +129,17 @@ class House:
         return Planning(Authoring(self.documents), inventory, self.clock)
 
     @property
+    def usability(self) -> Usability:
+        """Give what says which versions are usable, over these fakes."""
+        return Usability(lambda: self.versions, lambda: self.standings, self.clock)
+
+    @property
     def building(self) -> BuildImage:
         """Give the journey over these fakes."""
         desk = Desk(
             authoring=Authoring(self.documents),
             planning=self.planning,
+            usability=self.usability,
             cataloguing=Cataloguing(self.versions, self.clock, self.ids),
             sweeping=Sweeping(self.runs, self.locks, self.clock),
             layers=self.layers,

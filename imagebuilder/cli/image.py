@@ -13,6 +13,7 @@ from imagebuilder.cli import (
     image_lifecycle,
     image_lineage,
     image_notes,
+    revocation,
 )
 from imagebuilder.cli.options import (
     AsJson,
@@ -21,6 +22,7 @@ from imagebuilder.cli.options import (
 from imagebuilder.cli.output import print_json, print_table, told_errors
 
 if TYPE_CHECKING:
+    from imagebuilder.bootstrap import Application
     from imagebuilder.domain.image import ImageVersion
     from imagebuilder.services.cataloguing import Cataloguing
 
@@ -35,14 +37,20 @@ app.command()(image_lineage.lineage)
 app.command()(image_copy.copy)
 app.command()(image_notes.label)
 app.command()(image_notes.describe)
+app.command()(revocation.revoke)
+app.command()(revocation.restore)
 
 # ruff: noqa: PLC0415 - what a command does not need is not imported, for the start-up time
 
 
-def _cataloguing() -> "Cataloguing":
+def _application() -> "Application":
     from imagebuilder.bootstrap import Application
 
-    return Application().cataloguing
+    return Application()
+
+
+def _cataloguing() -> "Cataloguing":
+    return _application().cataloguing
 
 
 @app.command()
@@ -52,13 +60,15 @@ def show(reference: ReferenceArgument, *, as_json: AsJson = False) -> None:
         from imagebuilder.cli.image_shape import version_json
         from imagebuilder.cli.image_text import print_version
 
-        cataloguing = _cataloguing()
+        application = _application()
+        cataloguing = application.cataloguing
         version = cataloguing.show(reference)
         parent = _parent_reference(cataloguing, version)
+        told = application.revoking.told_of(version.id)
         if as_json:
-            print_json(version_json(version, parent))
+            print_json(version_json(version, parent, told))
             return
-        print_version(version, parent)
+        print_version(version, parent, told)
 
 
 @app.command()

@@ -1,5 +1,7 @@
 """Versions and lineages as JSON, in the lasting shapes that docs/cli.md tells."""
 
+from typing import TYPE_CHECKING
+
 from imagebuilder.cli.output import Json
 from imagebuilder.domain.artifact import Artifact
 from imagebuilder.domain.evidence import Outcome, TestReport
@@ -11,6 +13,9 @@ from imagebuilder.domain.image import (
 )
 from imagebuilder.domain.package import InstalledPackage
 from imagebuilder.domain.updates import recorded_updates, update_document
+
+if TYPE_CHECKING:
+    from imagebuilder.services.revoking import ToldOfVersion
 
 
 def summary_json(summary: VersionSummary) -> dict[str, Json]:
@@ -27,13 +32,18 @@ def summary_json(summary: VersionSummary) -> dict[str, Json]:
     }
 
 
-def version_json(version: ImageVersion, parent_reference: str | None) -> dict[str, Json]:
+def version_json(
+    version: ImageVersion, parent_reference: str | None, told: "ToldOfVersion"
+) -> dict[str, Json]:
     """Give all that is shown of a version."""
     return {
         "reference": version.reference,
         "id": version.id,
         "image": version.image,
         "version": str(version.version),
+        "state": told.standing.state,
+        "revocation": _revocation_json(told),
+        "channels": list(told.channels),
         "created_at": version.created_at.isoformat(),
         "run": version.run_id,
         "parent": {**parent_json(version.parent), "reference": parent_reference},
@@ -51,6 +61,20 @@ def version_json(version: ImageVersion, parent_reference: str | None) -> dict[st
             {"kind": d.kind, "name": d.name, "digest": str(d.digest)} for d in version.documents
         ],
         "indexes": {address: str(digest) for address, digest in version.indexes.items()},
+    }
+
+
+def _revocation_json(told: "ToldOfVersion") -> dict[str, Json] | None:
+    revocation = told.standing.revocation
+    if revocation is None:
+        return None
+    return {
+        "reference": told.revoked,
+        "is_inherited": told.standing.is_inherited,
+        "in_force_at": revocation.in_force_at.isoformat(),
+        "revoked_at": revocation.act.at.isoformat(),
+        "revoked_by": revocation.act.actor,
+        "message": revocation.act.why,
     }
 
 

@@ -1,6 +1,7 @@
 """Versions and lineages as people read them."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from imagebuilder.cli.image_shape import counted_outcomes
 from imagebuilder.cli.output import moment_text, print_lines, print_table
@@ -8,13 +9,21 @@ from imagebuilder.domain.image import ImageVersion
 from imagebuilder.domain.units import duration_text, size_text
 from imagebuilder.domain.updates import recorded_updates, update_text
 
+if TYPE_CHECKING:
+    from imagebuilder.services.revoking import ToldOfVersion
 
-def print_version(version: ImageVersion, parent_reference: str | None) -> None:
+
+def print_version(
+    version: ImageVersion, parent_reference: str | None, told: "ToldOfVersion"
+) -> None:
     """Show a version: what it is, then its artifacts, layers and tests."""
     parent = version.parent.asked
     facts = (
         ("version", version.reference),
         ("id", version.id),
+        ("state", told.standing.state),
+        *_revocation_facts(told),
+        ("channels", ", ".join(told.channels) or "none"),
         ("created", moment_text(version.created_at)),
         ("run", version.run_id),
         ("parent", f"{parent}, which was {parent_reference}" if parent_reference else parent),
@@ -41,6 +50,14 @@ def print_version(version: ImageVersion, parent_reference: str | None) -> None:
     if version.reports:
         print_lines("")
         print_table(("TESTS", "RESULT", "TOOK"), list(_test_rows(version)))
+
+
+def _revocation_facts(told: "ToldOfVersion") -> Iterator[tuple[str, str]]:
+    revocation = told.standing.revocation
+    if revocation is not None:
+        of = f", inherited from {told.revoked}" if told.standing.is_inherited else ""
+        said = f"as of {moment_text(revocation.in_force_at)} by {revocation.act.actor}{of}"
+        yield "revoked", f"{said}: {revocation.act.why}"
 
 
 def _test_rows(version: ImageVersion) -> Iterator[tuple[str, str, str]]:

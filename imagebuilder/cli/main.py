@@ -17,6 +17,7 @@ _COMMANDS = {
     "run": "app",
     "recipe": "app",
     "component": "app",
+    "channel": "app",
     "placement": "app",
     "catalogue": "app",
     "audit": "app",

@@ -28,10 +28,19 @@ def _images(incomplete: str) -> list[str]:
     return _completed(incomplete, lambda a: dict.fromkeys(s.image for s in a.cataloguing.list()))
 
 
-def _references(incomplete: str) -> list[str]:
+def references(incomplete: str) -> list[str]:
+    """Complete a version's reference."""
     if "@" not in incomplete:
         return _images(incomplete)
     return _completed(incomplete, lambda a: (s.reference for s in a.cataloguing.list()))
+
+
+def _channels(incomplete: str) -> list[str]:
+    def known(application: "Application") -> "Iterable[str]":
+        channels = application.channels.channels(None, application.clock.now())
+        return (channel.reference for channel in channels)
+
+    return _completed(incomplete, known)
 
 
 def _run_ids(incomplete: str) -> list[str]:
@@ -104,7 +113,7 @@ ReferenceArgument = Annotated[
     typer.Argument(
         metavar="REF",
         help=f"The image version: {_FORMS}.",
-        autocompletion=_references,
+        autocompletion=references,
         show_default=False,
     ),
 ]
@@ -114,9 +123,23 @@ OptionalReferenceArgument = Annotated[
     typer.Argument(
         metavar="[REF]",
         help=f"Only of this image version: {_FORMS}.",
-        autocompletion=_references,
+        autocompletion=references,
         show_default=False,
     ),
+]
+
+ChannelArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME@CHANNEL",
+        help="The channel with its image, such as web@stable.",
+        autocompletion=_channels,
+        show_default=False,
+    ),
+]
+
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Only show what it would come to; change nothing.")
 ]
 
 Why = Annotated[str, typer.Option("--why", metavar="TEXT", help="The reason, for the audit.")]
@@ -126,7 +149,7 @@ LaterReferenceArgument = Annotated[
     typer.Argument(
         metavar="[NEW]",
         help="The newer version; without it, OLD is compared with the one before it.",
-        autocompletion=_references,
+        autocompletion=references,
         show_default=False,
     ),
 ]

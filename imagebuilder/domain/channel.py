@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from imagebuilder.domain.audit import Act
+from imagebuilder.domain.errors import InvalidInput, Refused, WrongState
 from imagebuilder.domain.evidence import Stage
-from imagebuilder.domain.ids import ChannelName, ImageName, VersionId
+from imagebuilder.domain.ids import ChannelName, ImageName, VersionId, is_name
 
 LATEST = ChannelName("latest")
 """The managed channel: the highest usable version; nobody moves it."""
@@ -79,3 +80,105 @@ class Channel:
     def is_managed(self) -> bool:
         """Whether only imagebuilder moves it."""
         return self.name == LATEST
+
+
+def parse_channel(text: str) -> tuple[ImageName, ChannelName]:
+    """Give the image and the channel that text such as web@stable names.
+
+    Raises: ChannelMalformed.
+    """
+    image, _, name = text.partition("@")
+    if not is_name(image):
+        raise ChannelMalformed(text)
+    return ImageName(image), checked_channel_name(name, of=text)
+
+
+def checked_channel_name(text: str, *, of: str = "") -> ChannelName:
+    """Give the name of a channel. Raises: ChannelMalformed."""
+    if not is_channel_name(text):
+        raise ChannelMalformed(of or text)
+    return ChannelName(text)
+
+
+class ChannelMalformed(InvalidInput):
+    """What was typed names no channel."""
+
+    code = "channel-malformed"
+
+    def __init__(self, text: str) -> None:
+        """Quote it and show the form."""
+        super().__init__(
+            f"{text[:80]!r} does not name a channel.",
+            context="A channel has 2 to 63 small letters, digits and dashes, a letter first.",
+            hint="Write stable, and with its image web@stable.",
+        )
+
+
+class ChannelManaged(Refused):
+    """Nobody moves `latest`."""
+
+    code = "channel-managed"
+
+    def __init__(self, channel: str) -> None:
+        """Say what it means."""
+        super().__init__(
+            f"Channel {channel} cannot be moved, unset or gated.",
+            context="It always means the highest version that is usable.",
+            hint="Use a channel of your own, such as stable; or revoke the version it means.",
+        )
+
+
+class ChannelNotFound(WrongState):
+    """An image has no such channel, or nothing was ever on it."""
+
+    code = "channel-not-found"
+
+    def __init__(self, channel: str, existing: tuple[str, ...]) -> None:
+        """Say what is there instead."""
+        super().__init__(
+            f"There is no channel {channel}.",
+            context=f"There are {', '.join(existing[:8])}." if existing else "There are none yet.",
+            hint="Make one with: imagebuilder channel set REF CHANNEL",
+        )
+
+
+class ChannelEmpty(WrongState):
+    """A channel that something is wanted of means no version."""
+
+    code = "channel-empty"
+
+    def __init__(self, channel: str) -> None:
+        """Name it."""
+        super().__init__(
+            f"Channel {channel} means no version.",
+            context="It was unset, or all that it held was revoked, disabled or deleted.",
+            hint=f"See its history with: imagebuilder channel history {channel}",
+        )
+
+
+class ChannelsSame(InvalidInput):
+    """A channel is to be promoted to itself."""
+
+    code = "channels-same"
+
+    def __init__(self, channel: str) -> None:
+        """Name it."""
+        super().__init__(
+            f"Channel {channel} cannot be promoted to itself.",
+            hint="Give two channels: --from candidate --to stable.",
+        )
+
+
+class RollbackImpossible(WrongState):
+    """A channel holds nothing that it could be rolled back to."""
+
+    code = "rollback-impossible"
+
+    def __init__(self, channel: str, reason: str) -> None:
+        """Say why."""
+        super().__init__(
+            f"Channel {channel} cannot be rolled back.",
+            context=reason,
+            hint=f"See what it held with: imagebuilder channel history {channel}; "
+            "put another version on it with: imagebuilder channel set REF CHANNEL",
+        )

@@ -7,6 +7,7 @@ said of versions, never kept: it happens at its moment though no process is up.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
+from itertools import dropwhile
 from typing import TypeAlias
 
 from imagebuilder.domain.channel import ChannelMove, MoveKind
@@ -43,19 +44,19 @@ def last_move(moves: Sequence[ChannelMove], bans: BansOf, at: datetime) -> Chann
     return last
 
 
-def version_before(moves: Sequence[ChannelMove], bans: BansOf, at: datetime) -> VersionId | None:
-    """Give the last usable version that a channel held before what it means; None without one.
+def held_before(woven: Sequence[ChannelMove]) -> tuple[VersionId, ...]:
+    """Give what a channel held before what it means, by its woven history, the last held first.
 
-    What it was rolled back from is not among them; of an unset or empty channel, it is the last
-    that it held.
+    What it was rolled back from is not among it; of an unset or empty channel, all it held is.
     """
-    kept = _up_to(moves, at)
-    held = _held(kept)
-    current, place = (kept[-1].new, len(held) - 1) if kept else (None, -1)
-    for fall, fallen_to in _falls(kept, bans, at):
-        current, place = fall.new, fallen_to
-    before = held if current is None else held[:place]
-    return _last_usable([version for version in before if version != current], bans, at)[1]
+    held = _held(move for move in woven if move.kind is not MoveKind.FELL_BACK)
+    current = woven[-1].new if woven else None
+    if current is not None:
+        for fall in _falls_at_the_end(woven):
+            held.pop()
+            while held and held[-1] != fall.new:
+                held.pop()
+    return tuple(dict.fromkeys(version for version in reversed(held) if version != current))
 
 
 def was_held(moves: Iterable[ChannelMove], version: VersionId) -> bool:
@@ -71,6 +72,11 @@ def seconds_held(woven: Sequence[ChannelMove], version: VersionId, at: datetime)
         for move, end in zip(woven, ends, strict=False)
         if move.new == version
     )
+
+
+def _falls_at_the_end(woven: Sequence[ChannelMove]) -> Sequence[ChannelMove]:
+    kept = sum(1 for _ in dropwhile(lambda m: m.kind is MoveKind.FELL_BACK, reversed(woven)))
+    return woven[kept:]
 
 
 def _up_to(moves: Sequence[ChannelMove], at: datetime) -> Sequence[ChannelMove]:

@@ -10,6 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from imagebuilder.domain.audit import Act
+from imagebuilder.domain.errors import InvalidInput, Refused, WrongState
 from imagebuilder.domain.ids import VersionId
 
 RETENTION = "retention"
@@ -102,6 +103,16 @@ class Standing:
             return State.REVOCATION_SCHEDULED
         return State(self.lifecycle.value)
 
+    def why_unusable(self, revoked: str) -> str:
+        """Say why the version must not be used; `revoked` is how people name what was revoked."""
+        counting = self.revocation
+        if counting is None or not self.is_revoked:
+            return f"It is {self.lifecycle}."
+        said = f"by {counting.act.actor} since {_moment(counting.in_force_at)}"
+        if self.is_inherited:
+            return f"It descends from {revoked}, which is revoked {said}: {counting.act.why}"
+        return f"It is revoked {said}: {counting.act.why}"
+
 
 def standing_of(
     line: Sequence[VersionId],
@@ -179,3 +190,116 @@ def _reaching(
     yield from revocations.get(own, ())
     for ancestor in ancestors:
         yield from (r for r in revocations.get(ancestor, ()) if r.reaches_descendants)
+
+
+class MessageMissing(InvalidInput):
+    """A revocation, or its end, is to be kept without a reason."""
+
+    code = "message-missing"
+
+    def __init__(self) -> None:
+        """Say who reads it."""
+        super().__init__(
+            "A revocation needs a message, and so does its end.",
+            context="Whoever builds on the version, or looks at it, reads it.",
+            hint='Say why: --message "openssl with CVE-2026-1234; use 1.3.0".',
+        )
+
+
+class RevocationMisdated(InvalidInput):
+    """A revocation is to come into force before it was said."""
+
+    code = "revocation-misdated"
+
+    def __init__(self, reference: str, at: datetime, now: datetime) -> None:
+        """Name both moments."""
+        super().__init__(
+            f"{reference} cannot be revoked at {_moment(at)}, which is past.",
+            context=f"It is {_moment(now)} now.",
+            hint="Give a moment to come, such as --in 30d; or none, to revoke it now.",
+        )
+
+
+class AlreadyRevoked(WrongState):
+    """A version is revoked already, or is to be no later than asked for."""
+
+    code = "already-revoked"
+
+    def __init__(self, reference: str, revocation: Revocation, now: datetime) -> None:
+        """Say who did it, when and why."""
+        is_in_force = revocation.is_in_force(now)
+        state = "is revoked since" if is_in_force else "is already to be revoked at"
+        restore = f"estore it with: imagebuilder image restore {reference} --message TEXT"
+        super().__init__(
+            f"{reference} {state} {_moment(revocation.in_force_at)}.",
+            context=f"{revocation.act.actor} said: {revocation.act.why}",
+            hint=f"R{restore}" if is_in_force else f"Give an earlier moment; or first r{restore}",
+        )
+
+
+class NotRevoked(WrongState):
+    """A version is to be restored that nobody revoked."""
+
+    code = "not-revoked"
+
+    def __init__(self, reference: str) -> None:
+        """Name it."""
+        super().__init__(
+            f"{reference} is not revoked.",
+            hint=f"See how it stands with: imagebuilder image show {reference}",
+        )
+
+
+class RevocationInherited(WrongState):
+    """A version is to be restored that is revoked only because of what it descends from."""
+
+    code = "revocation-inherited"
+
+    def __init__(self, reference: str, source: str, revocation: Revocation) -> None:
+        """Say where from, and give the command for it."""
+        super().__init__(
+            f"{reference} is not revoked itself: it inherits the revocation of {source}.",
+            context=f"{revocation.act.actor} revoked {source} as of "
+            f"{_moment(revocation.in_force_at)}: {revocation.act.why}",
+            hint=f"Restore {source} with: imagebuilder image restore {source} --message TEXT; "
+            f"or build {reference.partition('@')[0]} on another parent.",
+        )
+
+
+class ParentUnusable(Refused):
+    """A recipe's parent image may not be built on."""
+
+    code = "parent-unusable"
+
+    def __init__(self, image: str, parent: str, standing: Standing, revoked: str) -> None:
+        """Say why, and what to do; `revoked` names the version that was revoked."""
+        restore = (
+            f"; or restore it with: imagebuilder image restore {revoked} --message TEXT"
+            if standing.is_revoked
+            else ""
+        )
+        super().__init__(
+            f"{image} cannot be built on {parent}.",
+            context=standing.why_unusable(revoked),
+            hint=f"Name another version of {parent.partition('@')[0]} as parent, or a channel such "
+            f"as latest; or build that image anew{restore}.",
+        )
+
+
+class NewestRevoked(Refused):
+    """Nothing changed since an image's newest version, which is revoked."""
+
+    code = "newest-revoked"
+
+    def __init__(self, reference: str, standing: Standing, revoked: str) -> None:
+        """Say why a build would give the same once more."""
+        super().__init__(
+            f"Nothing changed since {reference}, which is revoked: the same would be built again.",
+            context=standing.why_unusable(revoked),
+            hint="Change what it was revoked for; or build it from scratch with --no-cache; or "
+            f"restore it with: imagebuilder image restore {revoked} --message TEXT",
+        )
+
+
+def _moment(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%SZ}"

@@ -88,6 +88,20 @@ def test_revocation_when_line_is_deep_then_reaches_all_below(catalogue: Catalogu
     assert not found[beside.id].is_revoked
 
 
+def test_revocation_when_bits_were_copied_then_reaches_copies_and_what_is_built_on_them(
+    catalogue: Catalogue,
+) -> None:
+    base = catalogue.record("base@1.0.0/1")
+    source = catalogue.record("web@1.0.0/1", on=base)
+    copy = catalogue.record("ours@1.0.0/1", on=base, copy_of=source)
+    child = catalogue.record("app@1.0.0/1", on=copy)
+    catalogue.revoke(source, day(1))
+
+    assert state(catalogue, child, 2) is State.REVOKED
+    assert state(catalogue, copy, 2) is State.REVOKED
+    assert state(catalogue, base, 2) is State.ACTIVE
+
+
 def test_revocation_when_it_spares_descendants_then_they_are_active(catalogue: Catalogue) -> None:
     base = catalogue.record("base@1.0.0/1")
     web = catalogue.record("web@1.0.0/1", on=base)

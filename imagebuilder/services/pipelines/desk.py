@@ -17,6 +17,7 @@ from imagebuilder.ports.runs import RunFiles, RunStore
 from imagebuilder.services.authoring import Authoring
 from imagebuilder.services.cataloguing import Cataloguing
 from imagebuilder.services.pipelines.planning import BuildRequest, Planning, Preparation
+from imagebuilder.services.pipelines.usability import Usability
 from imagebuilder.services.pipelines.watching import RecordedProgress
 from imagebuilder.services.sweeping import Sweeping
 
@@ -43,6 +44,7 @@ class Desk:
 
     authoring: Authoring
     planning: Planning
+    usability: Usability
     cataloguing: Cataloguing
     sweeping: Sweeping
     layers: LayerStore

@@ -229,6 +229,8 @@ class Making:
     def _recorded(self, stack: Stack, made: "_Made") -> ImageVersion:
         self._progress.step_started("record")
         plan, prepared = replace(stack.plan, follows=made.follows), self._prepared
+        # A revocation may have come into force since the build began.
+        self._with.usability.refuse_parent(plan.image, plan.parent)
         version = self._with.cataloguing.record(
             VersionDraft(
                 image=plan.image,

@@ -35,6 +35,7 @@ from imagebuilder.ports.clock import Clock
 from imagebuilder.ports.documents import DocumentSource
 from imagebuilder.ports.values import ValueSource
 from imagebuilder.services.authoring import Authoring
+from imagebuilder.services.pipelines.usability import Usability
 from imagebuilder.services.provisioning.outside import with_outside
 
 Components = Sequence[tuple[Component, Mapping[str, str]]]
@@ -105,6 +106,7 @@ class Inventory:
 
     documents: DocumentSource
     versions: Callable[[], VersionStore]
+    usability: Usability
     layers: LayerStore
     blobs: BlobStore
     sources: PackageSources
@@ -119,6 +121,7 @@ class Planning:
         self._authoring = authoring
         self._documents = inventory.documents
         self._versions = inventory.versions
+        self._usability = inventory.usability
         self._layers = inventory.layers
         self._blobs = inventory.blobs
         self._sources = inventory.sources
@@ -129,11 +132,12 @@ class Planning:
         """Give everything decided that can be decided now.
 
         Raises: InvalidDocument; ComponentNotFound; VersionNotFound: the parent image was never
-        built.
+        built; ParentUnusable; NewestRevoked: nothing changed since a version that is revoked.
         """
         path = request.recipe_path
         recipe, components, warnings, texts = self._read(request)
         found = self._foundation(recipe, components, path)
+        self._usability.refuse_parent(recipe.name, found.ingredients.parent)
         recipe = found.ingredients.recipe
         tests = tuple(self._documents.locate(test, path) for test in recipe.tests)
         before = self._versions().newest(recipe.name)
@@ -155,7 +159,7 @@ class Planning:
                 documents=texts,
                 tests=tests,
                 keyrings=found.keyrings,
-                warnings=warnings,
+                warnings=(*warnings, *self._usability.coming(found.ingredients.parent.version_id)),
             ),
             request,
         )
@@ -318,12 +322,15 @@ class Planning:
             yield _what_changed(before, plan)
         if not _is_asked_for(before.version, plan.recipe_version):
             yield "its recipe asks for another version"
+        yield from filter(None, [self._usability.gone(before)])
         if any(not self._blobs.has(a.digest, a.size_bytes) for a in before.artifacts):
             yield "its files are not in the store any more"
         if not all(self._layers.has(layer.content) for layer in before.layers):
             yield "its layers are not in the store any more"
         if plan.max_age_seconds is not None:
             yield from self._too_old(before, plan, timedelta(seconds=plan.max_age_seconds))
+        if not request.until_artifact:
+            self._usability.refuse_revoked(before)
 
     def _too_old(self, before: ImageVersion, plan: Plan, limit: timedelta) -> Iterator[str]:
         """Say so when one of a version's own layers is older than its recipe allows."""

@@ -1,0 +1,67 @@
+"""Usability: whether what was said of versions lets a build stand on them, or answer with them."""
+
+from collections.abc import Callable, Iterator
+
+from imagebuilder.domain.ids import ImageName, VersionId
+from imagebuilder.domain.image import ImageVersion
+from imagebuilder.domain.plan import PlannedParent
+from imagebuilder.domain.standing import NewestRevoked, ParentUnusable, Standing
+from imagebuilder.ports.catalogue import VersionStore
+from imagebuilder.ports.clock import Clock
+from imagebuilder.ports.standings import StandingStore
+
+
+class Usability:
+    """Says which versions are usable now."""
+
+    def __init__(
+        self,
+        versions: Callable[[], VersionStore],
+        standings: Callable[[], StandingStore],
+        clock: Clock,
+    ) -> None:
+        """Ask a catalogue that is opened when it is needed, at the time of `clock`."""
+        self._versions = versions
+        self._standings = standings
+        self._clock = clock
+
+    def refuse_parent(self, image: ImageName, parent: PlannedParent) -> None:
+        """Let a parent pass that may be built on now. Raises: ParentUnusable."""
+        if parent.version_id is None:
+            return
+        standing = self._standing(parent.version_id)
+        if not standing.is_usable:
+            name = self._reference(parent.version_id)
+            raise ParentUnusable(image, name, standing, self._revoked(standing))
+
+    def refuse_revoked(self, newest: ImageVersion) -> None:
+        """Let an image's newest version pass as what a build would give. Raises: NewestRevoked."""
+        standing = self._standing(newest.id)
+        if standing.is_revoked:
+            raise NewestRevoked(newest.reference, standing, self._revoked(standing))
+
+    def gone(self, newest: ImageVersion) -> str:
+        """Say how retention ended a version; nothing when it is usable or revoked."""
+        standing = self._standing(newest.id)
+        return "" if standing.is_usable or standing.is_revoked else f"it was {standing.lifecycle}"
+
+    def coming(self, *ids: VersionId | None) -> Iterator[str]:
+        """Say which versions are to be revoked later."""
+        for version_id in ids:
+            standing = None if version_id is None else self._standing(version_id)
+            revocation = None if standing is None else standing.revocation
+            if standing is not None and revocation is not None and not standing.is_revoked:
+                yield (
+                    f"{self._reference(standing.version_id)} is to be revoked at "
+                    f"{revocation.in_force_at:%Y-%m-%d %H:%M:%SZ}: {revocation.act.why}"
+                )
+
+    def _standing(self, version_id: VersionId) -> Standing:
+        return self._standings().standings([version_id], self._clock.now())[version_id]
+
+    def _reference(self, version_id: VersionId) -> str:
+        return self._versions().get(version_id).reference
+
+    def _revoked(self, standing: Standing) -> str:
+        counting = standing.revocation
+        return "" if counting is None else self._reference(counting.version_id)
