@@ -218,6 +218,11 @@ def _damaged(cli: Cli, *statements: str) -> dict[str, Any]:
             "versions",
             "was recorded after it",
         ),
+        ("UPDATE versions SET copied_from = id", "versions", "Its source"),
+        ("UPDATE packages SET version = '0'", "package_sets", "Its packages have the digest"),
+        ("UPDATE package_sets SET package_count = 9", "package_sets", "It has 2 packages, not 9"),
+        ("UPDATE layer_stacks SET size_bytes = 9", "layer_stacks", "Its layer on what is below"),
+        ("UPDATE plans SET text = '{}'", "plans", "Its text has the digest"),
     ],
 )
 def test_check_when_rows_are_changed_behind_our_back_then_says_which(

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import RowMapping
 
@@ -19,6 +20,11 @@ from imagebuilder.domain.versions import BuildVersion, Version
 
 Values = dict[str, str | int | float | datetime | None]
 """One row to write. Shape: column -> value."""
+
+_LAYER = (
+    *("name", "key", "content", "size_bytes", "component_version", "component_digest"),
+    "parameters",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +103,7 @@ def artifact_values(number: int, artifacts: Iterable[Artifact]) -> list[Values]:
 def stack_values(layers: Iterable[RecordedLayer]) -> list[Values]:
     """Give the rows of a stack from the lowest layer up, without the number of what is below."""
     rows: list[Values] = []
+    below: str | None = None
     for layer in layers:
         fields: Values = {
             "name": layer.name,
@@ -107,9 +114,15 @@ def stack_values(layers: Iterable[RecordedLayer]) -> list[Values]:
             "component_digest": _hex(layer.component_digest),
             "parameters": _json(dict(layer.parameters)),
         }
-        below = rows[-1]["digest"] if rows else None
-        rows.append({**fields, "digest": _row_digest({**fields, "below": below})})
+        below = stack_digest(fields, below)
+        rows.append({**fields, "digest": below})
     return rows
+
+
+def stack_digest(layer: Mapping[Any, Any], below: str | None) -> str:
+    """Give what a layer is known by on the stack of that digest. Shape: `layer` is its row."""
+    fields: dict[str, Canonical] = {name: layer[name] for name in _LAYER}
+    return digest_of({**fields, "below": below}).hex
 
 
 def report_values(number: int, reports: Iterable[TestReport]) -> list[Values]:
@@ -200,6 +213,17 @@ def step_values(run_id: RunId, step: StepRun) -> Values:
         "seconds": step.seconds,
         "detail": _storable(step.detail),
     }
+
+
+def package(row: RowMapping) -> InstalledPackage:
+    """Give the package of a row."""
+    return InstalledPackage(
+        name=row["name"],
+        version=row["version"],
+        architecture=row["architecture"],
+        source=row["source"],
+        source_version=row["source_version"],
+    )
 
 
 def build_version(row: RowMapping) -> BuildVersion:
@@ -309,12 +333,6 @@ def _result(row: RowMapping) -> TestResult:
         seconds=row["seconds"],
         detail=row["detail"],
     )
-
-
-def _row_digest(row: Mapping[str, str | int | float | datetime | None]) -> str:
-    """Give the digest of a row without moments in it."""
-    plain = {name: value for name, value in row.items() if not isinstance(value, datetime)}
-    return digest_of(plain).hex
 
 
 def _hex(digest: Digest | None) -> str | None:

@@ -7,7 +7,8 @@ knows nothing of digests and histories.
 import json
 from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
-from itertools import islice
+from itertools import groupby, islice
+from operator import itemgetter
 
 from sqlalchemy import (
     Connection,
@@ -21,7 +22,8 @@ from sqlalchemy import (
     text,
 )
 
-from imagebuilder.adapters.sql import neutral_rows, tables
+from imagebuilder.adapters.sql import mapping, neutral_rows, tables
+from imagebuilder.adapters.sql.recording import package_columns
 from imagebuilder.domain.audit import AuditAction
 from imagebuilder.domain.channel import MoveKind
 from imagebuilder.domain.digest import Digest
@@ -60,6 +62,8 @@ def faults(connection: Connection, on_rows: OnRows) -> Iterator[CatalogueFault]:
         for constraint in table.foreign_key_constraints:
             yield from _lost_references(connection, table, constraint)
         yield from islice(_wrong_values(connection, table, on_rows), _SHOWN)
+    yield from islice(_wrong_sets(connection), _SHOWN)
+    yield from islice(_wrong_stacks(connection), _SHOWN)
     yield from _wrong_lineage(connection)
     yield from _wrong_histories(connection)
     yield from _wrong_revocations(connection)
@@ -157,14 +161,52 @@ def _checks(table: Table) -> list[tuple[str, Callable[[str], object]]]:
     return checks
 
 
+def _wrong_sets(connection: Connection) -> Iterator[CatalogueFault]:
+    """A set of packages is known by the digest of its packages, so they must be those."""
+    sets, members = tables.package_sets.c, tables.package_set_members.c
+    query = (
+        select(tables.package_sets, *package_columns())
+        .outerjoin(tables.package_set_members, members.set_id == sets.id)
+        .outerjoin(tables.packages, tables.packages.c.id == members.package_id)
+        .order_by(sets.id)
+    )
+    for _, rows in groupby(_rows(connection, query), key=itemgetter("id")):
+        members_ = list(rows)
+        first = members_[0]
+        packages = sorted(mapping.package(row) for row in members_ if row["name"] is not None)
+        found = mapping.package_set_digest(packages)
+        if found != first["digest"]:
+            what = f"Its packages have the digest {found}, not {first['digest']}."
+            yield _fault(_place(tables.package_sets, first), what)
+        elif len(packages) != first["package_count"]:
+            what = f"It has {len(packages)} packages, not {first['package_count']}."
+            yield _fault(_place(tables.package_sets, first), what)
+
+
+def _wrong_stacks(connection: Connection) -> Iterator[CatalogueFault]:
+    """A stack is known by its top layer and the stack below, so they must be those."""
+    stacks, below = tables.layer_stacks, tables.layer_stacks.alias("below")
+    query = (
+        select(stacks, below.c.digest.label("below"))
+        .outerjoin(below, below.c.id == stacks.c.below_id)
+        .order_by(stacks.c.id)
+    )
+    for row in _rows(connection, query):
+        found = mapping.stack_digest(row, row["below"])
+        if found != row["digest"]:
+            what = f"Its layer on what is below has the digest {found}, not {row['digest']}."
+            yield _fault(_place(stacks, row), what)
+
+
 def _wrong_lineage(connection: Connection) -> Iterator[CatalogueFault]:
-    """A version is recorded after its parent: so no version can descend from itself."""
-    child, parent = tables.versions, tables.versions.alias("parent")
-    later = select(child.c.id, parent.c.id).join(parent, parent.c.id == child.c.parent_id)
-    for version, on in connection.execute(
-        later.where(parent.c.number >= child.c.number).limit(_SHOWN)
-    ):
-        yield _fault(f"versions {version}", f"Its parent {on} was recorded after it.")
+    """A version is recorded after what it came from: so no version can descend from itself."""
+    child, source = tables.versions, tables.versions.alias("source")
+    for what, named in (("parent", child.c.parent_id), ("source", child.c.copied_from)):
+        later = select(child.c.id, source.c.id).join(source, source.c.id == named)
+        for version, on in connection.execute(
+            later.where(source.c.number >= child.c.number).limit(_SHOWN)
+        ):
+            yield _fault(f"versions {version}", f"Its {what} {on} was recorded after it.")
 
 
 def _wrong_histories(connection: Connection) -> Iterator[CatalogueFault]:
