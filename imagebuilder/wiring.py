@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     from imagebuilder.adapters.sql.placements import SqlPlacementStore
     from imagebuilder.adapters.sql.retention import SqlRetentionStore
     from imagebuilder.adapters.sql.runs import SqlRunStore
+    from imagebuilder.adapters.sql.searches import SqlSearchStore
     from imagebuilder.adapters.sql.standings import SqlStandingStore
     from imagebuilder.adapters.system.blobs import FileBlobStore
     from imagebuilder.adapters.system.clock import RandomIds, SystemClock
     from imagebuilder.services.cataloguing import Cataloguing
     from imagebuilder.services.copying import Copying
+    from imagebuilder.services.identifying import Identifying
     from imagebuilder.services.labelling import Labelling
     from imagebuilder.services.placing import Placing
     from imagebuilder.services.promoting import Promoting
@@ -56,18 +58,43 @@ class CatalogueWiring:
     @cached_property
     def searching(self) -> "Searching":
         """Finds versions."""
-        from imagebuilder.adapters.sql.searches import SqlSearchStore
         from imagebuilder.services.searching import SearchDesk, Searching
 
         desk = SearchDesk(
             versions=self.versions,
-            searches=SqlSearchStore(self._database),
+            searches=self._searches,
             standings=self.standings,
             channels=self.channels,
             labels=self.labels,
             clock=self.clock,
         )
         return Searching(desk)
+
+    @cached_property
+    def identifying(self) -> "Identifying":
+        """Says what things are."""
+        from imagebuilder.adapters.sql.traces import SqlTraceStore
+        from imagebuilder.adapters.system.file_digests import SystemFileDigests
+        from imagebuilder.services.identifying import Identifying, IdentityDesk
+
+        desk = IdentityDesk(
+            versions=self.versions,
+            searches=self._searches,
+            traces=SqlTraceStore(self._database),
+            files=SystemFileDigests(),
+            runs=self.runs,
+            placements=self.placements,
+            standings=self.standings,
+            channels=self.channels,
+            clock=self.clock,
+        )
+        return Identifying(desk)
+
+    @cached_property
+    def _searches(self) -> "SqlSearchStore":
+        from imagebuilder.adapters.sql.searches import SqlSearchStore
+
+        return SqlSearchStore(self._database)
 
     @cached_property
     def copying(self) -> "Copying":

@@ -13,6 +13,7 @@ from imagebuilder.cli import (
     image_lifecycle,
     image_lineage,
     image_notes,
+    image_whatis,
     revocation,
 )
 from imagebuilder.cli.options import (
@@ -33,6 +34,7 @@ app.command()(image_lifecycle.reactivate)
 app.command()(image_diff.diff)
 app.command("list")(image_find.list_)
 app.command()(image_find.find)
+app.command()(image_whatis.whatis)
 app.command()(image_lineage.lineage)
 app.command()(image_copy.copy)
 app.command()(image_notes.label)
@@ -57,18 +59,21 @@ def _cataloguing() -> "Cataloguing":
 def show(reference: ReferenceArgument, *, as_json: AsJson = False) -> None:
     """Show a version: where it comes from, its artifacts, layers, tests and how many packages."""
     with told_errors(as_json=as_json):
-        from imagebuilder.cli.image_shape import version_json
-        from imagebuilder.cli.image_text import print_version
+        from imagebuilder.cli.image_shape import notes_json, version_json
+        from imagebuilder.cli.image_text import notes_text, print_version
 
         application = _application()
         cataloguing = application.cataloguing
         version = cataloguing.show(reference)
         parent = _parent_reference(cataloguing, version)
         told = application.revoking.told_of(version.id)
+        found = application.searching.known(version.id)
+        placements = application.placements.of([version.id])
         if as_json:
-            print_json(version_json(version, parent, told))
+            notes = notes_json(found, placements)
+            print_json({**version_json(version, parent, told), **notes})
             return
-        print_version(version, parent, told)
+        print_version(version, parent, told, notes_text(found, placements))
 
 
 @app.command()

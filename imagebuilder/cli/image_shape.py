@@ -1,35 +1,23 @@
 """Versions and lineages as JSON, in the lasting shapes that docs/cli.md tells."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from imagebuilder.cli.output import Json
 from imagebuilder.domain.artifact import Artifact
+from imagebuilder.domain.distribution import Placement
 from imagebuilder.domain.evidence import Outcome, TestReport
 from imagebuilder.domain.image import (
     ImageVersion,
     ParentEdge,
     RecordedLayer,
-    VersionSummary,
 )
 from imagebuilder.domain.package import InstalledPackage
+from imagebuilder.domain.search import FoundVersion
 from imagebuilder.domain.updates import recorded_updates, update_document
 
 if TYPE_CHECKING:
     from imagebuilder.services.revoking import ToldOfVersion
-
-
-def summary_json(summary: VersionSummary) -> dict[str, Json]:
-    """Give what a list shows of a version."""
-    return {
-        "reference": summary.reference,
-        "id": summary.id,
-        "image": summary.image,
-        "version": str(summary.version),
-        "created_at": summary.created_at.isoformat(),
-        "parent": summary.parent_asked,
-        "package_count": summary.package_count,
-        "size_bytes": summary.size_bytes,
-    }
 
 
 def version_json(
@@ -46,6 +34,7 @@ def version_json(
         "channels": list(told.channels),
         "created_at": version.created_at.isoformat(),
         "run": version.run_id,
+        "copied_from": version.copied_from,
         "parent": {**parent_json(version.parent), "reference": parent_reference},
         "plan_digest": str(version.plan_digest),
         "definition_digest": str(version.definition_digest),
@@ -75,6 +64,22 @@ def _revocation_json(told: "ToldOfVersion") -> dict[str, Json] | None:
         "revoked_at": revocation.act.at.isoformat(),
         "revoked_by": revocation.act.actor,
         "message": revocation.act.why,
+    }
+
+
+def notes_json(found: FoundVersion, placements: Sequence[Placement]) -> dict[str, Json]:
+    """Give what is noted on a version, and where it was put."""
+    return {
+        "labels": dict(found.labels),
+        "description": found.notes.description,
+        "placements": [
+            {
+                "target": placement.target,
+                "id": placement.external_id,
+                "is_withdrawn": placement.withdrawn is not None,
+            }
+            for placement in placements
+        ],
     }
 
 

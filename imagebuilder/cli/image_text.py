@@ -1,11 +1,14 @@
 """Versions and lineages as people read them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from imagebuilder.cli.image_shape import counted_outcomes
 from imagebuilder.cli.output import moment_text, print_lines, print_table
+from imagebuilder.cli.version_columns import COLUMNS
+from imagebuilder.domain.distribution import Placement
 from imagebuilder.domain.image import ImageVersion
+from imagebuilder.domain.search import FoundVersion
 from imagebuilder.domain.units import duration_text, size_text
 from imagebuilder.domain.updates import recorded_updates, update_text
 
@@ -14,7 +17,10 @@ if TYPE_CHECKING:
 
 
 def print_version(
-    version: ImageVersion, parent_reference: str | None, told: "ToldOfVersion"
+    version: ImageVersion,
+    parent_reference: str | None,
+    told: "ToldOfVersion",
+    notes: Iterable[tuple[str, str]],
 ) -> None:
     """Show a version: what it is, then its artifacts, layers and tests."""
     parent = version.parent.asked
@@ -24,6 +30,7 @@ def print_version(
         ("state", told.standing.state),
         *_revocation_facts(told),
         ("channels", ", ".join(told.channels) or "none"),
+        *notes,
         ("created", moment_text(version.created_at)),
         ("run", version.run_id),
         ("parent", f"{parent}, which was {parent_reference}" if parent_reference else parent),
@@ -58,6 +65,17 @@ def _revocation_facts(told: "ToldOfVersion") -> Iterator[tuple[str, str]]:
         of = f", inherited from {told.revoked}" if told.standing.is_inherited else ""
         said = f"as of {moment_text(revocation.in_force_at)} by {revocation.act.actor}{of}"
         yield "revoked", f"{said}: {revocation.act.why}"
+
+
+def notes_text(found: FoundVersion, placements: Sequence[Placement]) -> Iterator[tuple[str, str]]:
+    """Give what is noted on a version, and where it was put, a fact a line."""
+    if found.labels:
+        yield "labels", COLUMNS["labels"](found)
+    if found.notes.description:
+        yield "about", " ".join(found.notes.description.split())
+    for placement in placements:
+        gone = ", withdrawn" if placement.withdrawn else ""
+        yield "placed", f"{placement.external_id} at {placement.target}{gone}"
 
 
 def _test_rows(version: ImageVersion) -> Iterator[tuple[str, str, str]]:

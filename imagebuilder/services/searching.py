@@ -81,6 +81,11 @@ class Searching:
         # A name holds no sign of a pattern.
         return self.find(replace(asked, query=replace(asked.query, image=image)))
 
+    def known(self, version_id: VersionId) -> FoundVersion:
+        """Give how a recorded version stands, and what is noted on it."""
+        (found,) = self._found([version_id], (), self._desk.clock.now())
+        return found
+
     def _hits(self, query: VersionQuery, asked: SearchAsked, offset: int, at: datetime) -> Hits:
         limit = asked.limit or None
         if not asked.states:

@@ -86,6 +86,28 @@ def test_show_as_json_then_holds_what_the_catalogue_holds(cli: Cli, catalogue: C
     assert shown["package_count"] == 2
 
 
+def test_show_then_tells_how_the_version_stands_and_what_was_said_of_it(
+    cli: Cli, catalogue: Catalogue
+) -> None:
+    cli("image", "label", "debian-web", "team=web", "--of-image")
+    cli("image", "describe", "debian-web", "The public\nweb servers.")
+    cli("placement", "add", "debian-web", "--target", "aws:1/eu", "--id", "ami-1")
+
+    told = cli("image", "show", "debian-web").stdout
+
+    assert "\nstate     active\n" in told
+    assert "\nchannels  latest\n" in told
+    assert "\nlabels    team=web\nabout     The public web servers.\n" in told
+    assert "\nplaced    ami-1 at aws:1/eu\n" in told
+    shown = cli.json("image", "show", "debian-web")
+    assert (shown["state"], shown["channels"], shown["labels"]) == (
+        "active",
+        ["latest"],
+        {"team": "web"},
+    )
+    assert shown["placements"] == [{"target": "aws:1/eu", "id": "ami-1", "is_withdrawn": False}]
+
+
 @pytest.mark.parametrize(
     ("reference", "meant"),
     [

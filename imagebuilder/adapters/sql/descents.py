@@ -12,7 +12,7 @@ _v = tables.versions.c
 
 def read_descent(connection: Connection, version_id: VersionId, scope: Scope) -> Descent:
     """Give a version and its relatives, nobody when it is not recorded."""
-    ways: list[Select[tuple[str, int]]] = [
+    ways: list[Select[str, int]] = [
         select(_v.id, literal(0).label("distance")).where(_v.id == version_id)
     ]
     if scope.up:

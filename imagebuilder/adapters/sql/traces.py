@@ -1,0 +1,132 @@
+"""Finding what digests are of, in SQL: every column of digests has an index."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import ColumnElement, Connection, FromClause, Select, and_, literal, select
+
+from imagebuilder.adapters.sql import tables
+from imagebuilder.adapters.sql.database import Database
+from imagebuilder.domain.digest import Digest
+from imagebuilder.domain.ids import RunId, VersionId
+from imagebuilder.domain.trace import Trace, TraceKind
+
+_DIGESTS = 20
+"""So many digests of a kind are given that start alike."""
+_VERSIONS = 20
+"""So many versions are given of each."""
+
+_v = tables.versions.c
+_s = tables.layer_stacks.c
+
+
+class SqlTraceStore:
+    """A TraceStore in a database."""
+
+    def __init__(self, database: Database) -> None:
+        """Look into an open catalogue."""
+        self._database = database
+
+    def traces(self, start: str) -> Sequence[Trace]:
+        """Give what has a digest whose hexadecimal digits start so, by kind, digest and name."""
+        with self._database.reading() as connection:
+            return [
+                *_of_parts(connection, start),
+                *_of_versions(connection, start),
+                *_of_stacks(connection, start),
+            ]
+
+    def of_run(self, run_id: RunId) -> Sequence[VersionId]:
+        """Give the versions that a run recorded."""
+        query = select(_v.id).where(_v.run_id == run_id).order_by(_v.number.desc())
+        with self._database.reading() as connection:
+            return [VersionId(each) for each in connection.scalars(query)]
+
+
+def _of_parts(connection: Connection, start: str) -> list[Trace]:
+    """Give what versions have rows of: artifacts, documents, indexes."""
+    artifacts, documents = tables.artifacts.c, tables.version_documents.c
+    indexes = tables.indexes.c
+    parts: tuple[tuple[TraceKind, FromClause, ColumnElement[str], ColumnElement[str]], ...] = (
+        (TraceKind.ARTIFACT, tables.artifacts, artifacts.digest, artifacts.format),
+        (TraceKind.INDEX, tables.indexes, indexes.digest, indexes.address),
+        (
+            TraceKind.DOCUMENT,
+            tables.version_documents,
+            documents.digest,
+            documents.kind + " " + documents.name,
+        ),
+    )
+    return [
+        _trace(connection, kind, digest, name, newest)
+        for kind, table, column, named in parts
+        for digest, name in _starting(connection, column, named, start)
+        for newest in [
+            select(_v.id)
+            .join(table, table.c.version_number == _v.number)
+            .where(column == digest, named == name)
+            .distinct()
+            .add_columns(_v.number)
+        ]
+    ]
+
+
+def _of_versions(connection: Connection, start: str) -> list[Trace]:
+    """Give what stands in the row of a version itself."""
+    columns = (
+        (TraceKind.DISK, _v.disk_digest),
+        (TraceKind.PLAN, _v.plan_digest),
+        (TraceKind.DEFINITION, _v.definition_digest),
+    )
+    return [
+        _trace(connection, kind, digest, "", select(_v.id, _v.number).where(column == digest))
+        for kind, column in columns
+        for digest, _ in _starting(connection, column, literal(""), start)
+    ]
+
+
+def _of_stacks(connection: Connection, start: str) -> list[Trace]:
+    """Give what versions share: layers, and the components that made them."""
+    columns = (
+        (TraceKind.LAYER, _s.content, _s.name),
+        (TraceKind.LAYER_KEY, _s.key, _s.name),
+        (TraceKind.COMPONENT, _s.component_digest, _s.name + " " + _s.component_version),
+    )
+    return [
+        _trace(connection, kind, digest, name, _standing_on(and_(column == digest, named == name)))
+        for kind, column, named in columns
+        for digest, name in _starting(connection, column, named, start)
+    ]
+
+
+def _standing_on(is_top: ColumnElement[bool]) -> Select[str, int]:
+    begun = select(_s.id).where(is_top).cte("standing_on", recursive=True)
+    standing_on = begun.union(select(_s.id).where(_s.below_id == begun.c.id))
+    return select(_v.id, _v.number).where(_v.stack_id.in_(select(standing_on.c.id)))
+
+
+def _starting(
+    connection: Connection, column: ColumnElement[str], named: ColumnElement[str], start: str
+) -> list[tuple[str, str]]:
+    """Give the digests that start so, and what has them."""
+    # No hexadecimal digit comes after an f, in whichever order a database has letters.
+    is_between = and_(column >= start, column < start + "g")
+    query = select(column, named).where(is_between).distinct().order_by(column, named)
+    return [(row[0], row[1]) for row in connection.execute(query.limit(_DIGESTS))]
+
+
+def _trace(
+    connection: Connection,
+    kind: TraceKind,
+    digest: str,
+    name: str,
+    versions: Select[str, int],
+) -> Trace:
+    newest = versions.order_by(_v.number.desc()).limit(_VERSIONS + 1)
+    ids = [VersionId(version_id) for version_id, _ in connection.execute(newest)]
+    return Trace(
+        kind=kind,
+        name=name,
+        versions=tuple(ids[:_VERSIONS]),
+        digest=Digest(digest),
+        has_more=len(ids) > _VERSIONS,
+    )
