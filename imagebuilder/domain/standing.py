@@ -59,8 +59,8 @@ class Revocation:
         return self.in_force_at <= at and (self.restored is None or at < self.restored.at)
 
     def is_open(self, at: datetime) -> bool:
-        """Whether it holds at a moment, or is to hold later."""
-        return self.restored is None or at < self.restored.at
+        """Whether it was said by a moment, and holds at it or is to hold later."""
+        return self.act.at <= at and (self.restored is None or at < self.restored.at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
