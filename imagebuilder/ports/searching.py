@@ -34,5 +34,8 @@ class SearchStore(Protocol):
         ...
 
     def fixes(self, cve: str) -> Sequence[PackageQuery]:
-        """Give what is older than the fix of a CVE, of each package that was fixed."""
+        """Give what is older than the fix of a CVE, of each package that was fixed.
+
+        A package may have several: each release has its own. What is one of them is not meant.
+        """
         ...

@@ -1,10 +1,13 @@
 """`imagebuilder image find` and `image list`."""
 
+from dataclasses import replace
+
 import pytest
 
 from imagebuilder.domain.audit import Act
 from imagebuilder.domain.standing import Revocation
-from tests.build import SOME_DAY, a_draft, a_package
+from imagebuilder.domain.updates import upgrades_document
+from tests.build import SOME_DAY, a_draft, a_package, an_update, an_upgrade
 from tests.functional.conftest import Catalogue, Cli
 
 OPENSSL = "image", "find", "--package", "openssl<3.0.15"
@@ -79,6 +82,23 @@ def test_find_by_a_cve_nobody_knows_then_says_that_it_is_unknown(
     error = cli.error("image", "find", "--cve", "CVE-2026-0001")
 
     assert (error["exit"], error["code"]) == (3, "cve-unknown")
+
+
+def test_find_by_cve_then_gives_what_is_older_than_each_release_s_fix(
+    cli: Cli, catalogue: Catalogue
+) -> None:
+    record = cli.application().cataloguing.record
+    for number, version in enumerate(("3.0.15-1", "3.0.16-1", "3.5.0-1", "3.5.1-1")):
+        mended = replace(an_upgrade(new=version), cves=("CVE-2026-1",))
+        is_fix = version in ("3.0.16-1", "3.5.1-1")
+        plan = {"upgrades": {"q": upgrades_document({"Update": an_update(mended)})}}
+        packages = (a_package("openssl", version),)
+        more = {"plan": plan} if is_fix else {}
+        record(a_draft("shop", f"1.0.{number}", packages=packages, **more))
+
+    assert references(cli, "--cve", "cve-2026-1") == ["shop@1.0.2/1", "shop@1.0.0/1"]
+    matched = [found["matched"] for found in cli.json("image", "find", "--cve", "CVE-2026-1")]
+    assert [each["version"] for (each,) in matched] == ["3.5.0-1", "3.0.15-1"]
 
 
 @pytest.mark.parametrize(

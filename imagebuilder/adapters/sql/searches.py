@@ -101,12 +101,23 @@ class SqlSearchStore:
     def fixes(self, cve: str) -> Sequence[PackageQuery]:
         """Give what is older than the fix of a CVE, of each package that was fixed."""
         query = select(_f.package, _f.fixed_version).where(_f.cve == cve)
+        fixed: dict[str, list[str]] = {}
         with self._database.reading() as connection:
-            rows = connection.execute(query.order_by(_f.package, _f.fixed_version))
-            return [
-                PackageQuery(name=name, constraints=(Constraint(sign=Sign.BELOW, version=version),))
-                for name, version in rows
-            ]
+            for name, version in connection.execute(query.order_by(_f.package, _f.fixed_version)):
+                fixed.setdefault(name, []).append(version)
+        return [
+            _older(name, version, versions)
+            for name, versions in fixed.items()
+            for version in versions
+        ]
+
+
+def _older(name: str, version: str, fixed: Sequence[str]) -> PackageQuery:
+    """Give what is older than a fix, and is not itself the fix of another release."""
+    others = [Constraint(sign=Sign.OTHER, version=other) for other in fixed if other != version]
+    return PackageQuery(
+        name=name, constraints=(Constraint(sign=Sign.BELOW, version=version), *others)
+    )
 
 
 def _conditions(connection: Connection, query: VersionQuery) -> list[ColumnElement[bool]]:
