@@ -13,8 +13,10 @@ from imagebuilder.domain.channel import ChannelMove, MoveKind
 from imagebuilder.domain.errors import WrongState
 from imagebuilder.domain.ids import ChannelName, ImageName
 from imagebuilder.domain.image import VersionDraft
-from imagebuilder.domain.standing import Lifecycle, Revocation
+from imagebuilder.domain.standing import Lifecycle
 from imagebuilder.ports.channels import ChannelMoved
+from imagebuilder.services.promoting import MoveOrder
+from imagebuilder.services.revoking import RevocationOrder
 from tests.build import a_draft, a_layer, a_package, a_parent, a_version, an_artifact
 from tests.databases import DATABASES
 from tests.killing import FORKED, Doing, Rows, Site, Sites, Write, points
@@ -43,11 +45,11 @@ def seeded(sites: Sites) -> Iterator[Site]:
         for name in ("old", "new"):
             more = {"packages": (a_package(name),), "parent": a_parent(base.id)}
             application.cataloguing.record(_draft("web", **more))
-        _move(application, "web@1.2.0/1", BETA)
+        application.promoting.set("web@1.2.0/1", BETA, MoveOrder())
         application.placing.add("web", "aws:1/eu", "ami-1")
         application.labelling.label("web", {"team": "web"})
         application.cataloguing.record(_draft("spare"))
-        _revoke(application, "spare")
+        application.revoking.revoke("spare", RevocationOrder(message="a test"))
         application.caring.back_up(site.home / "all.backup", _unheard, replaces=False)
     yield site
     sites.drop(site)
@@ -73,35 +75,6 @@ def _told(application: Application, action: AuditAction, subject: str) -> Act:
     act = Act(actor="ada", at=application.clock.now(), why="a test")
     application.audit.add(AuditEntry(act=act, action=action, subject=subject))
     return act
-
-
-def _move(
-    application: Application, reference: str, name: ChannelName, kind: MoveKind = MoveKind.SET
-) -> None:
-    with application._database.together():
-        new = application.cataloguing.show(reference)
-        act = _told(application, AuditAction.CHANNEL_MOVED, f"web@{name}")
-        seen = application.channels.channel(WEB, name, act.at)
-        move = ChannelMove(kind=kind, act=act, old=seen.version_id, new=new.id)
-        application.channels.add(seen, move)
-
-
-def _revoke(application: Application, reference: str) -> None:
-    with application._database.together():
-        version = application.cataloguing.show(reference)
-        act = _told(application, AuditAction.VERSION_REVOKED, version.reference)
-        named = application._ids.new("revocation")
-        application.standings.revoke(
-            Revocation(id=named, version_id=version.id, in_force_at=act.at, act=act)
-        )
-
-
-def _restore(application: Application) -> None:
-    with application._database.together():
-        version = application.cataloguing.show("spare")
-        act = _told(application, AuditAction.VERSION_RESTORED, version.reference)
-        for revocation in application.standings.revocations(version.id):
-            application.standings.restore(revocation.id, act)
 
 
 def _retire(application: Application) -> None:
@@ -132,10 +105,10 @@ def _put_back(application: Application) -> None:
 WRITES: dict[str, Write] = {
     "record": _record,
     "add": _add,
-    "set": lambda a: _move(a, "web", STABLE),
-    "promote": lambda a: _move(a, "web@1.2.0/2", BETA, MoveKind.PROMOTED),
-    "revoke": lambda a: _revoke(a, "web"),
-    "restore": _restore,
+    "set": lambda a: a.promoting.set("web", STABLE, MoveOrder()),
+    "promote": lambda a: a.promoting.promote("web", "latest", BETA, MoveOrder()),
+    "revoke": lambda a: a.revoking.revoke("web", RevocationOrder(message="a test")),
+    "restore": lambda a: a.revoking.restore("spare", "a test"),
     "set_lifecycle": _retire,
     "label": lambda a: a.labelling.label("web", {"team": "pages"}),
     "describe": lambda a: a.labelling.describe("web", "Serves the pages."),
