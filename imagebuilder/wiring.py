@@ -46,7 +46,7 @@ class CatalogueWiring:
         """Records versions and answers questions about them."""
         from imagebuilder.services.cataloguing import Cataloguing
 
-        return Cataloguing(self.versions, self.clock, self._ids)
+        return Cataloguing(self.versions, self._database, self.clock, self._ids)
 
     @cached_property
     def tracing(self) -> "Tracing":

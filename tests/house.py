@@ -29,6 +29,7 @@ from tests.fakes.machine import Answer
 from tests.fakes.progress import FakeProgress
 from tests.fakes.runs import FakeRunFiles, FakeRunStore
 from tests.fakes.standings import FakeStandingStore
+from tests.fakes.transactions import FakeTransactions
 from tests.fakes.values import FakeValues
 from tests.means import some_means
 
@@ -140,7 +141,7 @@ class House:
             authoring=Authoring(self.documents),
             planning=self.planning,
             usability=self.usability,
-            cataloguing=Cataloguing(self.versions, self.clock, self.ids),
+            cataloguing=Cataloguing(self.versions, FakeTransactions(), self.clock, self.ids),
             sweeping=Sweeping(self.runs, self.locks, self.clock),
             layers=self.layers,
             blobs=self.blobs,

@@ -16,6 +16,7 @@ from imagebuilder.domain.package import InstalledPackage
 from imagebuilder.domain.versions import BuildVersion, RecipeVersion, next_build
 from imagebuilder.ports.catalogue import VersionExists, VersionStore
 from imagebuilder.ports.clock import Clock, IdSource
+from imagebuilder.ports.transactions import Transactions
 
 _RACES = 20
 """How often another process may take the build number that was about to be recorded."""
@@ -27,9 +28,12 @@ class Cataloguing:
     A reference is what people type: name, name@1.x, name@1.2.3, name@1.2.3/4, or an id's start.
     """
 
-    def __init__(self, versions: VersionStore, clock: Clock, ids: IdSource) -> None:
+    def __init__(
+        self, versions: VersionStore, transactions: Transactions, clock: Clock, ids: IdSource
+    ) -> None:
         """Record in `versions`, at the time of `clock`, under names of `ids`."""
         self._versions = versions
+        self._transactions = transactions
         self._clock = clock
         self._ids = ids
 
@@ -81,13 +85,15 @@ class Cataloguing:
         return found
 
     def _recorded(self, draft: VersionDraft, version_id: VersionId) -> ImageVersion:
-        taken = [summary.version for summary in self._versions.summaries(draft.image)]
-        version = draft.recorded(
-            version_id=version_id,
-            version=next_build(draft.asked, taken, same_definition_as=self._same(draft, taken)),
-            created_at=self._clock.now(),
-        )
-        self._versions.add(version)
+        # Others wait for its end: when each only tried again, one lost twenty times in a row.
+        with self._transactions.together():
+            taken = [summary.version for summary in self._versions.summaries(draft.image)]
+            version = draft.recorded(
+                version_id=version_id,
+                version=next_build(draft.asked, taken, same_definition_as=self._same(draft, taken)),
+                created_at=self._clock.now(),
+            )
+            self._versions.add(version)
         return version
 
     def _same(self, draft: VersionDraft, taken: Sequence[BuildVersion]) -> BuildVersion | None:

@@ -116,7 +116,7 @@ from tests.build import a_draft
 
 clock = SystemClock()
 with open_database(sys.argv[1]) as database:
-    cataloguing = Cataloguing(SqlVersionStore(database), clock, RandomIds(clock))
+    cataloguing = Cataloguing(SqlVersionStore(database), database, clock, RandomIds(clock))
     print(sys.argv[2], "ready", flush=True)
     sys.stdin.readline()
     for _ in range(5):

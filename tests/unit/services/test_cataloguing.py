@@ -12,6 +12,7 @@ from imagebuilder.services.cataloguing import Cataloguing
 from tests.build import a_digest, a_draft, a_package, a_parent, a_version
 from tests.fakes.catalogue import FakeVersionStore
 from tests.fakes.clock import FakeClock, FakeIds
+from tests.fakes.transactions import FakeTransactions
 
 
 class RacedVersionStore(FakeVersionStore):
@@ -35,7 +36,7 @@ def versions() -> FakeVersionStore:
 
 @pytest.fixture
 def cataloguing(versions: FakeVersionStore) -> Cataloguing:
-    return Cataloguing(versions, FakeClock(), FakeIds())
+    return Cataloguing(versions, FakeTransactions(), FakeClock(), FakeIds())
 
 
 def test_record_when_first_of_its_image_then_is_kept_under_its_first_number(
@@ -87,7 +88,7 @@ def test_record_when_builds_came_before_then_takes_the_next_number(
     versions.add(a_version("other@1.2.9/9", definition_digest=a_digest(definition)))
 
     draft = a_draft("debian-web", asked, definition_digest=a_digest(definition))
-    recorded = Cataloguing(versions, FakeClock(), FakeIds()).record(draft)
+    recorded = Cataloguing(versions, FakeTransactions(), FakeClock(), FakeIds()).record(draft)
 
     assert str(recorded.version) == expected
 
@@ -95,7 +96,7 @@ def test_record_when_builds_came_before_then_takes_the_next_number(
 def test_record_when_others_were_quicker_then_takes_the_number_after_theirs() -> None:
     versions = RacedVersionStore(times=3)
 
-    recorded = Cataloguing(versions, FakeClock(), FakeIds()).record(a_draft())
+    recorded = Cataloguing(versions, FakeTransactions(), FakeClock(), FakeIds()).record(a_draft())
 
     assert recorded.reference == "debian-web@1.2.0/4"
     assert versions.versions[-1] == recorded
@@ -105,7 +106,7 @@ def test_record_when_others_are_always_quicker_then_gives_up() -> None:
     versions = RacedVersionStore(times=10_000)
 
     with pytest.raises(VersionExists):
-        Cataloguing(versions, FakeClock(), FakeIds()).record(a_draft())
+        Cataloguing(versions, FakeTransactions(), FakeClock(), FakeIds()).record(a_draft())
 
 
 def test_record_when_parent_is_gone_then_is_refused(cataloguing: Cataloguing) -> None:
