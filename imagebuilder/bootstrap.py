@@ -71,7 +71,7 @@ class Application(CatalogueWiring):
         """Tells what differs between versions."""
         from imagebuilder.services.comparing import Comparing
 
-        return Comparing(self.versions, self._layers)
+        return Comparing(self.versions, self._layers, self.clock)
 
     @cached_property
     def retiring(self) -> "Retiring":

@@ -44,9 +44,10 @@ class CatalogueWiring:
     @cached_property
     def cataloguing(self) -> "Cataloguing":
         """Records versions and answers questions about them."""
-        from imagebuilder.services.cataloguing import Cataloguing
+        from imagebuilder.services.cataloguing import Cataloguing, Records
 
-        return Cataloguing(self.versions, self._database, self.clock, self._ids)
+        records = Records(versions=self.versions, audit=self.audit, transactions=self._database)
+        return Cataloguing(records, self.clock, self._ids, self.settings.actor)
 
     @cached_property
     def tracing(self) -> "Tracing":

@@ -106,7 +106,7 @@ class Asker:
 
     def read(self, number: int) -> ImageVersion:
         """Give a version as the store reads it."""
-        version = self.versions.find(parse_reference(self.fleet.reference(number)))
+        version = self.versions.find(parse_reference(self.fleet.reference(number)), self.now)
         if version.id != self.fleet.id(number) or len(version.packages) != SET_SIZE:
             raise SystemExit(f"{version.reference} was not read as it was written")
         return version

@@ -17,11 +17,15 @@ from imagebuilder.domain.standing import Revocation
 from imagebuilder.ports.catalogue import VersionStore
 from imagebuilder.ports.channels import ChannelStore
 from imagebuilder.ports.standings import StandingStore
+from imagebuilder.services.cataloguing import Cataloguing, Records
 from tests.build import SOME_DAY, a_parent, a_version
 from tests.databases import DATABASES, FreshLocation
+from tests.fakes.audit import FakeAuditLog
 from tests.fakes.catalogue import FakeVersionStore
 from tests.fakes.channels import FakeChannelStore
+from tests.fakes.clock import FakeClock, FakeIds
 from tests.fakes.standings import FakeStandingStore
+from tests.fakes.transactions import FakeTransactions
 
 CATALOGUES = ("fake", *DATABASES)
 """The kinds of catalogue, as parameters of a test or fixture."""
@@ -89,13 +93,21 @@ class Catalogue:
         return self.channels.channel(WEB, name, at).version_id
 
 
+def a_cataloguing(versions: VersionStore) -> Cataloguing:
+    """Give the service that records in `versions`, its audit and transactions in memory."""
+    records = Records(versions=versions, audit=FakeAuditLog(), transactions=FakeTransactions())
+    return Cataloguing(records, FakeClock(), FakeIds(), "ann")
+
+
 @contextmanager
 def a_catalogue(kind: str, fresh_location: FreshLocation) -> Iterator[Catalogue]:
     """Give an empty catalogue of a kind."""
     if kind == "fake":
         versions = FakeVersionStore()
         standings = FakeStandingStore(versions)
-        yield Catalogue(versions, standings, FakeChannelStore(versions, standings))
+        channels = FakeChannelStore(versions, standings)
+        versions.standings, versions.channels = standings, channels
+        yield Catalogue(versions, standings, channels)
         return
     with open_database(fresh_location(kind)) as database:
         yield Catalogue(

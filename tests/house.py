@@ -9,7 +9,7 @@ from imagebuilder.domain.package import Upgrade
 from imagebuilder.ports.machine import Script
 from imagebuilder.services.authoring import Authoring
 from imagebuilder.services.building.stacking import Stacking
-from imagebuilder.services.cataloguing import Cataloguing
+from imagebuilder.services.cataloguing import Cataloguing, Records
 from imagebuilder.services.pipelines.desk import BuildResult, Desk, Job
 from imagebuilder.services.pipelines.journey import BuildImage
 from imagebuilder.services.pipelines.making import Making, Workers
@@ -17,6 +17,7 @@ from imagebuilder.services.pipelines.planning import BuildRequest, Inventory, Pl
 from imagebuilder.services.pipelines.usability import Usability
 from imagebuilder.services.pipelines.watching import RecordedProgress
 from imagebuilder.services.sweeping import Sweeping
+from tests.fakes.audit import FakeAuditLog
 from tests.fakes.blobs import FakeBlobStore
 from tests.fakes.building import FakeLayerStore, FakePackageSources, FakeRoots, FakeWorkshop
 from tests.fakes.catalogue import FakeVersionStore
@@ -65,6 +66,7 @@ class House:
     blobs: FakeBlobStore = field(default_factory=FakeBlobStore)
     versions: FakeVersionStore = field(default_factory=FakeVersionStore)
     sources: FakePackageSources = field(default_factory=FakePackageSources)
+    audit: FakeAuditLog = field(default_factory=FakeAuditLog)
     runs: FakeRunStore = field(default_factory=FakeRunStore)
     run_files: FakeRunFiles = field(default_factory=FakeRunFiles)
     locks: FakeLocks = field(default_factory=FakeLocks)
@@ -116,6 +118,11 @@ class House:
         return Answer()
 
     @property
+    def records(self) -> Records:
+        """Give where versions are recorded."""
+        return Records(versions=self.versions, audit=self.audit, transactions=FakeTransactions())
+
+    @property
     def planning(self) -> Planning:
         """Give the planning over these fakes."""
         inventory = Inventory(
@@ -141,7 +148,7 @@ class House:
             authoring=Authoring(self.documents),
             planning=self.planning,
             usability=self.usability,
-            cataloguing=Cataloguing(self.versions, FakeTransactions(), self.clock, self.ids),
+            cataloguing=Cataloguing(self.records, self.clock, self.ids, "ann"),
             sweeping=Sweeping(self.runs, self.locks, self.clock),
             layers=self.layers,
             blobs=self.blobs,

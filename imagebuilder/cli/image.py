@@ -94,4 +94,4 @@ def packages(reference: ReferenceArgument, *, as_json: AsJson = False) -> None:
 
 def _parent_reference(cataloguing: "Cataloguing", version: "ImageVersion") -> str | None:
     parent = version.parent.version_id
-    return None if parent is None else cataloguing.show(parent).reference
+    return None if parent is None else cataloguing.references([parent])[parent]

@@ -83,7 +83,8 @@ def lineage(  # noqa: PLR0913 - typer takes each option as a parameter
         else:
             _print_graph(found, format_)
         if found.left_out:
-            note(f"and {found.left_out:,} more; --limit 0 shows all")
+            more = "more than " if found.is_more_left_out else ""
+            note(f"and {more}{found.left_out:,} more; --limit 0 shows all")
         if stale and not any(each.is_stale for each in found.versions):
             note("nothing here is stale")
 

@@ -17,7 +17,7 @@ from imagebuilder.domain.errors import WrongState
 from imagebuilder.domain.units import duration_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from imagebuilder.bootstrap import Application
     from imagebuilder.domain.ids import VersionId
@@ -41,7 +41,7 @@ def list_(
 
         application = _swept()
         runs = application.runs.newest(limit, ImageName(image) if image else None)
-        references = _references(application)
+        references = _references(application, runs)
         if as_json:
             print_json([_run_json(application, run, references) for run in runs])
             return
@@ -68,7 +68,7 @@ def show(run: RunArgument, *, as_json: AsJson = False) -> None:
         application = _swept()
         found = application.runs.get(run)
         steps = application.runs.steps(found.id)
-        references = _references(application)
+        references = _references(application, [found])
         if as_json:
             shown = _run_json(application, found, references)
             print_json({**shown, "steps": [_step_json(step) for step in steps]})
@@ -140,8 +140,9 @@ def _swept() -> "Application":
     return application
 
 
-def _references(application: "Application") -> "Mapping[VersionId, str]":
-    return {summary.id: summary.reference for summary in application.versions.summaries()}
+def _references(application: "Application", runs: "Iterable[Run]") -> "Mapping[VersionId, str]":
+    versions = {run.version_id for run in runs if run.version_id is not None}
+    return application.versions.references(versions)
 
 
 def _seconds(application: "Application", run: "Run") -> float:

@@ -7,10 +7,10 @@ from imagebuilder.documents.component_conditions import check_assertion, check_g
 from imagebuilder.documents.component_steps import OCTAL, number_of
 from imagebuilder.documents.excerpt import quoted
 from imagebuilder.documents.nodes import ListNode, MappingNode, Node, ScalarNode
-from imagebuilder.documents.problems import did_you_mean
 from imagebuilder.documents.reading import OpenDocument, list_at, mapping_at, scalar_at, text_at
 from imagebuilder.domain.component import ActionName, PhaseName
 from imagebuilder.domain.loops import counting_fault
+from imagebuilder.domain.spelling import did_you_mean
 
 _EITHER = {
     ActionName.EXECUTE_POWERSHELL: ("commands", "file"),

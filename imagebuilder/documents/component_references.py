@@ -7,7 +7,6 @@ from enum import StrEnum
 
 from imagebuilder.documents.excerpt import quoted
 from imagebuilder.documents.nodes import ListNode, MappingNode, Node, ScalarNode, scalars
-from imagebuilder.documents.problems import did_you_mean
 from imagebuilder.documents.reading import OpenDocument, list_at, mapping_at, text_at
 from imagebuilder.domain.component import ActionName, PhaseName
 from imagebuilder.domain.origin import Origin
@@ -24,6 +23,7 @@ from imagebuilder.domain.references import (
     UnusableReference,
     references_in_text,
 )
+from imagebuilder.domain.spelling import did_you_mean
 
 _TESTING_PHASES = frozenset({PhaseName.TEST.value, "container-host-test"})
 

@@ -10,10 +10,11 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from imagebuilder.documents.excerpt import quoted
 from imagebuilder.documents.json_schema import Schema, compiled
 from imagebuilder.documents.nodes import ListNode, MappingNode, Node, ScalarNode, ScalarValue
-from imagebuilder.documents.problems import Problem, did_you_mean
+from imagebuilder.documents.problems import Problem
 from imagebuilder.documents.source import SourceText
 from imagebuilder.domain.digest import Canonical
 from imagebuilder.domain.origin import Origin
+from imagebuilder.domain.spelling import did_you_mean
 
 _BOOLEAN_WORDS = {
     **dict.fromkeys(("yes", "on", "y", "true"), "true"),

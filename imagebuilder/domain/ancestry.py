@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from imagebuilder.domain.artifact import Artifact
-from imagebuilder.domain.channel import LATEST, is_channel_name
+from imagebuilder.domain.channel import LATEST
 from imagebuilder.domain.digest import Digest
-from imagebuilder.domain.ids import ChannelName, ImageName, VersionId
+from imagebuilder.domain.ids import ChannelName, ImageName, VersionId, is_channel_name
 from imagebuilder.domain.image import ImageVersion
 from imagebuilder.domain.lineage import Descent, Kin
 from imagebuilder.domain.standing import Standing
@@ -220,13 +220,14 @@ class LineageGraph:
     """The part of the graph that was asked for.
 
     Invariant: it has no circle; every edge's ends are among `nodes`, each of which is there once.
-    `left_out` counts the relatives that a limit left out.
+    `left_out` counts the relatives that a limit left out, where `is_more_left_out` not all of them.
     """
 
     focus: VersionId
     nodes: tuple[GraphNode, ...]
     edges: tuple[GraphEdge, ...]
     left_out: int = 0
+    is_more_left_out: bool = False
 
     @property
     def versions(self) -> tuple[VersionFacts, ...]:
@@ -274,6 +275,7 @@ def graph_of(descent: Descent, ancestors: Iterable[Kin], facts: Facts) -> Lineag
         nodes=(*nodes.values(), *found.values()),
         edges=tuple(edges),
         left_out=descent.left_out,
+        is_more_left_out=descent.is_more_left_out,
     )
 
 

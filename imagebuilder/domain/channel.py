@@ -1,24 +1,15 @@
 """Channel: a moving name for a version of an image, and the history of its moves."""
 
-import re
 from dataclasses import dataclass
 from enum import StrEnum
 
 from imagebuilder.domain.audit import Act
 from imagebuilder.domain.errors import InvalidInput, Refused, WrongState
 from imagebuilder.domain.evidence import Stage
-from imagebuilder.domain.ids import ChannelName, ImageName, VersionId, is_name
+from imagebuilder.domain.ids import ChannelName, ImageName, VersionId, is_channel_name, is_name
 
 LATEST = ChannelName("latest")
 """The managed channel: the highest usable version; nobody moves it."""
-
-CHANNEL_PATTERN = r"^[a-z][a-z0-9-]{1,62}$"
-"""What channels may be called: no wildcard and no version looks like it."""
-
-
-def is_channel_name(text: str) -> bool:
-    """Whether text may name a channel."""
-    return re.fullmatch(CHANNEL_PATTERN, text) is not None
 
 
 class MoveKind(StrEnum):

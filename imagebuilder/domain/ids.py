@@ -13,6 +13,15 @@ NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,126}$"
 """What images and components may be called: it must be safe as a file name and in a reference."""
 
 
+CHANNEL_PATTERN = r"^[a-z][a-z0-9-]{1,62}$"
+"""What channels may be called: no wildcard and no version looks like it."""
+
+
+def is_channel_name(text: str) -> bool:
+    """Whether text may name a channel."""
+    return re.fullmatch(CHANNEL_PATTERN, text) is not None
+
+
 def is_name(text: str) -> bool:
     """Whether text may name an image or a component."""
     return re.fullmatch(NAME_PATTERN, text) is not None

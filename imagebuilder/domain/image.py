@@ -8,7 +8,7 @@ from imagebuilder.domain.artifact import Artifact
 from imagebuilder.domain.digest import Canonical, Digest
 from imagebuilder.domain.errors import InvalidInput, WrongState
 from imagebuilder.domain.evidence import TestReport
-from imagebuilder.domain.ids import ImageName, RunId, VersionId
+from imagebuilder.domain.ids import ChannelName, ImageName, RunId, VersionId, is_channel_name
 from imagebuilder.domain.package import InstalledPackage
 from imagebuilder.domain.versions import BuildVersion, RecipeVersion, Wildcard
 
@@ -148,8 +148,16 @@ class VersionSummary:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LastBuild:
+    """The highest build of a line, and what it was built from."""
+
+    version: BuildVersion
+    definition_digest: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reference:
-    """How people ask for a version: name, name@1.2.3/4, name@1.2.3, name@1.x, or an id's start."""
+    """How people ask for a version: a name, with @1.2.3/4, @1.2.3, @1.x or @stable, or an id."""
 
     name: str
     asked: str = ""
@@ -160,8 +168,13 @@ class Reference:
         return BuildVersion.parse(self.asked) if "/" in self.asked else None
 
     @property
+    def channel(self) -> ChannelName | None:
+        """The channel that is asked by, when one is named."""
+        return ChannelName(self.asked) if is_channel_name(self.asked) else None
+
+    @property
     def wildcard(self) -> Wildcard:
-        """The versions that may be meant, when no exact build is named."""
+        """The versions that may be meant, when no exact build and no channel is named."""
         return Wildcard.parse(self.asked) if self.asked else Wildcard(())
 
     def __str__(self) -> str:
@@ -179,7 +192,7 @@ class ReferenceMalformed(InvalidInput):
         super().__init__(
             f"{text!r} is not a reference to an image version.",
             context=reason,
-            hint="Write debian-web, debian-web@1.x, debian-web@1.2.3 or debian-web@1.2.3/4.",
+            hint="Write debian-web, debian-web@1.x, debian-web@1.2.3/4 or debian-web@stable.",
         )
 
 
@@ -188,12 +201,13 @@ class VersionNotFound(WrongState):
 
     code = "version-not-found"
 
-    def __init__(self, asked: str, existing: tuple[str, ...]) -> None:
-        """Say what is there instead."""
+    def __init__(self, asked: str, existing: tuple[str, ...], *, near: str | None = None) -> None:
+        """Say what is there instead, and which image may be meant."""
+        question = f"Did you mean {near}? " if near else ""
         super().__init__(
             f"No image version matches {asked}.",
             context=f"There are {', '.join(existing[:8])}." if existing else "There are none yet.",
-            hint="List them with: imagebuilder image list",
+            hint=f"{question}List them with: imagebuilder image list",
         )
 
 
@@ -214,12 +228,13 @@ class ReferenceAmbiguous(WrongState):
 def parse_reference(text: str) -> Reference:
     """Give the reference that text writes.
 
-    Raises: ReferenceMalformed: what follows the @ is no version, wildcard or build.
+    Raises: ReferenceMalformed: what follows the @ is no version, wildcard, build or channel.
     """
     name, _, asked = text.partition("@")
     reference = Reference(name=name, asked=asked)
     try:
-        _ = reference.build, None if "/" in asked else reference.wildcard
+        if reference.build is None and reference.channel is None:
+            _ = reference.wildcard
     except ValueError as reason:
         raise ReferenceMalformed(text, str(reason)) from reason
     if not name or text.endswith("@"):

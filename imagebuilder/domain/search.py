@@ -6,9 +6,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Self
 
-from imagebuilder.domain.channel import is_channel_name
 from imagebuilder.domain.errors import InvalidInput, WrongState
-from imagebuilder.domain.ids import ChannelName, VersionId, is_name
+from imagebuilder.domain.ids import ChannelName, VersionId, is_channel_name, is_name
 from imagebuilder.domain.image import VersionSummary
 from imagebuilder.domain.labels import LabelQuery, Notes
 from imagebuilder.domain.package_query import PackageQuery

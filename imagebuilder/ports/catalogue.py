@@ -1,13 +1,15 @@
 """VersionStore: the versions that were recorded, and what is known of them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Protocol
 
 from imagebuilder.domain.digest import Digest
 from imagebuilder.domain.errors import Broken, Unavailable, WrongState
 from imagebuilder.domain.ids import ImageName, VersionId
-from imagebuilder.domain.image import ImageVersion, Reference, VersionSummary
-from imagebuilder.domain.lineage import Descent, LineageEdge, LineageNode, Scope
+from imagebuilder.domain.image import ImageVersion, LastBuild, Reference, VersionSummary
+from imagebuilder.domain.lineage import Descent, Scope
+from imagebuilder.domain.versions import Wildcard
 
 
 class VersionStore(Protocol):
@@ -23,12 +25,15 @@ class VersionStore(Protocol):
         """
         ...
 
-    def find(self, reference: Reference) -> ImageVersion:
-        """Give the version with the highest number of those that reference means.
+    def find(self, reference: Reference, at: datetime) -> ImageVersion:
+        """Give the version that a reference means at a moment.
 
-        A bare name that no image has may be the start of an id.
+        One that names a build, or an id, means just that; a bare name that no image has may be the
+        start of an id. One that names a set means the highest of those that are usable at that
+        moment, or of all when none is; one that names a channel what the channel means then.
 
-        Raises: VersionNotFound; ReferenceAmbiguous: several ids start so.
+        Raises: VersionNotFound; ReferenceAmbiguous: several ids start so; ChannelNotFound;
+        ChannelEmpty: it was unset, or nothing that it held is usable.
         """
         ...
 
@@ -40,12 +45,24 @@ class VersionStore(Protocol):
         """Give the version of an image that was recorded last, or None."""
         ...
 
-    def summaries(self, image: ImageName | None = None) -> Sequence[VersionSummary]:
-        """Give all versions, of one image when it is named: by name, then last recorded first."""
+    def last_build(self, image: ImageName, wildcard: Wildcard) -> LastBuild | None:
+        """Give the highest build of those that a wildcard asks for, or None."""
         ...
 
-    def lineage(self) -> tuple[Sequence[LineageNode], Sequence[LineageEdge]]:
-        """Give the whole graph, with a node for each outside parent (its kind is `origin`)."""
+    def before(self, version_id: VersionId) -> VersionId | None:
+        """Give the version of the same image that was recorded before another, or None."""
+        ...
+
+    def references(self, ids: Collection[VersionId]) -> Mapping[VersionId, str]:
+        """Give how people name versions; an id that is not recorded is left out."""
+        ...
+
+    def names(self) -> Sequence[ImageName]:
+        """Give the names of all images, sorted."""
+        ...
+
+    def summaries(self, image: ImageName | None = None) -> Sequence[VersionSummary]:
+        """Give all versions, of one image when it is named: by name, then last recorded first."""
         ...
 
     def descent(self, version_id: VersionId, scope: Scope) -> Descent:
@@ -56,7 +73,7 @@ class VersionStore(Protocol):
         ...
 
     def contents_in_use(self) -> frozenset[Digest]:
-        """Give the content digest of every layer that a version is made of."""
+        """Give the content digest of every layer that a version is made of, if not deleted."""
         ...
 
 

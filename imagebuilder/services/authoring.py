@@ -9,7 +9,7 @@ from itertools import chain
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-from imagebuilder.documents.problems import InvalidDocument, Problem, nearest
+from imagebuilder.documents.problems import InvalidDocument, Problem
 from imagebuilder.documents.reader import (
     Heading,
     Read,
@@ -40,6 +40,7 @@ from imagebuilder.domain.nesting import (
 )
 from imagebuilder.domain.origin import Origin
 from imagebuilder.domain.recipe import ComponentUse, Recipe, RecipeAmbiguous
+from imagebuilder.domain.spelling import nearest
 from imagebuilder.ports.documents import DocumentSource, DocumentUnreadable
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from imagebuilder.documents.problems import InvalidDocument, Problem, nearest
+from imagebuilder.documents.problems import InvalidDocument, Problem
 from imagebuilder.documents.reader import component_heading, read_component, read_recipe
 from imagebuilder.domain.component import (
     Component,
@@ -15,6 +15,7 @@ from imagebuilder.domain.component import (
 )
 from imagebuilder.domain.recipe import ComponentUse
 from imagebuilder.domain.references import StoredIndirectly, StoredValue, references_in_text
+from imagebuilder.domain.spelling import nearest
 from imagebuilder.domain.versions import Version
 from imagebuilder.ports.documents import DocumentSource, DocumentUnreadable
 

@@ -1,56 +1,73 @@
 """Cataloguing: versions are recorded, and what is known of them is told."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
+from imagebuilder.domain.audit import Act, AuditAction, AuditEntry
 from imagebuilder.domain.ids import ImageName, VersionId
 from imagebuilder.domain.image import (
     ImageVersion,
-    Reference,
     VersionDraft,
     VersionNotFound,
     VersionSummary,
     parse_reference,
 )
-from imagebuilder.domain.lineage import Lineage, lineage_of
 from imagebuilder.domain.package import InstalledPackage
-from imagebuilder.domain.versions import BuildVersion, RecipeVersion, next_build
-from imagebuilder.ports.catalogue import VersionExists, VersionStore
+from imagebuilder.domain.spelling import nearest
+from imagebuilder.domain.versions import BuildVersion, RecipeVersion, Wildcard, next_build
+from imagebuilder.ports.audit import AuditLog
+from imagebuilder.ports.catalogue import VersionStore
 from imagebuilder.ports.clock import Clock, IdSource
 from imagebuilder.ports.transactions import Transactions
 
-_RACES = 20
-"""How often another process may take the build number that was about to be recorded."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Records:
+    """Where versions are kept, and what is told of it."""
+
+    versions: VersionStore
+    audit: AuditLog
+    transactions: Transactions
 
 
 class Cataloguing:
     """Records versions and answers questions about them.
 
-    A reference is what people type: name, name@1.x, name@1.2.3, name@1.2.3/4, or an id's start.
+    A reference is what people type: a name, name@1.x, name@1.2.3, name@1.2.3/4, name@stable, or an
+    id's start.
     """
 
-    def __init__(
-        self, versions: VersionStore, transactions: Transactions, clock: Clock, ids: IdSource
-    ) -> None:
-        """Record in `versions`, at the time of `clock`, under names of `ids`."""
-        self._versions = versions
-        self._transactions = transactions
+    def __init__(self, records: Records, clock: Clock, ids: IdSource, actor: str) -> None:
+        """Record at the time of `clock`, under names of `ids`, as the work of `actor`."""
+        self._records = records
+        self._versions = records.versions
         self._clock = clock
         self._ids = ids
+        self._actor = actor
 
     def record(self, draft: VersionDraft) -> ImageVersion:
         """Give a build that passed its number and record it.
 
-        Durable: recorded whole or not at all. Called twice, it records two builds.
+        Durable: recorded whole, with its audit entry, or not at all; builds of a version are
+        counted without gaps, whoever else records. Called twice, it records two builds.
 
-        Raises: VersionExists: others were quicker too often; VersionNotFound: its parent is gone.
+        Raises: VersionNotFound: its parent is gone.
         """
         version_id = VersionId(self._ids.new("version"))
-        for _ in range(_RACES - 1):
-            try:
-                return self._recorded(draft, version_id)
-            except VersionExists:
-                continue
-        return self._recorded(draft, version_id)
+        with self._records.transactions.together():
+            version = draft.recorded(
+                version_id=version_id, version=self._next(draft), created_at=self._clock.now()
+            )
+            self._versions.add(version)
+            self._records.audit.add(
+                AuditEntry(
+                    act=Act(actor=self._actor, at=version.created_at),
+                    action=AuditAction.VERSION_RECORDED,
+                    subject=version.reference,
+                    after={"id": version.id, "run": version.run_id},
+                )
+            )
+        return version
 
     def newest(self, image: ImageName) -> ImageVersion | None:
         """Give the version of an image that was recorded last, or None."""
@@ -59,19 +76,14 @@ class Cataloguing:
     def show(self, reference: str) -> ImageVersion:
         """Give the version that a reference means.
 
-        Raises: ReferenceMalformed; VersionNotFound; ReferenceAmbiguous.
+        Raises: ReferenceMalformed; VersionNotFound; ReferenceAmbiguous; ChannelNotFound;
+        ChannelEmpty.
         """
-        return self._versions.find(parse_reference(reference))
+        return self._versions.find(parse_reference(reference), self._clock.now())
 
     def packages(self, reference: str) -> tuple[InstalledPackage, ...]:
         """Give the packages of a version, sorted. Raises: as `show`."""
         return self.show(reference).packages
-
-    def lineage(self, reference: str) -> Lineage:
-        """Give what a version stands on and what was built on it. Raises: as `show`."""
-        focus = self.show(reference).id
-        nodes, edges = self._versions.lineage()
-        return lineage_of(focus, nodes, edges)
 
     def list(self, image: str | None = None) -> Sequence[VersionSummary]:
         """Give all versions, by name, then last recorded first.
@@ -80,30 +92,24 @@ class Cataloguing:
         """
         found = self._versions.summaries(None if image is None else ImageName(image))
         if image is not None and not found:
-            names = dict.fromkeys(summary.image for summary in self._versions.summaries())
-            raise VersionNotFound(image, tuple(names))
+            names = self._versions.names()
+            raise VersionNotFound(image, tuple(names), near=nearest(image, names))
         return found
 
-    def _recorded(self, draft: VersionDraft, version_id: VersionId) -> ImageVersion:
-        # Others wait for its end: when each only tried again, one lost twenty times in a row.
-        with self._transactions.together():
-            taken = [summary.version for summary in self._versions.summaries(draft.image)]
-            version = draft.recorded(
-                version_id=version_id,
-                version=next_build(draft.asked, taken, same_definition_as=self._same(draft, taken)),
-                created_at=self._clock.now(),
-            )
-            self._versions.add(version)
-        return version
+    def references(self, ids: Collection[VersionId]) -> Mapping[VersionId, str]:
+        """Give how people name versions; an id that is not recorded is left out."""
+        return self._versions.references(ids)
 
-    def _same(self, draft: VersionDraft, taken: Sequence[BuildVersion]) -> BuildVersion | None:
-        """Give the newest build in the line that is asked for, if it has the draft's definition."""
-        line = [version for version in taken if _is_in_line(version, draft.asked)]
-        if not line:
-            return None
-        newest = self._versions.find(Reference(name=draft.image, asked=str(max(line))))
-        return newest.version if newest.definition_digest == draft.definition_digest else None
+    def _next(self, draft: VersionDraft) -> BuildVersion:
+        """Give the number after the last build in the line that is asked for."""
+        last = self._versions.last_build(draft.image, _line(draft.asked))
+        if last is None:
+            return next_build(draft.asked, [], same_definition_as=None)
+        is_same = last.definition_digest == draft.definition_digest
+        same = last.version if is_same else None
+        return next_build(draft.asked, [last.version], same_definition_as=same)
 
 
-def _is_in_line(version: BuildVersion, asked: RecipeVersion) -> bool:
-    return (version.version.major, version.version.minor) == (asked.major, asked.minor)
+def _line(asked: RecipeVersion) -> Wildcard:
+    fixed = (asked.major, asked.minor)
+    return Wildcard(fixed if asked.patch is None else (*fixed, asked.patch))

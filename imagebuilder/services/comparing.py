@@ -17,15 +17,17 @@ from imagebuilder.domain.security_updates import security_updates
 from imagebuilder.domain.updates import recorded_updates
 from imagebuilder.ports.building import LayerMissing, LayerStore
 from imagebuilder.ports.catalogue import VersionStore
+from imagebuilder.ports.clock import Clock
 
 
 class Comparing:
     """Compares versions. Neither their artifacts nor the files of their layers need be there."""
 
-    def __init__(self, versions: VersionStore, layers: LayerStore) -> None:
-        """Look in `versions`, and in `layers` for what they held."""
+    def __init__(self, versions: VersionStore, layers: LayerStore, clock: Clock) -> None:
+        """Look in `versions` as they stand now, and in `layers` for what they held."""
         self._versions = versions
         self._layers = layers
+        self._clock = clock
 
     def diff(
         self, old: str, new: str | None = None, *, wanted: PathPattern | None = None
@@ -37,10 +39,10 @@ class Comparing:
         Raises: ReferenceMalformed; VersionNotFound; ReferenceAmbiguous; SameVersionTwice;
         NoVersionBefore: the first version of an image is named alone.
         """
-        first = self._versions.find(parse_reference(old))
+        first = self._found(old)
         if new is None:
             return self._told(self._before(first), first, wanted)
-        second = self._versions.find(parse_reference(new))
+        second = self._found(new)
         if first.id == second.id:
             raise SameVersionTwice(first.reference)
         return self._told(first, second, wanted)
@@ -57,13 +59,15 @@ class Comparing:
             without_files=without_files,
         )
 
+    def _found(self, reference: str) -> ImageVersion:
+        return self._versions.find(parse_reference(reference), self._clock.now())
+
     def _before(self, version: ImageVersion) -> ImageVersion:
         """Give the version of the same image that was recorded before."""
-        order = [summary.id for summary in self._versions.summaries(version.image)]
-        older = order[order.index(version.id) + 1 :]
-        if not older:
+        older = self._versions.before(version.id)
+        if older is None:
             raise NoVersionBefore(version.reference)
-        return self._versions.get(older[0])
+        return self._versions.get(older)
 
     def _upgrades(self, version: ImageVersion) -> list[Upgrade]:
         """Give every upgrade that led to a version, those of the images below it first."""

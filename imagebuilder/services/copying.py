@@ -7,7 +7,7 @@ from imagebuilder.domain.errors import InvalidInput, Refused
 from imagebuilder.domain.ids import ImageName, VersionId, is_name
 from imagebuilder.domain.image import ImageVersion, parse_reference
 from imagebuilder.domain.standing import Standing
-from imagebuilder.domain.versions import BuildVersion, RecipeVersion, next_build
+from imagebuilder.domain.versions import BuildVersion, RecipeVersion, Wildcard, next_build
 from imagebuilder.ports.audit import AuditLog
 from imagebuilder.ports.catalogue import VersionStore
 from imagebuilder.ports.clock import Clock, IdSource
@@ -49,10 +49,10 @@ class Copying:
         image = ImageName(name)
         desk = self._desk
         with desk.transactions.together():
-            source = desk.versions.find(parse_reference(reference))
+            at = desk.clock.now()
+            source = desk.versions.find(parse_reference(reference), at)
             if source.image == image:
                 raise CopyMisnamed(name, f"{source.reference} is of that image already.")
-            at = desk.clock.now()
             standing = desk.standings.standings([source.id], at)[source.id]
             if not standing.is_usable:
                 raise SourceUnusable(source.reference, standing)
@@ -78,8 +78,9 @@ class Copying:
     def _next(self, image: ImageName, version: BuildVersion) -> BuildVersion:
         number = version.version
         asked = RecipeVersion(number.major, number.minor, number.patch)
-        taken = [summary.version for summary in self._desk.versions.summaries(image)]
-        return next_build(asked, taken, same_definition_as=None)
+        same = Wildcard((number.major, number.minor, number.patch))
+        last = self._desk.versions.last_build(image, same)
+        return next_build(asked, [last.version] if last else [], same_definition_as=None)
 
 
 class CopyMisnamed(InvalidInput):

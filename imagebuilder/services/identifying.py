@@ -109,7 +109,7 @@ class Identifying:
         if is_channel_name(text.partition("@")[2]):
             return
         try:
-            version = self._desk.versions.find(parse_reference(text))
+            version = self._desk.versions.find(parse_reference(text), self._desk.clock.now())
         except (ReferenceMalformed, VersionNotFound):
             return
         yield Trace(kind=TraceKind.VERSION, name=version.reference, versions=(version.id,))

@@ -101,7 +101,7 @@ class Labelling:
             if self._shelf.versions.newest(image) is None:
                 raise VersionNotFound(asked.name, ())
             return image, Noted(image=image)
-        version = self._shelf.versions.find(asked)
+        version = self._shelf.versions.find(asked, self._shelf.clock.now())
         return version.reference, Noted(image=version.image, version_id=version.id)
 
     def _act(self) -> Act:

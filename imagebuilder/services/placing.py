@@ -122,7 +122,8 @@ class Placing:
         ]
 
     def _version(self, reference: str) -> ImageVersion:
-        return self._books.versions.find(parse_reference(reference))
+        now = self._books.clock.now()
+        return self._books.versions.find(parse_reference(reference), now)
 
     def _standing(self, target: str, external_id: str) -> Placement:
         placements = self._books.placements

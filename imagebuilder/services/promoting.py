@@ -294,7 +294,7 @@ class Promoting:
         return image
 
     def _version(self, reference: str) -> ImageVersion:
-        return self._board.versions.find(parse_reference(reference))
+        return self._board.versions.find(parse_reference(reference), self._now())
 
     def _reference(self, version_id: VersionId | None) -> str | None:
         return None if version_id is None else self._board.versions.get(version_id).reference

@@ -269,7 +269,7 @@ class Revoking:
         return {kin.id: kin.reference for kin in descent.kin}
 
     def _version(self, reference: str) -> ImageVersion:
-        return self._register.versions.find(parse_reference(reference))
+        return self._register.versions.find(parse_reference(reference), self._now())
 
     def _reference(self, version_id: VersionId | None) -> str | None:
         return None if version_id is None else self._register.versions.get(version_id).reference

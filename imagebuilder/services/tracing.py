@@ -64,7 +64,7 @@ class Tracing:
 
         Raises: ReferenceMalformed; VersionNotFound; ReferenceAmbiguous.
         """
-        focus = self._versions.find(parse_reference(reference)).id
+        focus = self._versions.find(parse_reference(reference), self._clock.now()).id
         scope = Scope(
             up=asked.up, down=asked.down, depth=asked.depth, limit=asked.limit or _NO_LIMIT
         )
@@ -83,7 +83,7 @@ class Tracing:
         standings = self._standings.standings(ids, at)
         revokers = {s.revocation.version_id for s in standings.values() if s.revocation is not None}
         names = {kin.id: kin.reference for kin in line.values()}
-        names |= {each: self._versions.get(each).reference for each in revokers - names.keys()}
+        names |= self._versions.references(revokers - names.keys())
         return Facts(
             standings=standings,
             channels=self._channels.holding(ids, at),
@@ -105,7 +105,7 @@ class Tracing:
             version_id = self._highest_usable(asked.image, Wildcard.parse(asked.asked), at)
         if version_id is None:
             return None
-        return Meaning(id=version_id, reference=self._versions.get(version_id).reference)
+        return Meaning(id=version_id, reference=self._versions.references([version_id])[version_id])
 
     def _highest_usable(
         self, image: ImageName, wildcard: Wildcard, at: datetime

@@ -10,8 +10,12 @@ from imagebuilder.adapters.sql.catalogue import SqlVersionStore
 from imagebuilder.adapters.sql.database import open_database
 from imagebuilder.domain.evidence import Outcome, Stage
 from imagebuilder.domain.ids import ImageName, VersionId
-from imagebuilder.domain.image import ReferenceAmbiguous, VersionNotFound, parse_reference
-from imagebuilder.domain.lineage import LineageEdge, LineageNode
+from imagebuilder.domain.image import (
+    ImageVersion,
+    ReferenceAmbiguous,
+    VersionNotFound,
+    parse_reference,
+)
 from imagebuilder.domain.recipe import ArtifactFormat
 from imagebuilder.ports.catalogue import VersionExists, VersionStore
 from tests.build import (
@@ -38,6 +42,10 @@ def versions(
         return
     with open_database(fresh_location(request.param)) as database:
         yield SqlVersionStore(database)
+
+
+def found(versions: VersionStore, reference: str) -> ImageVersion:
+    return versions.find(parse_reference(reference), SOME_DAY)
 
 
 def test_version_when_added_then_comes_back_as_it_was(versions: VersionStore) -> None:
@@ -89,7 +97,7 @@ def test_packages_when_out_of_order_and_double_then_come_back_sorted_and_once(
 
     versions.add(a_version(packages=(some, other, some, foreign)))
 
-    assert versions.find(parse_reference("debian-web")).packages == (other, foreign, some)
+    assert found(versions, "debian-web").packages == (other, foreign, some)
 
 
 def test_documents_when_texts_differ_under_one_digest_then_each_keeps_its_own(
@@ -101,8 +109,8 @@ def test_documents_when_texts_differ_under_one_digest_then_each_keeps_its_own(
     versions.add(a_version("debian-web@1.0.0/1", documents=(first,)))
     versions.add(a_version("debian-web@1.0.0/2", documents=(second, first)))
 
-    found = versions.find(parse_reference("debian-web@1.0.0/2"))
-    assert [document.text for document in found.documents] == [second.text, first.text]
+    again = found(versions, "debian-web@1.0.0/2")
+    assert [document.text for document in again.documents] == [second.text, first.text]
 
 
 def test_moment_when_in_another_zone_then_is_the_same_moment(versions: VersionStore) -> None:
@@ -171,7 +179,7 @@ def test_find_when_several_match_then_gives_the_highest(
         versions.add(a_version(f"debian-web@{build}"))
     versions.add(a_version("debian-base@9.9.9/9"))
 
-    assert versions.find(parse_reference(asked)).reference == expected
+    assert found(versions, asked).reference == expected
 
 
 @pytest.mark.parametrize(
@@ -183,7 +191,7 @@ def test_find_when_nothing_matches_then_says_what_there_is(
     versions.add(a_version("debian-web@1.2.0/1"))
 
     with pytest.raises(VersionNotFound) as caught:
-        versions.find(parse_reference(asked))
+        found(versions, asked)
 
     assert asked in caught.value.message
     assert "debian-web@1.2.0/1" in caught.value.context
@@ -197,7 +205,7 @@ def test_find_when_only_others_match_then_names_the_image_s_own_newest_first(
     versions.add(a_version("debian-web@1.0.0/2"))
 
     with pytest.raises(VersionNotFound) as caught:
-        versions.find(parse_reference("debian-web@7.x"))
+        found(versions, "debian-web@7.x")
 
     assert caught.value.context == "There are debian-web@1.0.0/2, debian-web@1.0.0/1."
 
@@ -207,8 +215,8 @@ def test_find_when_start_of_one_id_then_gives_that_version(versions: VersionStor
     versions.add(a_version("debian-web@1.0.0/2", id=VersionId("version-ab1")))
     versions.add(a_version("debian-web@1.0.0/3", id=VersionId("versionxa_1")))
 
-    assert versions.find(parse_reference("version-aB")).id == "version-aB1"
-    assert versions.find(parse_reference("versionxa_")).id == "versionxa_1"
+    assert found(versions, "version-aB").id == "version-aB1"
+    assert found(versions, "versionxa_").id == "versionxa_1"
 
 
 def test_find_when_start_of_several_ids_then_names_them(versions: VersionStore) -> None:
@@ -216,7 +224,7 @@ def test_find_when_start_of_several_ids_then_names_them(versions: VersionStore) 
     versions.add(a_version("debian-web@1.0.0/2", id=VersionId("version-2")))
 
     with pytest.raises(ReferenceAmbiguous) as caught:
-        versions.find(parse_reference("version-"))
+        found(versions, "version-")
 
     assert "version-1, version-2" in caught.value.context
 
@@ -227,7 +235,7 @@ def test_find_when_whole_id_starts_another_then_gives_the_whole_one(
     versions.add(a_version("debian-web@1.0.0/1", id=VersionId("version-10")))
     versions.add(a_version("debian-web@1.0.0/2", id=VersionId("version-1")))
 
-    assert versions.find(parse_reference("version-1")).id == "version-1"
+    assert found(versions, "version-1").id == "version-1"
 
 
 def test_find_when_image_is_named_as_an_id_starts_then_gives_the_image(
@@ -236,7 +244,7 @@ def test_find_when_image_is_named_as_an_id_starts_then_gives_the_image(
     versions.add(a_version("other@9.0.0/1", id=VersionId("web-1")))
     versions.add(a_version("web@1.0.0/1", id=VersionId("version-2")))
 
-    assert versions.find(parse_reference("web")).reference == "web@1.0.0/1"
+    assert found(versions, "web").reference == "web@1.0.0/1"
 
 
 def test_get_when_id_is_only_the_start_then_is_not_found(versions: VersionStore) -> None:
@@ -299,32 +307,6 @@ def test_summaries_when_image_is_named_then_gives_its_own_with_their_sums(
     assert (summary.package_count, summary.size_bytes) == (3, 2**40 + 1)
 
 
-def test_lineage_when_children_stand_on_parents_then_has_every_edge(
-    versions: VersionStore,
-) -> None:
-    base = a_version("base@1.0.0/1", id=VersionId("v-base"))
-    web = a_version(
-        "web@1.0.0/1", id=VersionId("v-web"), parent=a_parent("v-base", asked="image:base@1.x")
-    )
-    other = a_version("other@1.0.0/1", id=VersionId("v-other"))
-    for version in (base, web, other):
-        versions.add(version)
-
-    nodes, edges = versions.lineage()
-
-    assert list(nodes) == [
-        LineageNode(id="origin:debian:bookworm", label="debian:bookworm", kind="origin"),
-        LineageNode(id="v-base", label="base@1.0.0/1", kind="version"),
-        LineageNode(id="v-web", label="web@1.0.0/1", kind="version"),
-        LineageNode(id="v-other", label="other@1.0.0/1", kind="version"),
-    ]
-    assert list(edges) == [
-        LineageEdge(parent="origin:debian:bookworm", child="v-base", asked="debian:bookworm"),
-        LineageEdge(parent="v-base", child="v-web", asked="image:base@1.x"),
-        LineageEdge(parent="origin:debian:bookworm", child="v-other", asked="debian:bookworm"),
-    ]
-
-
 def test_contents_in_use_when_versions_share_layers_then_has_each_once(
     versions: VersionStore,
 ) -> None:
@@ -337,5 +319,5 @@ def test_contents_in_use_when_versions_share_layers_then_has_each_once(
 
 def test_store_when_empty_then_answers_with_nothing(versions: VersionStore) -> None:
     assert versions.summaries() == []
-    assert versions.lineage() == ([], [])
+    assert versions.names() == []
     assert versions.contents_in_use() == frozenset()

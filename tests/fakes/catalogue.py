@@ -1,19 +1,30 @@
 """A VersionStore in memory."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
+from imagebuilder.domain.channel import LATEST, ChannelEmpty, ChannelNotFound
 from imagebuilder.domain.digest import Digest
-from imagebuilder.domain.ids import ImageName, VersionId
+from imagebuilder.domain.ids import ChannelName, ImageName, VersionId
 from imagebuilder.domain.image import (
     ImageVersion,
+    LastBuild,
     Reference,
     ReferenceAmbiguous,
     VersionNotFound,
     VersionSummary,
 )
-from imagebuilder.domain.lineage import Descent, Kin, LineageEdge, LineageNode, Scope, origin_of
+from imagebuilder.domain.lineage import Descent, Kin, Scope
+from imagebuilder.domain.spelling import nearest
+from imagebuilder.domain.standing import Lifecycle
+from imagebuilder.domain.versions import Wildcard
 from imagebuilder.ports.catalogue import VersionExists
+
+if TYPE_CHECKING:
+    from imagebuilder.ports.channels import ChannelStore
+    from imagebuilder.ports.standings import StandingStore
 
 
 class FakeVersionStore:
@@ -22,6 +33,8 @@ class FakeVersionStore:
     def __init__(self) -> None:
         """Begin empty."""
         self.versions: list[ImageVersion] = []
+        self.standings: StandingStore | None = None
+        self.channels: ChannelStore | None = None
 
     def add(self, version: ImageVersion) -> None:
         """Record a version with all that belongs to it."""
@@ -33,18 +46,40 @@ class FakeVersionStore:
             raise VersionNotFound(parent_id, self._existing())
         self.versions.append(replace(version, packages=tuple(sorted(set(version.packages)))))
 
-    def find(self, reference: Reference) -> ImageVersion:
-        """Give the version with the highest number of those that reference means."""
+    def find(self, reference: Reference, at: datetime) -> ImageVersion:
+        """Give the version that a reference means at a moment."""
         named = [v for v in self.versions if v.image == reference.name]
         if not named and not reference.asked:
             return self._starting_with(reference.name)
+        if named and reference.channel is not None:
+            return self._on_channel(ImageName(reference.name), reference.channel, at)
         if reference.build is not None:
             meant = [v for v in named if v.version == reference.build]
         else:
             meant = [v for v in named if reference.wildcard.matches(v.version.version)]
+            meant = [v for v in meant if self._is_usable(v, at)] or meant
         if not meant:
-            raise VersionNotFound(str(reference), self._existing(reference.name))
+            raise self._not_found(str(reference), reference.name)
         return max(meant, key=lambda version: version.version)
+
+    def _is_usable(self, version: ImageVersion, at: datetime) -> bool:
+        if self.standings is None:
+            return True
+        return self.standings.standings([version.id], at)[version.id].is_usable
+
+    def _on_channel(self, image: ImageName, name: ChannelName, at: datetime) -> ImageVersion:
+        channel = self.channels.channel(image, name, at) if self.channels else None
+        if channel is not None and channel.version_id is not None:
+            return self.get(channel.version_id)
+        if name == LATEST or (channel is not None and channel.moves_seen):
+            raise ChannelEmpty(f"{image}@{name}")
+        there = self.channels.channels(image, at) if self.channels else ()
+        raise ChannelNotFound(f"{image}@{name}", tuple(each.reference for each in there))
+
+    def _not_found(self, asked: str, image: str) -> VersionNotFound:
+        names = {version.image for version in self.versions}
+        near = None if image in names else nearest(image, names)
+        return VersionNotFound(asked, self._existing(near or image), near=near)
 
     def get(self, version_id: VersionId) -> ImageVersion:
         """Give a version by its whole id."""
@@ -56,6 +91,29 @@ class FakeVersionStore:
     def newest(self, image: ImageName) -> ImageVersion | None:
         """Give the version of an image that was recorded last, or None."""
         return next((v for v in reversed(self.versions) if v.image == image), None)
+
+    def last_build(self, image: ImageName, wildcard: Wildcard) -> LastBuild | None:
+        """Give the highest build of those that a wildcard asks for, or None."""
+        fitting = [v for v in self.versions if v.image == image]
+        fitting = [v for v in fitting if wildcard.matches(v.version.version)]
+        last = max(fitting, key=lambda v: v.version, default=None)
+        if last is None:
+            return None
+        return LastBuild(version=last.version, definition_digest=last.definition_digest)
+
+    def before(self, version_id: VersionId) -> VersionId | None:
+        """Give the version of the same image that was recorded before another, or None."""
+        order = [v.id for v in self.versions if v.image == self.get(version_id).image]
+        place = order.index(version_id)
+        return order[place - 1] if place else None
+
+    def references(self, ids: Collection[VersionId]) -> Mapping[VersionId, str]:
+        """Give how people name versions; an id that is not recorded is left out."""
+        return {v.id: v.reference for v in self.versions if v.id in ids}
+
+    def names(self) -> Sequence[ImageName]:
+        """Give the names of all images, sorted."""
+        return sorted({v.image for v in self.versions})
 
     def summaries(self, image: ImageName | None = None) -> Sequence[VersionSummary]:
         """Give all versions, of one image when it is named: by name, then last recorded first."""
@@ -73,20 +131,6 @@ class FakeVersionStore:
             if image in (None, v.image)
         ]
         return sorted(found, key=lambda summary: summary.image)
-
-    def lineage(self) -> tuple[Sequence[LineageNode], Sequence[LineageEdge]]:
-        """Give the whole graph, with a node for each outside parent (its kind is `origin`)."""
-        origins: dict[str, LineageNode] = {}
-        nodes, edges = [], []
-        for version in self.versions:
-            nodes.append(LineageNode(id=version.id, label=version.reference, kind="version"))
-            parent = version.parent
-            parent_id: str | None = parent.version_id
-            if parent_id is None:
-                origin = origin_of(parent.identity, asked=parent.asked)
-                parent_id = origins.setdefault(origin.id, origin).id
-            edges.append(LineageEdge(parent=parent_id, child=version.id, asked=parent.asked))
-        return [*origins.values(), *nodes], edges
 
     def descent(self, version_id: VersionId, scope: Scope) -> Descent:
         """Give a version and its relatives; it is one of its own, at distance 0."""
@@ -128,8 +172,19 @@ class FakeVersionStore:
         )
 
     def contents_in_use(self) -> frozenset[Digest]:
-        """Give the content digest of every layer that a version is made of."""
-        return frozenset(layer.content for version in self.versions for layer in version.layers)
+        """Give the content digest of every layer that a version is made of, if not deleted."""
+        return frozenset(
+            layer.content
+            for version in self.versions
+            if not self._is_deleted(version)
+            for layer in version.layers
+        )
+
+    def _is_deleted(self, version: ImageVersion) -> bool:
+        if self.standings is None:
+            return False
+        standing = self.standings.standings([version.id], datetime.max.replace(tzinfo=UTC))
+        return standing[version.id].lifecycle is Lifecycle.DELETED
 
     def _starting_with(self, start: str) -> ImageVersion:
         matching = [v for v in self.versions if v.id.startswith(start)]
@@ -137,7 +192,7 @@ class FakeVersionStore:
         if len(exact or matching) > 1:
             raise ReferenceAmbiguous(start, tuple(v.id for v in matching))
         if not matching:
-            raise VersionNotFound(start, self._existing())
+            raise self._not_found(start, start)
         return (exact or matching)[0]
 
     def _existing(self, image: str | None = None) -> tuple[str, ...]:

@@ -51,10 +51,11 @@ def test_backup_when_restored_then_everything_is_as_it_was(filled: Cli, tmp_path
     assert file.stat().st_mode & 0o777 == 0o600
     assert restored["backup"]["digest"] == made["digest"]
     assert filled.json("image", "list") == before
-    assert filled.json("catalogue", "status")["rows"] == made["rows"] | {"audit": 2}
+    rows = made["rows"] | {"audit": made["rows"]["audit"] + 1}
+    assert filled.json("catalogue", "status")["rows"] == rows
     assert filled.json("audit", "list")[0]["action"] == "catalogue-restored"
     aside = filled.json("catalogue", "restore", restored["kept_aside"], "--dry-run")
-    assert aside["backup"]["rows"] == made["rows"] | {"audit": 2}
+    assert aside["backup"]["rows"] == rows
     assert filled("image", "label", "debian-base", "team=again").exit_code == 0
 
 
@@ -254,9 +255,11 @@ def test_check_when_an_artifact_is_missing_or_damaged_then_names_the_version(
 def test_audit_when_filtered_then_only_those_are_shown(filled: Cli) -> None:
     filled("image", "label", "debian-base", "team=db")
 
-    newest, oldest = filled.json("audit", "list")
+    newest, *_ = filled.json("audit", "list")
     assert (newest["actor"], newest["action"]) == ("ada", "labels-changed")
-    assert filled.json("audit", "list", "--subject", oldest["subject"]) == [newest, oldest]
+    told = filled.json("audit", "list", "--subject", newest["subject"])
+    actions = ["labels-changed", "labels-changed", "version-recorded"]
+    assert [entry["action"] for entry in told] == actions
     assert filled.json("audit", "list", "--by", "bob") == []
     assert len(filled.json("audit", "list", "--limit", "1", "--page", "2")) == 1
     assert filled.json("audit", "list", "--until", "2020-01-01") == []

@@ -136,7 +136,7 @@ def test_show_when_asked_by_the_start_of_an_id_then_finds_the_version(
         ("nothing", (3, "version-not-found")),
         ("version-", (3, "reference-ambiguous")),
         ("debian-web@", (2, "reference-malformed")),
-        ("debian-web@latest", (2, "reference-malformed")),
+        ("debian-web@nowhere", (3, "channel-not-found")),
         ("@1.x", (2, "reference-malformed")),
         ("", (2, "reference-malformed")),
     ],

@@ -44,7 +44,8 @@ def test_add_when_it_is_there_already_then_says_what_it_is(cli: Cli, catalogue: 
     assert (error["exit"], error["code"]) == (3, "placement-exists")
     assert "debian-web@1.2.0/1" in error["context"]
     assert len(cli.json("placement", "list")) == 1
-    assert len(cli.application().audit.entries(AuditQuery())) == 1
+    asked = AuditQuery(action=AuditAction.PLACEMENT_ADDED)
+    assert len(cli.application().audit.entries(asked)) == 1
 
 
 def test_launched_then_keeps_the_latest_moment(cli: Cli, catalogue: Catalogue) -> None:

@@ -1,11 +1,13 @@
 """Versions in SQL."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
     RowMapping,
+    Select,
     Subquery,
     Table,
     and_,
@@ -16,23 +18,25 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from imagebuilder.adapters.sql import mapping, tables
+from imagebuilder.adapters.sql.batches import in_batches
 from imagebuilder.adapters.sql.database import Database
 from imagebuilder.adapters.sql.descents import read_descent
 from imagebuilder.adapters.sql.recording import image_id, insert_version, package_columns
+from imagebuilder.adapters.sql.resolving import fits, is_build, meant_by, not_found
 from imagebuilder.domain.digest import Digest
 from imagebuilder.domain.ids import ImageName, RunId, VersionId
 from imagebuilder.domain.image import (
     DocumentText,
     ImageVersion,
+    LastBuild,
     RecordedLayer,
     Reference,
-    ReferenceAmbiguous,
-    VersionNotFound,
     VersionSummary,
 )
-from imagebuilder.domain.lineage import Descent, LineageEdge, LineageNode, Scope, origin_of
+from imagebuilder.domain.lineage import Descent, Scope
 from imagebuilder.domain.package import InstalledPackage
-from imagebuilder.domain.versions import BuildVersion
+from imagebuilder.domain.standing import Lifecycle
+from imagebuilder.domain.versions import Wildcard
 from imagebuilder.ports.catalogue import CatalogueDamaged, VersionExists
 
 _RACES = 5
@@ -65,33 +69,70 @@ class SqlVersionStore:
                 return
         raise CatalogueDamaged(self._database.where, f"It refuses a row: {broken.orig}.")
 
-    def find(self, reference: Reference) -> ImageVersion:
-        """Give the version with the highest number of those that reference means.
+    def find(self, reference: Reference, at: datetime) -> ImageVersion:
+        """Give the version that a reference means at a moment.
 
-        Raises: VersionNotFound; ReferenceAmbiguous: several ids start so.
+        Raises: VersionNotFound; ReferenceAmbiguous; ChannelNotFound; ChannelEmpty.
         """
         with self._database.reading() as connection:
-            condition = _meant_by(reference)
-            if not reference.asked and image_id(connection, reference.name) is None:
-                condition = _v.id == _whole_id(connection, reference.name)
-            order = (_v.major.desc(), _v.minor.desc(), _v.patch.desc(), _v.build.desc())
-            version = _first(connection, condition, *order)
-            if version is None:
-                raise VersionNotFound(str(reference), _existing(connection, reference.name))
-            return version
+            return _whole(connection, meant_by(connection, reference, at))
 
     def get(self, version_id: VersionId) -> ImageVersion:
         """Give a version by its whole id. Raises: VersionNotFound."""
         with self._database.reading() as connection:
-            version = _first(connection, _v.id == version_id)
-            if version is None:
-                raise VersionNotFound(version_id, _existing(connection, None))
-            return version
+            return _whole(connection, version_id)
 
     def newest(self, image: ImageName) -> ImageVersion | None:
         """Give the version of an image that was recorded last, or None."""
         with self._database.reading() as connection:
             return _first(connection, tables.images.c.name == image, _v.number.desc())
+
+    def last_build(self, image: ImageName, wildcard: Wildcard) -> LastBuild | None:
+        """Give the highest build of those that a wildcard asks for, or None."""
+        query = (
+            select(_v.major, _v.minor, _v.patch, _v.build, _v.definition_digest)
+            .join(tables.images, tables.images.c.id == _v.image_id)
+            .where(tables.images.c.name == image, fits(wildcard))
+            .order_by(_v.major.desc(), _v.minor.desc(), _v.patch.desc(), _v.build.desc())
+        )
+        with self._database.reading() as connection:
+            row = connection.execute(query.limit(1)).mappings().first()
+        if row is None:
+            return None
+        return LastBuild(
+            version=mapping.build_version(row), definition_digest=Digest(row["definition_digest"])
+        )
+
+    def before(self, version_id: VersionId) -> VersionId | None:
+        """Give the version of the same image that was recorded before another, or None."""
+        one = tables.versions.alias("one")
+        query = (
+            select(_v.id)
+            .join(one, and_(one.c.image_id == _v.image_id, one.c.number > _v.number))
+            .where(one.c.id == version_id)
+            .order_by(_v.number.desc())
+        )
+        with self._database.reading() as connection:
+            found = connection.scalar(query.limit(1))
+            return mapping.version_id(found)
+
+    def references(self, ids: Collection[VersionId]) -> Mapping[VersionId, str]:
+        """Give how people name versions; an id that is not recorded is left out."""
+        query = select(
+            _v.id, tables.images.c.name.label("image"), _v.major, _v.minor, _v.patch, _v.build
+        ).join(tables.images, tables.images.c.id == _v.image_id)
+        found: dict[VersionId, str] = {}
+        with self._database.reading() as connection:
+            for some in in_batches(ids):
+                for row in connection.execute(query.where(_v.id.in_(some))).mappings():
+                    found[VersionId(row["id"])] = f"{row['image']}@{mapping.build_version(row)}"
+        return found
+
+    def names(self) -> Sequence[ImageName]:
+        """Give the names of all images, sorted."""
+        with self._database.reading() as connection:
+            # Sorted here, since databases differ in the order they give to names.
+            return sorted(map(ImageName, connection.scalars(select(tables.images.c.name))))
 
     def summaries(self, image: ImageName | None = None) -> Sequence[VersionSummary]:
         """Give all versions, of one image when it is named: by name, then last recorded first."""
@@ -132,38 +173,6 @@ class SqlVersionStore:
         # Sorted here, since databases differ in the order they give to names.
         return sorted(found, key=lambda summary: summary.image)
 
-    def lineage(self) -> tuple[Sequence[LineageNode], Sequence[LineageEdge]]:
-        """Give the whole graph, with a node for each outside parent (its kind is `origin`)."""
-        query = (
-            select(
-                tables.images.c.name.label("image"),
-                _v.id,
-                _v.major,
-                _v.minor,
-                _v.patch,
-                _v.build,
-                _v.parent_asked,
-                _v.parent_identity,
-                _v.parent_id,
-            )
-            .join(tables.images, tables.images.c.id == _v.image_id)
-            .order_by(_v.number)
-        )
-        origins: dict[str, LineageNode] = {}
-        nodes: list[LineageNode] = []
-        edges: list[LineageEdge] = []
-        with self._database.reading() as connection:
-            for row in connection.execute(query).mappings():
-                label = f"{row['image']}@{mapping.build_version(row)}"
-                nodes.append(LineageNode(id=row["id"], label=label, kind="version"))
-                parent = mapping.parent_edge(row)
-                parent_id: str | None = parent.version_id
-                if parent_id is None:
-                    origin = origin_of(parent.identity, asked=parent.asked)
-                    parent_id = origins.setdefault(origin.id, origin).id
-                edges.append(LineageEdge(parent=parent_id, child=row["id"], asked=parent.asked))
-        return [*origins.values(), *nodes], edges
-
     def descent(self, version_id: VersionId, scope: Scope) -> Descent:
         """Give a version and its relatives; it is one of its own, at distance 0.
 
@@ -172,14 +181,24 @@ class SqlVersionStore:
         with self._database.reading() as connection:
             found = read_descent(connection, version_id, scope)
             if not found.kin:
-                raise VersionNotFound(version_id, _existing(connection, None))
+                raise not_found(connection, version_id, None)
             return found
 
     def contents_in_use(self) -> frozenset[Digest]:
-        """Give the content digest of every layer that a version is made of."""
-        query = select(tables.layer_stacks.c.content).distinct()
+        """Give the content digest of every layer that a version is made of, if not deleted."""
+        stacks, lives = tables.layer_stacks.c, _v.number.not_in(_deleted())
+        tops = select(_v.stack_id.label("id")).where(lives, _v.stack_id.is_not(None))
+        used = tops.distinct().cte("used", recursive=True)
+        below = select(stacks.below_id).join(used, used.c.id == stacks.id)
+        used = used.union(below.where(stacks.below_id.is_not(None)))
+        query = select(stacks.content).join(used, used.c.id == stacks.id).distinct()
         with self._database.reading() as connection:
-            return frozenset(Digest(content) for content in connection.scalars(query))
+            return frozenset(map(Digest, connection.scalars(query)))
+
+
+def _deleted() -> Select[int]:
+    lifecycles = tables.lifecycles.c
+    return select(lifecycles.version_number).where(lifecycles.lifecycle == Lifecycle.DELETED.value)
 
 
 def _artifact_sizes() -> Subquery:
@@ -188,48 +207,12 @@ def _artifact_sizes() -> Subquery:
     return select(columns.version_number, total).group_by(columns.version_number).subquery()
 
 
-def _meant_by(reference: Reference) -> ColumnElement[bool]:
-    named = tables.images.c.name == reference.name
-    build = reference.build
-    if build is None:
-        numbers = zip((_v.major, _v.minor, _v.patch), reference.wildcard.fixed, strict=False)
-        return and_(named, *(column == number for column, number in numbers))
-    return and_(named, _is_build(build))
-
-
-def _is_build(build: BuildVersion) -> ColumnElement[bool]:
-    version = build.version
-    return and_(
-        _v.major == version.major,
-        _v.minor == version.minor,
-        _v.patch == version.patch,
-        _v.build == build.build,
-    )
-
-
-def _whole_id(connection: Connection, start: str) -> str | None:
-    """Give the one id that starts so, or None. Raises: ReferenceAmbiguous."""
-    # LIKE would not do: SQLite's does not tell capital letters from small ones.
-    query = select(_v.id).where(func.substr(_v.id, 1, len(start)) == start).order_by(_v.number)
-    matching = tuple(connection.scalars(query))
-    if start in matching:
-        return start
-    if len(matching) > 1:
-        raise ReferenceAmbiguous(start, matching)
-    return matching[0] if matching else None
-
-
-def _existing(connection: Connection, image: str | None) -> tuple[str, ...]:
-    """Give references of the image's versions, or of all when it has none, newest first."""
-    query = (
-        select(tables.images.c.name.label("image"), _v.major, _v.minor, _v.patch, _v.build)
-        .join(tables.images, tables.images.c.id == _v.image_id)
-        .order_by(_v.number.desc())
-        .limit(_SHOWN)
-    )
-    rows = connection.execute(query.where(tables.images.c.name == image)).mappings().all()
-    rows = rows or connection.execute(query).mappings().all()
-    return tuple(f"{row['image']}@{mapping.build_version(row)}" for row in rows)
+def _whole(connection: Connection, version_id: VersionId) -> ImageVersion:
+    """Give a version with all that belongs to it. Raises: VersionNotFound."""
+    version = _first(connection, _v.id == version_id)
+    if version is None:
+        raise not_found(connection, version_id, None)
+    return version
 
 
 def _first(
@@ -327,7 +310,7 @@ def _documents(connection: Connection, number: int) -> tuple[DocumentText, ...]:
 def _refuse_what_cannot_stand(connection: Connection, version: ImageVersion) -> None:
     # Two questions, each of one index: to ask for either in one reads every version there is.
     image = image_id(connection, version.image)
-    same_build = and_(_v.image_id == image, _is_build(version.version))
+    same_build = and_(_v.image_id == image, is_build(version.version))
     for is_taken in (_v.id == version.id, same_build):
         if connection.scalar(select(_v.number).where(is_taken)) is not None:
             raise VersionExists(version.reference)
@@ -339,4 +322,4 @@ def _refuse_what_cannot_stand(connection: Connection, version: ImageVersion) -> 
         if other is None:
             continue
         if connection.execute(select(_v.number).where(_v.id == other)).first() is None:
-            raise VersionNotFound(f"{asked} ({other})", _existing(connection, None))
+            raise not_found(connection, f"{asked} ({other})", None)

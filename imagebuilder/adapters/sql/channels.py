@@ -59,7 +59,7 @@ class SqlChannelStore:
     def channel(self, image: ImageName, name: ChannelName, at: datetime) -> Channel:
         """Give a channel as it stands at a moment; one that never was has no version."""
         with self._database.reading() as connection:
-            return _channel(connection, image, name, at)
+            return read_channel(connection, image, name, at)
 
     def moves(self, image: ImageName, name: ChannelName, at: datetime) -> Sequence[ChannelMove]:
         """Give a channel's moves up to a moment, falling back among them, oldest first."""
@@ -127,7 +127,7 @@ class SqlChannelStore:
         return {version_id: sorted(names) for version_id, names in meant.items()}
 
     def _moved(self, connection: Connection, channel: Channel, move: ChannelMove) -> ChannelMoved:
-        found = _channel(connection, channel.image, channel.name, move.act.at)
+        found = read_channel(connection, channel.image, channel.name, move.act.at)
         return ChannelMoved(
             channel.reference,
             reference_of(connection, channel.version_id),
@@ -135,7 +135,10 @@ class SqlChannelStore:
         )
 
 
-def _channel(connection: Connection, image: ImageName, name: ChannelName, at: datetime) -> Channel:
+def read_channel(
+    connection: Connection, image: ImageName, name: ChannelName, at: datetime
+) -> Channel:
+    """Give a channel as it stands at a moment; one that never was has no version."""
     if name == LATEST:
         found = dict(latest_versions(connection, [image], at))
         return Channel(image=image, name=name, version_id=found.get(image))
@@ -143,6 +146,13 @@ def _channel(connection: Connection, image: ImageName, name: ChannelName, at: da
     for channel, _ in seen_channels(connection, kept, at):
         return channel
     return Channel(image=image, name=name, version_id=None)
+
+
+def existing_channels(connection: Connection, image: ImageName, at: datetime) -> tuple[str, ...]:
+    """Give how people name the channels of an image that are set at a moment, and `latest`."""
+    kept = kept_channels(connection, _i.name == image)
+    names = {each.name for each, last in seen_channels(connection, kept, at) if _is_set(last)}
+    return tuple(f"{image}@{name}" for name in sorted({LATEST, *names}))
 
 
 def _is_set(last: ChannelMove | None) -> bool:

@@ -1,81 +1,139 @@
-"""Reading who a version descends from, and who from it."""
+"""Reading who a version descends from, and who from it.
 
-from sqlalchemy import CTE, Connection, Select, case, func, literal, or_, select, union_all
+A version stands on its parent image's, and a copy also on what it was copied from. The database is
+asked for who is reached and by which edges, each version once however many ways lead to it; how far
+it is, is counted here. Nobody is reached through every descendant of a root that has a million.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+
+from sqlalchemy import BigInteger, Connection, RowMapping, Select, bindparam, or_, select
 from sqlalchemy.orm import aliased
 
 from imagebuilder.adapters.sql import mapping, tables
+from imagebuilder.adapters.sql.batches import in_batches
 from imagebuilder.domain.ids import ImageName, VersionId
 from imagebuilder.domain.lineage import Descent, Kin, Scope
 
 _v = tables.versions.c
+_COUNTED = 2000
+"""So many relatives beyond a limit are counted; of more it is only said that there are more."""
+
+
+_TOLD = (
+    select(
+        _v.number,
+        _v.id,
+        tables.images.c.name.label("image"),
+        _v.major,
+        _v.minor,
+        _v.patch,
+        _v.build,
+        _v.created_at,
+        _v.parent_asked,
+        _v.parent_identity,
+        _v.parent_id,
+        _v.copied_from,
+    )
+    .join(tables.images, tables.images.c.id == _v.image_id)
+    .where(_v.number.in_(bindparam("numbers", expanding=True)))
+)
+
+
+@dataclass(slots=True)
+class _Reached:
+    """Who was reached on one of the two ways. Shape: `edges` maps a number to the next ones."""
+
+    edges: dict[int, list[int]] = field(default_factory=dict)
+    is_cut: bool = False
 
 
 def read_descent(connection: Connection, version_id: VersionId, scope: Scope) -> Descent:
     """Give a version and its relatives, nobody when it is not recorded."""
-    ways: list[Select[str, int]] = [
-        select(_v.id, literal(0).label("distance")).where(_v.id == version_id)
-    ]
-    if scope.up:
-        above = _walk(version_id, scope.depth, is_up=True)
-        ways.append(select(above.c.id, above.c.distance))
-    if scope.down:
-        below = _walk(version_id, scope.depth, is_up=False)
-        ways.append(select(below.c.id, below.c.distance))
-    all_ways = union_all(*ways).subquery()
-    # Who is reached on several ways is as far as on the shortest; nobody is both above and below.
-    least, most = func.min(all_ways.c.distance), func.max(all_ways.c.distance)
-    distance = case((least < 0, most), else_=least)
-    nearest = select(all_ways.c.id, distance.label("distance")).group_by(all_ways.c.id).subquery()
-    query = (
-        select(
-            _v.id,
-            tables.images.c.name.label("image"),
-            _v.major,
-            _v.minor,
-            _v.patch,
-            _v.build,
-            _v.created_at,
-            _v.parent_asked,
-            _v.parent_identity,
-            _v.parent_id,
-            _v.copied_from,
-            nearest.c.distance,
-            func.count().over().label("all"),
-        )
-        .join(nearest, nearest.c.id == _v.id)
-        .join(tables.images, tables.images.c.id == _v.image_id)
-        .order_by(func.abs(nearest.c.distance), _v.number)
-        .limit(scope.limit)
+    focus: int | None = connection.scalar(select(_v.number).where(_v.id == version_id))
+    if focus is None:
+        return Descent(focus=version_id, kin=())
+    distances = {focus: 0}
+    is_cut = False
+    for sign, is_wanted in ((-1, scope.up), (1, scope.down)):
+        if is_wanted:
+            reached = _reached(connection, focus, scope.limit + _COUNTED, is_up=sign < 0)
+            is_cut |= reached.is_cut
+            found = _distances(focus, reached.edges, scope.depth)
+            distances |= {number: sign * distance for number, distance in found.items()}
+    nearest = sorted(distances, key=lambda number: (abs(distances[number]), number))
+    kept = nearest[: scope.limit]
+    rows = _rows(connection, kept)
+    left_out = len(nearest) - len(kept)
+    return Descent(
+        focus=version_id,
+        kin=tuple(_kin(rows[number], distances[number]) for number in kept),
+        left_out=min(left_out, _COUNTED),
+        is_more_left_out=left_out > _COUNTED or (is_cut and left_out == _COUNTED),
     )
-    rows = connection.execute(query).mappings().all()
-    kin = tuple(
-        Kin(
-            id=VersionId(row["id"]),
-            image=ImageName(row["image"]),
-            version=mapping.build_version(row),
-            created_at=row["created_at"],
-            parent=mapping.parent_edge(row),
-            copied_from=mapping.version_id(row["copied_from"]),
-            distance=row["distance"],
-        )
-        for row in rows
-    )
-    left_out = rows[0]["all"] - len(rows) if rows else 0
-    return Descent(focus=version_id, kin=kin, left_out=left_out)
 
 
-def _walk(version_id: VersionId, depth: int | None, *, is_up: bool) -> CTE:
-    """Give everybody above or below a version, once for each number of generations between."""
-    begun = select(_v.id, literal(0).label("distance")).where(_v.id == version_id)
-    walk = begun.cte("above" if is_up else "below", recursive=True)
-    here, other = aliased(tables.versions), aliased(tables.versions)
-    below, above = (here, other) if is_up else (other, here)
-    is_next = or_(above.c.id == below.c.parent_id, above.c.id == below.c.copied_from)
-    step = (
-        select(other.c.id, walk.c.distance + (-1 if is_up else 1))
-        .join(here, is_next)
-        .join(walk, walk.c.id == here.c.id)
+def _reached(connection: Connection, focus: int, limit: int, *, is_up: bool) -> _Reached:
+    """Give who is above or below a version, the nearest first, and not many beyond a limit."""
+    asked = {"focus": focus, "enough": limit + 1}
+    rows = connection.execute(_walk(is_up=is_up), asked).all()
+    numbers = {row.id: row.number for row in rows}
+    reached = _Reached(is_cut=len(rows) > limit)
+    for row in rows:
+        for above in (row.parent_id, row.copied_from):
+            if above in numbers:
+                here, there = row.number, numbers[above]
+                start, end = (here, there) if is_up else (there, here)
+                reached.edges.setdefault(start, []).append(end)
+    return reached
+
+
+@cache
+def _walk(*, is_up: bool) -> Select[int, str, str | None, str | None]:
+    """Give the question for who is above or below; to put it together takes as long as to ask."""
+    begun = select(_v.number, _v.id, _v.parent_id, _v.copied_from)
+    walk = begun.where(_v.number == bindparam("focus")).cte("walk", recursive=True)
+    next_ = aliased(tables.versions).c
+    if is_up:
+        is_next = or_(next_.id == walk.c.parent_id, next_.id == walk.c.copied_from)
+    else:
+        is_next = or_(next_.parent_id == walk.c.id, next_.copied_from == walk.c.id)
+    step = select(next_.number, next_.id, next_.parent_id, next_.copied_from)
+    reached = walk.union(step.join(walk, is_next)).c
+    # Both databases go on with those reached first, and stop when there are enough: so they are
+    # the nearest.
+    query = select(reached.number, reached.id, reached.parent_id, reached.copied_from)
+    return query.limit(bindparam("enough", type_=BigInteger))
+
+
+def _distances(focus: int, edges: Mapping[int, Iterable[int]], depth: int | None) -> dict[int, int]:
+    """Give how many generations each is away, on the shortest way, of those within a depth."""
+    distances: dict[int, int] = {}
+    level, distance = {focus}, 0
+    while level and (depth is None or distance < depth):
+        distance += 1
+        level = {there for here in level for there in edges.get(here, ())} - distances.keys()
+        distances |= dict.fromkeys(level, distance)
+    return distances
+
+
+def _rows(connection: Connection, numbers: Sequence[int]) -> dict[int, RowMapping]:
+    found: dict[int, RowMapping] = {}
+    for some in in_batches(numbers):
+        rows = connection.execute(_TOLD, {"numbers": some}).mappings()
+        found.update((row["number"], row) for row in rows)
+    return found
+
+
+def _kin(row: RowMapping, distance: int) -> Kin:
+    return Kin(
+        id=VersionId(row["id"]),
+        image=ImageName(row["image"]),
+        version=mapping.build_version(row),
+        created_at=row["created_at"],
+        parent=mapping.parent_edge(row),
+        copied_from=mapping.version_id(row["copied_from"]),
+        distance=distance,
     )
-    if depth is not None:
-        step = step.where(func.abs(walk.c.distance) < depth)
-    return walk.union(step)

@@ -106,7 +106,7 @@ def _read_lines(connection: Connection, ids: Sequence[VersionId], said: Said) ->
     for row in connection.execute(select(line)).mappings():
         version_id = VersionId(row["id"])
         said.names[row["number"]] = version_id
-        parents[row["number"]] = [row["parent_id"], row["copied_from"]]
+        parents[row["number"]] = {row["parent_id"], row["copied_from"]}
     numbers = {version_id: number for number, version_id in said.names.items()}
     said.above.update(
         (number, tuple(numbers[each] for each in above if each is not None))

@@ -269,7 +269,8 @@ class Planning:
         )
 
     def _image(self, parent: ImageParent) -> _Parent:
-        version = self._versions().find(Reference(name=parent.name, asked=parent.asked))
+        asked = Reference(name=parent.name, asked=parent.asked)
+        version = self._versions().find(asked, self._clock.now())
         contents = _contents_for_children(version)
         suite = _text(version.plan, "suite")
         return _Parent(

@@ -111,12 +111,16 @@ import sys
 from imagebuilder.adapters.sql.catalogue import SqlVersionStore
 from imagebuilder.adapters.sql.database import open_database
 from imagebuilder.adapters.system.clock import RandomIds, SystemClock
-from imagebuilder.services.cataloguing import Cataloguing
+from imagebuilder.adapters.sql.audit import SqlAuditLog
+from imagebuilder.services.cataloguing import Cataloguing, Records
 from tests.build import a_draft
 
 clock = SystemClock()
 with open_database(sys.argv[1]) as database:
-    cataloguing = Cataloguing(SqlVersionStore(database), database, clock, RandomIds(clock))
+    records = Records(
+        versions=SqlVersionStore(database), audit=SqlAuditLog(database), transactions=database
+    )
+    cataloguing = Cataloguing(records, clock, RandomIds(clock), "ann")
     print(sys.argv[2], "ready", flush=True)
     sys.stdin.readline()
     for _ in range(5):

@@ -6,8 +6,6 @@ from imagebuilder.documents.problems import (
     InvalidDocument,
     Problem,
     Problems,
-    did_you_mean,
-    nearest,
 )
 from imagebuilder.domain.origin import Origin
 
@@ -47,16 +45,3 @@ def test_problems_when_there_is_a_fault_raise_it() -> None:
     problems.add(a_problem(1))
     with pytest.raises(InvalidDocument):
         problems.raise_faults()
-
-
-@pytest.mark.parametrize(
-    ("word", "near"),
-    [("packges", "packages"), ("Packages", "packages"), ("zzz", None), ("versoin", "Version")],
-)
-def test_nearest_when_word_is_misspelt_gives_what_was_meant(word: str, near: str | None) -> None:
-    assert nearest(word, ["packages", "Version", "name"]) == near
-
-
-def test_did_you_mean_when_nothing_is_near_asks_nothing() -> None:
-    assert did_you_mean("zzz", ["name"]) == ""
-    assert did_you_mean("nmae", ["name"]) == "Did you mean name?"

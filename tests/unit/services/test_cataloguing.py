@@ -1,32 +1,19 @@
 import pytest
 
+from imagebuilder.domain.audit import Act, AuditAction, AuditEntry
 from imagebuilder.domain.ids import ImageName, VersionId
 from imagebuilder.domain.image import (
-    ImageVersion,
     ReferenceMalformed,
     VersionDraft,
     VersionNotFound,
 )
-from imagebuilder.ports.catalogue import VersionExists
-from imagebuilder.services.cataloguing import Cataloguing
+from imagebuilder.services.cataloguing import Cataloguing, Records
 from tests.build import a_digest, a_draft, a_package, a_parent, a_version
+from tests.catalogues import a_cataloguing
+from tests.fakes.audit import FakeAuditLog
 from tests.fakes.catalogue import FakeVersionStore
 from tests.fakes.clock import FakeClock, FakeIds
 from tests.fakes.transactions import FakeTransactions
-
-
-class RacedVersionStore(FakeVersionStore):
-    """A store in which another process records the same build just before us, so many times."""
-
-    def __init__(self, times: int) -> None:
-        super().__init__()
-        self.times = times
-
-    def add(self, version: ImageVersion) -> None:
-        if self.times:
-            self.times -= 1
-            super().add(a_version(version.reference))
-        super().add(version)
 
 
 @pytest.fixture
@@ -36,7 +23,7 @@ def versions() -> FakeVersionStore:
 
 @pytest.fixture
 def cataloguing(versions: FakeVersionStore) -> Cataloguing:
-    return Cataloguing(versions, FakeTransactions(), FakeClock(), FakeIds())
+    return a_cataloguing(versions)
 
 
 def test_record_when_first_of_its_image_then_is_kept_under_its_first_number(
@@ -88,25 +75,26 @@ def test_record_when_builds_came_before_then_takes_the_next_number(
     versions.add(a_version("other@1.2.9/9", definition_digest=a_digest(definition)))
 
     draft = a_draft("debian-web", asked, definition_digest=a_digest(definition))
-    recorded = Cataloguing(versions, FakeTransactions(), FakeClock(), FakeIds()).record(draft)
+    recorded = a_cataloguing(versions).record(draft)
 
     assert str(recorded.version) == expected
 
 
-def test_record_when_others_were_quicker_then_takes_the_number_after_theirs() -> None:
-    versions = RacedVersionStore(times=3)
+def test_record_when_recorded_then_is_told_in_the_same_transaction() -> None:
+    transactions, audit = FakeTransactions(), FakeAuditLog()
+    records = Records(versions=FakeVersionStore(), audit=audit, transactions=transactions)
 
-    recorded = Cataloguing(versions, FakeTransactions(), FakeClock(), FakeIds()).record(a_draft())
+    recorded = Cataloguing(records, FakeClock(), FakeIds(), "ann").record(a_draft())
 
-    assert recorded.reference == "debian-web@1.2.0/4"
-    assert versions.versions[-1] == recorded
-
-
-def test_record_when_others_are_always_quicker_then_gives_up() -> None:
-    versions = RacedVersionStore(times=10_000)
-
-    with pytest.raises(VersionExists):
-        Cataloguing(versions, FakeTransactions(), FakeClock(), FakeIds()).record(a_draft())
+    assert transactions.committed == 1
+    assert audit.kept == [
+        AuditEntry(
+            act=Act(actor="ann", at=recorded.created_at),
+            action=AuditAction.VERSION_RECORDED,
+            subject=recorded.reference,
+            after={"id": recorded.id, "run": "run-1"},
+        )
+    ]
 
 
 def test_record_when_parent_is_gone_then_is_refused(cataloguing: Cataloguing) -> None:
@@ -175,22 +163,12 @@ def test_list_when_nothing_is_recorded_then_is_empty(cataloguing: Cataloguing) -
     assert cataloguing.list() == []
 
 
-def test_lineage_when_asked_for_the_middle_then_shows_both_ways(
+def test_list_when_name_is_mistyped_then_asks_what_was_meant(
     cataloguing: Cataloguing, versions: FakeVersionStore
 ) -> None:
-    versions.add(a_version("base@1.0.0/1", id=VersionId("v-base")))
-    versions.add(a_version("web@1.0.0/1", id=VersionId("v-web"), parent=a_parent("v-base")))
-    versions.add(a_version("shop@1.0.0/1", id=VersionId("v-shop"), parent=a_parent("v-web")))
-    versions.add(a_version("mail@1.0.0/1", id=VersionId("v-mail"), parent=a_parent("v-base")))
+    versions.add(a_version("debian-web@1.0.0/1"))
 
-    lineage = cataloguing.lineage("web")
+    with pytest.raises(VersionNotFound) as caught:
+        cataloguing.list("debain-web")
 
-    assert lineage.focus == "v-web"
-    assert {node.id for node in lineage.nodes} == {
-        "origin:debian:bookworm",
-        "v-base",
-        "v-web",
-        "v-shop",
-    }
-    assert lineage.parents("v-web") == ("v-base",)
-    assert lineage.children("v-web") == ("v-shop",)
+    assert "Did you mean debian-web?" in caught.value.hint

@@ -23,6 +23,7 @@ from tests.build import (
 )
 from tests.fakes.building import FakeLayerStore
 from tests.fakes.catalogue import FakeVersionStore
+from tests.fakes.clock import FakeClock
 
 
 @pytest.fixture(name="versions")
@@ -37,7 +38,7 @@ def _layers() -> FakeLayerStore:
 
 @pytest.fixture(name="comparing")
 def _comparing(versions: FakeVersionStore, layers: FakeLayerStore) -> Comparing:
-    return Comparing(versions, layers)
+    return Comparing(versions, layers, FakeClock())
 
 
 def _know(layers: FakeLayerStore, name: str, content: str, **entries: Entry) -> None:
