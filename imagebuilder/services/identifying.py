@@ -5,8 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from imagebuilder.domain.channel import is_channel_name
-from imagebuilder.domain.ids import ChannelName, ImageName
+from imagebuilder.domain.ids import ChannelName, ImageName, is_channel_name
 from imagebuilder.domain.image import ReferenceMalformed, VersionNotFound, parse_reference
 from imagebuilder.domain.trace import Identity, NotOneOfOurs, Trace, TracedVersion, TraceKind
 from imagebuilder.ports.catalogue import VersionStore
