@@ -7,7 +7,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import inspect
 
-from imagebuilder.adapters.sql import migrations
+from imagebuilder.adapters.sql import migrations, soundness
 from imagebuilder.adapters.sql.catalogue import SqlVersionStore
 from imagebuilder.adapters.sql.database import Database, open_database
 from imagebuilder.adapters.sql.runs import SqlRunStore
@@ -55,6 +55,8 @@ def test_downgrade_when_there_are_rows_then_upgrade_finds_them_again(
         assert SqlVersionStore(again).get(VersionId(_CHILD)) == before
         assert len(SqlRunStore(again).steps(RunId("run-1"))) == 1
         assert _tables(again) == metadata.tables.keys()
+        with again.reading() as connection:
+            assert list(soundness.faults(connection, lambda *_: None)) == []
 
 
 def test_downgrade_when_it_goes_to_the_beginning_then_leaves_nothing_and_can_begin_again(
