@@ -1,7 +1,7 @@
 """Promoting: channels are moved from version to version, or it is said why not."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from imagebuilder.domain.audit import Act, AuditAction, AuditEntry
@@ -104,9 +104,10 @@ class Promoting:
         VersionNotFound; ReferenceMalformed; ReferenceAmbiguous.
         """
         name = _movable(channel)
+        version = self._version(reference)
+        looked_at = self._channel(version.image, name)
         with self._board.transactions.together():
-            version = self._version(reference)
-            seen = self._seen(version.image, name, order)
+            seen = self._seen(looked_at, order)
             self._refuse_entry(version, seen)
             return self._moved(seen, version.id, MoveKind.SET, order)
 
@@ -118,12 +119,13 @@ class Promoting:
         came_from, goes_to = checked_channel_name(source), _movable(target)
         if came_from == goes_to:
             raise ChannelsSame(f"{image}@{target}")
+        named = self._image(image)
+        looked_at = self._channel(named, goes_to)
         with self._board.transactions.together():
-            named = self._image(image)
             version_id = self._known(named, came_from).version_id
             if version_id is None:
                 raise ChannelEmpty(f"{image}@{source}")
-            seen = self._seen(named, goes_to, order)
+            seen = self._seen(looked_at, order)
             self._refuse_entry(self._board.versions.get(version_id), seen)
             return self._moved(seen, version_id, MoveKind.PROMOTED, order, source=came_from)
 
@@ -135,9 +137,9 @@ class Promoting:
         Raises: RollbackImpossible; PromotionRefused; ChannelMoved; ChannelNotFound; as `set`.
         """
         image, name = _movable_channel(channel)
+        looked_at = self._known(image, name)
         with self._board.transactions.together():
-            self._known(image, name)
-            seen = self._seen(image, name, order)
+            seen = self._seen(looked_at, order)
             moves = self._board.channels.moves(image, name, self._now())
             found = self._held_last(seen, moves) if to is None else self._held(seen, moves, to)
             return self._moved(seen, found, MoveKind.ROLLED_BACK, order)
@@ -145,9 +147,9 @@ class Promoting:
     def unset(self, channel: str, order: MoveOrder) -> ShownMove:
         """Let a channel mean nothing. Raises: ChannelNotFound; ChannelMoved; as `set`."""
         image, name = _movable_channel(channel)
+        looked_at = self._known(image, name)
         with self._board.transactions.together():
-            self._known(image, name)
-            return self._moved(self._seen(image, name, order), None, MoveKind.UNSET, order)
+            return self._moved(self._seen(looked_at, order), None, MoveKind.UNSET, order)
 
     def gate(self, channel: str, gate: ChannelGate | None, why: str = "") -> ShownChannel:
         """Let a channel ask for more of versions that enter, or no more than every channel does.
@@ -191,10 +193,7 @@ class Promoting:
         """
         image, name = parse_channel(channel)
         known = self._known(image, name)
-        return [
-            self._shown_move(known, move)
-            for move in self._board.channels.moves(image, name, self._now())
-        ]
+        return self._all_shown_moves(known, self._board.channels.moves(image, name, self._now()))
 
     def _moved(
         self,
@@ -208,7 +207,7 @@ class Promoting:
             kind=kind, act=self._act(order.why), old=seen.version_id, new=new, source=source
         )
         is_move = new != seen.version_id or (new is None and not self._is_unset(seen))
-        shown = self._shown_move(seen, move, is_move=is_move)
+        shown = replace(self._all_shown_moves(seen, [move])[0], is_move=is_move)
         if is_move and not order.is_rehearsal:
             self._board.channels.add(seen, move)
             after: dict[str, Canonical] = {"version": shown.new, "how": kind.value}
@@ -262,22 +261,30 @@ class Promoting:
             raise PromotionRefused(version.reference, seen.reference, objections)
         return version.id
 
-    def _seen(self, image: ImageName, name: ChannelName, order: MoveOrder) -> Channel:
-        """Give a channel as it is, if it is as expected."""
-        seen = self._board.channels.channel(image, name, self._now())
+    def _seen(self, looked_at: Channel, order: MoveOrder) -> Channel:
+        """Give a channel as it is, if nobody moved it since it was looked at and it is as expected.
+
+        It is looked at before the transaction, which waits for those of others.
+        """
+        seen = self._channel(looked_at.image, looked_at.name)
+        found = self._reference(seen.version_id) or ""
+        if seen.moves_seen != looked_at.moves_seen:
+            before = self._reference(looked_at.version_id) or ""
+            raise ChannelMoved(seen.reference, before, found)
         if order.expected is not None:
             is_none = order.expected == NOTHING
             expected = None if is_none else self._version(order.expected)
             if (expected.id if expected else None) != seen.version_id:
-                found = self._reference(seen.version_id)
-                wanted = expected.reference if expected else ""
-                raise ChannelMoved(seen.reference, wanted, found or "")
+                raise ChannelMoved(seen.reference, expected.reference if expected else "", found)
         return seen
+
+    def _channel(self, image: ImageName, name: ChannelName) -> Channel:
+        return self._board.channels.channel(image, name, self._now())
 
     def _known(self, image: ImageName, name: ChannelName) -> Channel:
         """Give a channel that was moved or gated once."""
         self._image(image)
-        found = self._board.channels.channel(image, name, self._now())
+        found = self._channel(image, name)
         if not found.is_managed and not found.moves_seen and found.gate is None:
             names = (c.name for c in self._board.channels.channels(image, self._now()))
             raise ChannelNotFound(found.reference, tuple(names))
@@ -297,7 +304,11 @@ class Promoting:
         return self._board.versions.find(parse_reference(reference), self._now())
 
     def _reference(self, version_id: VersionId | None) -> str | None:
-        return None if version_id is None else self._board.versions.get(version_id).reference
+        return (
+            None
+            if version_id is None
+            else self._board.versions.references([version_id])[version_id]
+        )
 
     def _revoked(self, standing: Standing) -> str:
         if standing.revocation is None:
@@ -310,7 +321,7 @@ class Promoting:
     def _all_shown(self, channels: Sequence[Channel]) -> Sequence[ShownChannel]:
         ids = {c.version_id for c in channels if c.version_id is not None}
         standings = self._board.standings.standings(ids, self._now())
-        references = {each: self._reference(each) for each in ids}
+        references = self._board.versions.references(ids)
         return [
             ShownChannel(
                 channel=each,
@@ -320,16 +331,20 @@ class Promoting:
             for each in channels
         ]
 
-    def _shown_move(
-        self, channel: Channel, move: ChannelMove, *, is_move: bool = True
-    ) -> ShownMove:
-        return ShownMove(
-            channel=channel.reference,
-            move=move,
-            old=self._reference(move.old),
-            new=self._reference(move.new),
-            is_move=is_move,
-        )
+    def _all_shown_moves(
+        self, channel: Channel, moves: Sequence[ChannelMove]
+    ) -> Sequence[ShownMove]:
+        ids = {each for move in moves for each in (move.old, move.new) if each is not None}
+        references = self._board.versions.references(ids)
+        return [
+            ShownMove(
+                channel=channel.reference,
+                move=move,
+                old=references[move.old] if move.old else None,
+                new=references[move.new] if move.new else None,
+            )
+            for move in moves
+        ]
 
     def _now(self) -> datetime:
         return self._board.clock.now()

@@ -151,8 +151,10 @@ class Revoking:
 
     def _revoked_reference(self, standing: Standing) -> str:
         """Give how people name the version whose revocation counts; nothing without one."""
-        counting = standing.revocation
-        return "" if counting is None else self._reference(counting.version_id) or ""
+        if standing.revocation is None:
+            return ""
+        revoked = standing.revocation.version_id
+        return self._register.versions.references([revoked])[revoked]
 
     @contextmanager
     def _changing(self, *, is_rehearsal: bool) -> Iterator[None]:
@@ -253,13 +255,18 @@ class Revoking:
     def _channel_changes(
         self, before: "_View", changed: Collection[VersionId]
     ) -> Iterator[ChannelChange]:
-        for old in before.channels:
-            new = self._register.channels.channel(old.image, old.name, before.at)
+        now = [
+            self._register.channels.channel(old.image, old.name, before.at)
+            for old in before.channels
+        ]
+        ids = {each.version_id for each in (*before.channels, *now) if each.version_id is not None}
+        names = self._register.versions.references(ids)
+        for old, new in zip(before.channels, now, strict=True):
             if new.version_id != old.version_id or new.version_id in changed:
                 yield ChannelChange(
                     channel=new,
-                    old=self._reference(old.version_id),
-                    new=self._reference(new.version_id),
+                    old=names[old.version_id] if old.version_id else None,
+                    new=names[new.version_id] if new.version_id else None,
                 )
 
     def _with_descendants(self, version: ImageVersion) -> dict[VersionId, str]:
@@ -270,9 +277,6 @@ class Revoking:
 
     def _version(self, reference: str) -> ImageVersion:
         return self._register.versions.find(parse_reference(reference), self._now())
-
-    def _reference(self, version_id: VersionId | None) -> str | None:
-        return None if version_id is None else self._register.versions.get(version_id).reference
 
     def _tell(
         self, action: AuditAction, act: Act, subject: str, before: Canonical, after: Canonical

@@ -254,6 +254,14 @@ def test_get_when_id_is_only_the_start_then_is_not_found(versions: VersionStore)
         versions.get(VersionId("version-"))
 
 
+def test_references_when_asked_for_then_names_what_is_recorded(versions: VersionStore) -> None:
+    version = a_version("debian-web@1.0.0/1")
+    versions.add(version)
+
+    assert versions.references([version.id, VersionId("gone")]) == {version.id: version.reference}
+    assert versions.references([]) == {}
+
+
 def test_newest_when_lower_version_was_recorded_later_then_gives_the_later(
     versions: VersionStore,
 ) -> None:

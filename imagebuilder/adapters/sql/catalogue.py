@@ -18,9 +18,9 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from imagebuilder.adapters.sql import mapping, tables
-from imagebuilder.adapters.sql.batches import in_batches
 from imagebuilder.adapters.sql.database import Database
 from imagebuilder.adapters.sql.descents import read_descent
+from imagebuilder.adapters.sql.naming import read_references
 from imagebuilder.adapters.sql.recording import image_id, insert_version, package_columns
 from imagebuilder.adapters.sql.resolving import fits, is_build, meant_by, not_found
 from imagebuilder.domain.digest import Digest
@@ -118,15 +118,8 @@ class SqlVersionStore:
 
     def references(self, ids: Collection[VersionId]) -> Mapping[VersionId, str]:
         """Give how people name versions; an id that is not recorded is left out."""
-        query = select(
-            _v.id, tables.images.c.name.label("image"), _v.major, _v.minor, _v.patch, _v.build
-        ).join(tables.images, tables.images.c.id == _v.image_id)
-        found: dict[VersionId, str] = {}
         with self._database.reading() as connection:
-            for some in in_batches(ids):
-                for row in connection.execute(query.where(_v.id.in_(some))).mappings():
-                    found[VersionId(row["id"])] = f"{row['image']}@{mapping.build_version(row)}"
-        return found
+            return read_references(connection, ids)
 
     def names(self) -> Sequence[ImageName]:
         """Give the names of all images, sorted."""

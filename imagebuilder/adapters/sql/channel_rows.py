@@ -15,7 +15,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import aliased
 
-from imagebuilder.adapters.sql import mapping, tables
+from imagebuilder.adapters.sql import tables
 from imagebuilder.adapters.sql.lines import read_said
 from imagebuilder.domain.audit import Act
 from imagebuilder.domain.channel import Channel, ChannelGate, ChannelMove, MoveKind
@@ -174,13 +174,6 @@ def images_of(connection: Connection, ids: Collection[VersionId]) -> list[ImageN
     return [ImageName(name) for name in connection.scalars(query.distinct())]
 
 
-def reference_of(connection: Connection, version_id: VersionId | None) -> str:
-    """Give how people name a version; nothing for none."""
-    query = select(_i.name.label("image"), *_numbers()).join(tables.versions, _v.image_id == _i.id)
-    row = connection.execute(query.where(_v.id == version_id)).mappings().first()
-    return "" if row is None else f"{row['image']}@{mapping.build_version(row)}"
-
-
 def gate_text(gate: ChannelGate) -> str:
     """Give a gate as it is kept."""
     kept = {
@@ -204,10 +197,6 @@ def _highest_usable(connection: Connection, image: int, at: datetime) -> Version
         if len(ids) < count:
             return None
         begin, count = begin + count, count * 2
-
-
-def _numbers() -> tuple[ColumnElement[int], ...]:
-    return _v.major, _v.minor, _v.patch, _v.build
 
 
 def _move_columns() -> tuple[ColumnElement[object], ...]:

@@ -16,10 +16,10 @@ from imagebuilder.adapters.sql.channel_rows import (
     kept_channels,
     latest_versions,
     moves_of,
-    reference_of,
     seen_channels,
 )
 from imagebuilder.adapters.sql.database import Database
+from imagebuilder.adapters.sql.naming import read_references
 from imagebuilder.adapters.sql.recording import image_id
 from imagebuilder.domain.channel import LATEST, Channel, ChannelGate, ChannelMove, MoveKind
 from imagebuilder.domain.channel_history import history
@@ -128,11 +128,10 @@ class SqlChannelStore:
 
     def _moved(self, connection: Connection, channel: Channel, move: ChannelMove) -> ChannelMoved:
         found = read_channel(connection, channel.image, channel.name, move.act.at)
-        return ChannelMoved(
-            channel.reference,
-            reference_of(connection, channel.version_id),
-            reference_of(connection, found.version_id),
-        )
+        seen_and_found = (channel.version_id, found.version_id)
+        names = read_references(connection, [each for each in seen_and_found if each is not None])
+        old, new = (names.get(each, "") if each else "" for each in seen_and_found)
+        return ChannelMoved(channel.reference, old, new)
 
 
 def read_channel(

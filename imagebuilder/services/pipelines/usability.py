@@ -60,7 +60,7 @@ class Usability:
         return self._standings().standings([version_id], self._clock.now())[version_id]
 
     def _reference(self, version_id: VersionId) -> str:
-        return self._versions().get(version_id).reference
+        return self._versions().references([version_id])[version_id]
 
     def _revoked(self, standing: Standing) -> str:
         counting = standing.revocation
