@@ -159,6 +159,7 @@ BAD: list[tuple[list[str], int, str]] = [
     (["set", ONE, "1.x"], 2, "channel-malformed"),
     (["set", ONE, "Stable"], 2, "channel-malformed"),
     (["show", "web"], 2, "channel-malformed"),
+    (["show", "Web@stable"], 2, "channel-malformed"),
     (["set", "web@7.x", "stable"], 3, "version-not-found"),
     (["list", "gone"], 3, "version-not-found"),
     (["show", "web@stable"], 3, "channel-not-found"),
