@@ -281,13 +281,23 @@ def _share_plans() -> None:
 
 def _fixes_in(text: str) -> Iterator[tuple[str, str, str]]:
     """Give what the updates of a plan mend; nothing of a plan that says it in another form."""
-    plan = json.loads(text)
-    answers = plan.get("upgrades") if isinstance(plan, Mapping) else None
-    for answer in answers.values() if isinstance(answers, Mapping) else ():
-        for update in answer.values() if isinstance(answer, Mapping) else ():
-            for upgrade in update.get("upgrades", ()) if isinstance(update, Mapping) else ():
-                for cve in upgrade.get("cves") or ():
-                    yield cve, upgrade["name"], upgrade["new_version"]
+    for answer in _mappings(_mapping(json.loads(text)).get("upgrades")):
+        for update in _mappings(answer):
+            upgrades = update.get("upgrades")
+            for upgrade in upgrades if isinstance(upgrades, list) else ():
+                known = _mapping(upgrade)
+                cves, package, version = map(known.get, ("cves", "name", "new_version"))
+                if isinstance(cves, list) and isinstance(package, str) and isinstance(version, str):
+                    yield from ((str(cve), package, version) for cve in cves)
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _mappings(value: object) -> Iterator[Mapping[str, Any]]:
+    """Give the mappings among the values of one."""
+    return (each for each in _mapping(value).values() if isinstance(each, Mapping))
 
 
 def _unshare() -> None:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from sqlalchemy import event, text
@@ -43,11 +44,11 @@ _ASKED: dict[str, _Ask] = {
 
 
 @contextmanager
-def _listened(database: Database) -> Iterator[list[tuple[str, object]]]:
+def _listened(database: Database) -> Iterator[list[tuple[str, Any]]]:
     """Give what the database is asked in the block: statements, and what is put into them."""
-    asked: list[tuple[str, object]] = []
+    asked: list[tuple[str, Any]] = []
 
-    def listen(*happened: object) -> None:
+    def listen(*happened: Any) -> None:
         is_many = happened[5]
         if not is_many and re.match(r"SELECT|WITH", str(happened[2])):
             asked.append((str(happened[2]), happened[3]))
