@@ -21,6 +21,7 @@ from tests.fakes.audit import FakeAuditLog
 from tests.fakes.blobs import FakeBlobStore
 from tests.fakes.building import FakeLayerStore, FakePackageSources, FakeRoots, FakeWorkshop
 from tests.fakes.catalogue import FakeVersionStore
+from tests.fakes.channels import FakeChannelStore
 from tests.fakes.clock import FakeClock, FakeIds
 from tests.fakes.disks import FakeDisks
 from tests.fakes.documents import FakeDocumentSource
@@ -82,6 +83,7 @@ class House:
     workshop: FakeWorkshop = field(init=False)
     disks: FakeDisks = field(init=False)
     standings: FakeStandingStore = field(init=False)
+    channels: FakeChannelStore = field(init=False)
 
     def __post_init__(self) -> None:
         """Begin with a base image, a web image on it, and two components."""
@@ -94,6 +96,8 @@ class House:
             }
         )
         self.standings = FakeStandingStore(self.versions)
+        self.channels = FakeChannelStore(self.versions, self.standings)
+        self.versions.standings, self.versions.channels = self.standings, self.channels
         self.roots = FakeRoots(self.layers, self.clock, self._answer)
         self.workshop = FakeWorkshop(self.roots)
         self.disks = FakeDisks(self.folder)

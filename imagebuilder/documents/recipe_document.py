@@ -17,7 +17,7 @@ from imagebuilder.documents.reading import (
     texts_at,
 )
 from imagebuilder.domain.digest import Digest
-from imagebuilder.domain.ids import ComponentName, ImageName
+from imagebuilder.domain.ids import ComponentName, ImageName, is_channel_name
 from imagebuilder.domain.origin import Origin
 from imagebuilder.domain.recipe import (
     ArtifactFormat,
@@ -95,10 +95,12 @@ def _parent_text(root: MappingNode) -> ScalarNode | None:
 
 
 def _check_reference(reading: OpenDocument, asked: str, origin: Origin) -> None:
+    if is_channel_name(asked):
+        return
     try:
         _ = BuildVersion.parse(asked) if "/" in asked else Wildcard.parse(asked)
     except ValueError as reason:
-        hint = "Write @1.x, @1.2.x, @1.2.3 or @1.2.3/4; without @ it is the newest."
+        hint = "Write @1.x, @1.2.3, @1.2.3/4, or a channel as @stable; without @ it is the newest."
         reading.fault(f"{reason}.", origin, hint)
 
 

@@ -192,6 +192,20 @@ def _reaching(
         yield from (r for r in revocations.get(ancestor, ()) if r.reaches_descendants)
 
 
+class ReferenceOpen(InvalidInput):
+    """A version is to be revoked, or restored, by words that soon mean another one."""
+
+    code = "reference-open"
+
+    def __init__(self, asked: str, reference: str) -> None:
+        """Say what it means now."""
+        super().__init__(
+            f"{asked} may mean another version when this is said again.",
+            context=f"It means {reference} now; when that is revoked, it means the next.",
+            hint=f"Name the version itself: {reference}",
+        )
+
+
 class MessageMissing(InvalidInput):
     """A revocation, or its end, is to be kept without a reason."""
 

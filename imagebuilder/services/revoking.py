@@ -16,6 +16,7 @@ from imagebuilder.domain.standing import (
     AlreadyRevoked,
     MessageMissing,
     NotRevoked,
+    ReferenceOpen,
     Revocation,
     RevocationInherited,
     RevocationMisdated,
@@ -120,7 +121,7 @@ class Revoking:
 
         One that is to be revoked later can be revoked earlier.
 
-        Raises: MessageMissing; RevocationMisdated; AlreadyRevoked; VersionNotFound;
+        Raises: MessageMissing; RevocationMisdated; AlreadyRevoked; ReferenceOpen; VersionNotFound;
         ReferenceMalformed; ReferenceAmbiguous.
         """
         _refuse_no_message(order.message)
@@ -130,7 +131,7 @@ class Revoking:
     def restore(self, reference: str, message: str, *, is_rehearsal: bool = False) -> Impact:
         """End the revocations of a version itself. Channels that fell back stay where they are.
 
-        Raises: MessageMissing; NotRevoked; RevocationInherited; VersionNotFound;
+        Raises: MessageMissing; NotRevoked; RevocationInherited; ReferenceOpen; VersionNotFound;
         ReferenceMalformed; ReferenceAmbiguous.
         """
         _refuse_no_message(message)
@@ -276,7 +277,13 @@ class Revoking:
         return {kin.id: kin.reference for kin in descent.kin}
 
     def _version(self, reference: str) -> ImageVersion:
-        return self._register.versions.find(parse_reference(reference), self._now())
+        """Give the one version that a reference always means. Raises: ReferenceOpen."""
+        asked = parse_reference(reference)
+        version = self._register.versions.find(asked, self._now())
+        if asked.build is None and asked.name == version.image:
+            # Said twice, by a script that tries again, it would revoke the next one as well.
+            raise ReferenceOpen(reference, version.reference)
+        return version
 
     def _tell(
         self, action: AuditAction, act: Act, subject: str, before: Canonical, after: Canonical

@@ -49,7 +49,7 @@ def seeded(sites: Sites) -> Iterator[Site]:
         application.placing.add("web", "aws:1/eu", "ami-1")
         application.labelling.label("web", {"team": "web"})
         application.cataloguing.record(_draft("spare"))
-        application.revoking.revoke("spare", RevocationOrder(message="a test"))
+        application.revoking.revoke("spare@1.2.0/1", RevocationOrder(message="a test"))
         application.caring.back_up(site.home / "all.backup", _unheard, replaces=False)
     yield site
     sites.drop(site)
@@ -107,8 +107,8 @@ WRITES: dict[str, Write] = {
     "add": _add,
     "set": lambda a: a.promoting.set("web", STABLE, MoveOrder()),
     "promote": lambda a: a.promoting.promote("web", "latest", BETA, MoveOrder()),
-    "revoke": lambda a: a.revoking.revoke("web", RevocationOrder(message="a test")),
-    "restore": lambda a: a.revoking.restore("spare", "a test"),
+    "revoke": lambda a: a.revoking.revoke("web@1.2.0/1", RevocationOrder(message="a test")),
+    "restore": lambda a: a.revoking.restore("spare@1.2.0/1", "a test"),
     "set_lifecycle": _retire,
     "label": lambda a: a.labelling.label("web", {"team": "pages"}),
     "describe": lambda a: a.labelling.describe("web", "Serves the pages."),

@@ -161,6 +161,9 @@ def test_restore_when_inherited_then_says_where_from(family: Cli) -> None:
         (["revoke", APP, "--message", "x", "--in", "1d", "--at", "2030-01-01"], 2, "moment-twice"),
         (["revoke", "gone", "--message", "x"], 3, "version-not-found"),
         (["restore", APP, "--message", "x"], 3, "not-revoked"),
+        (["revoke", "app", "--message", "x"], 2, "reference-open"),
+        (["revoke", "web@stable", "--message", "x"], 2, "reference-open"),
+        (["restore", "web@1.2.0", "--message", "x"], 2, "reference-open"),
     ],
     ids=str,
 )

@@ -138,6 +138,7 @@ class Planning:
         recipe, components, warnings, texts = self._read(request)
         found = self._foundation(recipe, components, path)
         self._usability.refuse_parent(recipe.name, found.ingredients.parent)
+        told = self._usability.told_of_parent(recipe.parent, found.ingredients.parent)
         recipe = found.ingredients.recipe
         tests = tuple(self._documents.locate(test, path) for test in recipe.tests)
         before = self._versions().newest(recipe.name)
@@ -159,7 +160,7 @@ class Planning:
                 documents=texts,
                 tests=tests,
                 keyrings=found.keyrings,
-                warnings=(*warnings, *self._usability.coming(found.ingredients.parent.version_id)),
+                warnings=(*warnings, *told),
             ),
             request,
         )

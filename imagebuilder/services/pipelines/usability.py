@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterator
 
 from imagebuilder.domain.ids import ImageName, VersionId
-from imagebuilder.domain.image import ImageVersion
+from imagebuilder.domain.image import ImageVersion, Reference
 from imagebuilder.domain.plan import PlannedParent
+from imagebuilder.domain.recipe import ImageParent, Parent
 from imagebuilder.domain.standing import NewestRevoked, ParentUnusable, Standing
 from imagebuilder.ports.catalogue import VersionStore
 from imagebuilder.ports.clock import Clock
@@ -45,16 +46,30 @@ class Usability:
         standing = self._standing(newest.id)
         return "" if standing.is_usable or standing.is_revoked else f"it was {standing.lifecycle}"
 
-    def coming(self, *ids: VersionId | None) -> Iterator[str]:
-        """Say which versions are to be revoked later."""
-        for version_id in ids:
-            standing = None if version_id is None else self._standing(version_id)
-            revocation = None if standing is None else standing.revocation
-            if standing is not None and revocation is not None and not standing.is_revoked:
-                yield (
-                    f"{self._reference(standing.version_id)} is to be revoked at "
-                    f"{revocation.in_force_at:%Y-%m-%d %H:%M:%SZ}: {revocation.act.why}"
-                )
+    def told_of_parent(self, asked: Parent, taken: PlannedParent) -> Iterator[str]:
+        """Say that a higher version was passed over, and that the one taken is to be revoked."""
+        if isinstance(asked, ImageParent) and taken.version_id is not None:
+            yield from self._passed_over(Reference(name=asked.name, asked=asked.asked), taken)
+            yield from self._coming(taken.version_id)
+
+    def _passed_over(self, asked: Reference, taken: PlannedParent) -> Iterator[str]:
+        if asked.build is not None or asked.channel is not None or taken.version_id is None:
+            return
+        highest = self._versions().last_build(ImageName(asked.name), asked.wildcard)
+        name = self._reference(taken.version_id)
+        if highest is not None and f"{asked.name}@{highest.version}" != name:
+            exact = Reference(name=asked.name, asked=str(highest.version))
+            standing = self._standing(self._versions().find(exact, self._clock.now()).id)
+            why = standing.why_unusable(self._revoked(standing))
+            yield f"{name} is taken as the parent, not {exact}. {why}"
+
+    def _coming(self, version_id: VersionId) -> Iterator[str]:
+        revocation = self._standing(version_id).revocation
+        if revocation is not None and revocation.in_force_at > self._clock.now():
+            yield (
+                f"{self._reference(version_id)} is to be revoked at "
+                f"{revocation.in_force_at:%Y-%m-%d %H:%M:%SZ}: {revocation.act.why}"
+            )
 
     def _standing(self, version_id: VersionId) -> Standing:
         return self._standings().standings([version_id], self._clock.now())[version_id]

@@ -6,11 +6,14 @@ from pathlib import Path
 import pytest
 
 from imagebuilder.domain.audit import Act
+from imagebuilder.domain.channel import ChannelMove, MoveKind
+from imagebuilder.domain.ids import ChannelName
 from imagebuilder.domain.image import ImageVersion
 from imagebuilder.domain.run import RunState
 from imagebuilder.domain.standing import Lifecycle, NewestRevoked, ParentUnusable, Revocation
+from tests.build import an_upgrade
 from tests.fakes.progress import FakeProgress
-from tests.house import BASE, NGINX, WEB, House, a_component_text
+from tests.house import BASE, NGINX, WEB, House, a_component_text, a_recipe_text
 
 
 @pytest.fixture
@@ -18,13 +21,25 @@ def house(tmp_path: Path) -> House:
     return House(tmp_path)
 
 
-def revoke(house: House, version: ImageVersion, *, in_days: float = 0) -> Revocation:
+def move(house: House, version: ImageVersion) -> None:
+    channel = house.channels.channel(version.image, ChannelName("stable"), house.clock.now())
+    act = Act(actor="ann", at=house.clock.now())
+    kind = MoveKind.SET
+    house.channels.add(
+        channel, ChannelMove(kind=kind, act=act, old=channel.version_id, new=version.id)
+    )
+
+
+def revoke(
+    house: House, version: ImageVersion, *, in_days: float = 0, rolls_channels_back: bool = True
+) -> Revocation:
     now = house.clock.now()
     revocation = Revocation(
         id=f"revocation-of-{version.id}-{now}",
         version_id=version.id,
         in_force_at=now + timedelta(days=in_days),
         act=Act(actor="ann", at=now, why="it leaks keys"),
+        rolls_channels_back=rolls_channels_back,
     )
     house.standings.revoke(revocation)
     return revocation
@@ -51,6 +66,71 @@ def test_plan_when_the_parent_is_revoked_then_says_so_too(house: House) -> None:
 
     with pytest.raises(ParentUnusable):
         house.prepare(WEB)
+
+
+def test_build_when_a_higher_parent_is_revoked_then_takes_the_usable_one_and_says_so(
+    house: House,
+) -> None:
+    first = house.built(BASE)
+    revoke(house, second := house.built(BASE, refresh=True))
+
+    result = house.build(WEB)
+
+    assert result.version is not None
+    assert result.version.parent.version_id == first.id
+    (warning,) = result.warnings
+    assert warning.startswith(f"{first.reference} is taken as the parent, not {second.reference}.")
+    assert warning.endswith(": it leaks keys")
+
+
+def test_build_when_the_parent_s_channel_moves_then_is_built_on_what_it_means(
+    house: House,
+) -> None:
+    house.documents.documents[WEB] = a_recipe_text("web", "image:base@stable")
+    first = house.built(BASE)
+    move(house, first)
+    web = house.built(WEB)
+    house.pending = (an_upgrade("bash"),)
+    house.sources.day = "tuesday"
+    second = house.built(BASE)
+    assert house.build(WEB).is_unchanged
+
+    move(house, second)
+    moved = house.build(WEB)
+
+    assert (web.parent.asked, web.parent.version_id) == ("image:base@stable", first.id)
+    assert moved.reason == "its parent changed"
+    assert moved.version is not None
+    assert moved.version.parent.version_id == second.id
+
+
+def test_build_when_the_parent_s_channel_fell_back_then_is_built_on_what_it_means(
+    house: House,
+) -> None:
+    house.documents.documents[WEB] = a_recipe_text("web", "image:base@stable")
+    first = house.built(BASE)
+    house.pending = (an_upgrade("bash"),)
+    house.sources.day = "tuesday"
+    second = house.built(BASE)
+    for version in (first, second):
+        move(house, version)
+    house.built(WEB)
+    revoke(house, second)
+
+    result = house.build(WEB)
+
+    assert result.version is not None
+    assert result.version.parent.version_id == first.id
+
+
+def test_build_when_the_channel_stays_on_a_revoked_parent_then_is_refused(house: House) -> None:
+    house.documents.documents[WEB] = a_recipe_text("web", "image:base@stable")
+    base = house.built(BASE)
+    move(house, base)
+    revoke(house, base, rolls_channels_back=False)
+
+    with pytest.raises(ParentUnusable):
+        house.build(WEB)
 
 
 def test_build_when_the_parent_was_disabled_then_is_refused(house: House) -> None:
