@@ -131,9 +131,11 @@ class Application(CatalogueWiring):
     @cached_property
     def sweeping(self) -> "Sweeping":
         """Puts records right after a process was killed."""
+        from imagebuilder.adapters.local.workplace import sweep
         from imagebuilder.services.sweeping import Sweeping
 
-        return Sweeping(self.runs, self.locks, self.clock)
+        work = self._home / "work"
+        return Sweeping(self.runs, self.locks, self.clock, clear=lambda: sweep(work))
 
     @cached_property
     def caring(self) -> "Caring":

@@ -153,7 +153,7 @@ class House:
             planning=self.planning,
             usability=self.usability,
             cataloguing=Cataloguing(self.records, self.clock, self.ids, "ann"),
-            sweeping=Sweeping(self.runs, self.locks, self.clock),
+            sweeping=Sweeping(self.runs, self.locks, self.clock, clear=lambda: None),
             layers=self.layers,
             blobs=self.blobs,
             sources=self.sources,

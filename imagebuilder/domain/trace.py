@@ -34,7 +34,8 @@ class Trace:
     """Something that a text may mean, and the versions it is of, the last recorded first.
 
     `name` says which of its kind: qcow2, the name of a layer, the address of an index. `has_more`
-    says that there are versions beside those.
+    says that there are versions beside those; of a layer that thousands of stacks stand on, they
+    may be later ones.
     """
 
     kind: TraceKind

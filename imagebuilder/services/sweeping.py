@@ -1,5 +1,6 @@
-"""Sweeping: runs whose process is gone are said to be interrupted."""
+"""Sweeping: runs whose process is gone are said to be interrupted, and their work is taken away."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from imagebuilder.domain.ids import RunId
@@ -17,14 +18,19 @@ def run_lock(run_id: RunId) -> str:
 class Sweeping:
     """Puts records right after a process was killed."""
 
-    def __init__(self, runs: RunStore, locks: Locks, clock: Clock) -> None:
-        """Look at runs and at who still holds their locks."""
+    def __init__(
+        self, runs: RunStore, locks: Locks, clock: Clock, clear: Callable[[], None]
+    ) -> None:
+        """Look at runs and at who still holds their locks; clear takes dead work away."""
         self._runs = runs
         self._locks = locks
         self._clock = clock
+        self._clear = clear
 
     def sweep(self) -> tuple[Run, ...]:
         """Mark every run that nobody works on any more as interrupted, and give them."""
+        # Also with no run to mend: one killed after it was recorded had not yet put its work away.
+        self._clear()
         ended = []
         for run in self._runs.running():
             # Read again once nobody holds it: it may have ended, and said so, in the meantime.

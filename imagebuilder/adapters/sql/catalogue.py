@@ -2,6 +2,8 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from functools import cache
+from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
@@ -11,6 +13,7 @@ from sqlalchemy import (
     Subquery,
     Table,
     and_,
+    bindparam,
     func,
     literal,
     select,
@@ -258,17 +261,22 @@ def _parts(connection: Connection, table: Table, number: int) -> Sequence[RowMap
     return connection.execute(query).mappings().all()
 
 
-def _layers(connection: Connection, stack_id: int | None) -> tuple[RecordedLayer, ...]:
-    """Give the layers of a stack, the lowest first."""
+@cache
+def _stack() -> Select[Any]:
+    """Give the question for the layers of a stack, the lowest first.
+
+    To put it together takes longer than to ask it.
+    """
     stacks = tables.layer_stacks
-    below = (
-        select(stacks, literal(0).label("depth"))
-        .where(stacks.c.id == stack_id)
-        .cte("stack", recursive=True)
-    )
+    top = select(stacks, literal(0).label("depth")).where(stacks.c.id == bindparam("top"))
+    below = top.cte("stack", recursive=True)
     further = select(stacks, below.c.depth + 1).where(stacks.c.id == below.c.below_id)
     stack = below.union_all(further)
-    rows = connection.execute(select(stack).order_by(stack.c.depth.desc())).mappings()
+    return select(stack).order_by(stack.c.depth.desc())
+
+
+def _layers(connection: Connection, stack_id: int | None) -> tuple[RecordedLayer, ...]:
+    rows = connection.execute(_stack(), {"top": stack_id}).mappings()
     return tuple(map(mapping.layer, rows))
 
 

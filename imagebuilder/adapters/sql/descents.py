@@ -9,13 +9,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
-from sqlalchemy import BigInteger, Connection, RowMapping, Select, bindparam, or_, select
+from sqlalchemy import BigInteger, Connection, Select, bindparam, or_, select
 from sqlalchemy.orm import aliased
 
 from imagebuilder.adapters.sql import mapping, tables
 from imagebuilder.adapters.sql.batches import in_batches
 from imagebuilder.domain.ids import ImageName, VersionId
+from imagebuilder.domain.image import ParentEdge
 from imagebuilder.domain.lineage import Descent, Kin, Scope
+from imagebuilder.domain.versions import BuildVersion, Version
 
 _v = tables.versions.c
 _COUNTED = 2000
@@ -65,11 +67,10 @@ def read_descent(connection: Connection, version_id: VersionId, scope: Scope) ->
             distances |= {number: sign * distance for number, distance in found.items()}
     nearest = sorted(distances, key=lambda number: (abs(distances[number]), number))
     kept = nearest[: scope.limit]
-    rows = _rows(connection, kept)
     left_out = len(nearest) - len(kept)
     return Descent(
         focus=version_id,
-        kin=tuple(_kin(rows[number], distances[number]) for number in kept),
+        kin=_kin(connection, kept, distances),
         left_out=min(left_out, _COUNTED),
         is_more_left_out=left_out > _COUNTED or (is_cut and left_out == _COUNTED),
     )
@@ -79,12 +80,12 @@ def _reached(connection: Connection, focus: int, limit: int, *, is_up: bool) -> 
     """Give who is above or below a version, the nearest first, and not many beyond a limit."""
     asked = {"focus": focus, "enough": limit + 1}
     rows = connection.execute(_walk(is_up=is_up), asked).all()
-    numbers = {row.id: row.number for row in rows}
+    numbers = {id_: number for number, id_, *_ in rows}
     reached = _Reached(is_cut=len(rows) > limit)
-    for row in rows:
-        for above in (row.parent_id, row.copied_from):
+    for here, _, *all_above in rows:
+        for above in all_above:
             if above in numbers:
-                here, there = row.number, numbers[above]
+                there = numbers[above]
                 start, end = (here, there) if is_up else (there, here)
                 reached.edges.setdefault(start, []).append(end)
     return reached
@@ -119,21 +120,34 @@ def _distances(focus: int, edges: Mapping[int, Iterable[int]], depth: int | None
     return distances
 
 
-def _rows(connection: Connection, numbers: Sequence[int]) -> dict[int, RowMapping]:
-    found: dict[int, RowMapping] = {}
+def _kin(
+    connection: Connection, numbers: Sequence[int], distances: Mapping[int, int]
+) -> tuple[Kin, ...]:
+    """Give versions as their relatives are told of them, in the order of their numbers given."""
+    found: dict[int, Kin] = {}
     for some in in_batches(numbers):
-        rows = connection.execute(_TOLD, {"numbers": some}).mappings()
-        found.update((row["number"], row) for row in rows)
-    return found
-
-
-def _kin(row: RowMapping, distance: int) -> Kin:
-    return Kin(
-        id=VersionId(row["id"]),
-        image=ImageName(row["image"]),
-        version=mapping.build_version(row),
-        created_at=row["created_at"],
-        parent=mapping.parent_edge(row),
-        copied_from=mapping.version_id(row["copied_from"]),
-        distance=distance,
-    )
+        # A thousand rows are told: to look into each by name would take as long as to read it.
+        for (
+            number,
+            id_,
+            image,
+            *numbered,
+            created_at,
+            asked,
+            identity,
+            parent,
+            source,
+        ) in connection.execute(_TOLD, {"numbers": some}):
+            major, minor, patch, build = numbered
+            found[number] = Kin(
+                id=VersionId(id_),
+                image=ImageName(image),
+                version=BuildVersion(Version(major, minor, patch), build),
+                created_at=created_at,
+                parent=ParentEdge(
+                    asked=asked, identity=identity, version_id=mapping.version_id(parent)
+                ),
+                copied_from=mapping.version_id(source),
+                distance=distances[number],
+            )
+    return tuple(found[number] for number in numbers)

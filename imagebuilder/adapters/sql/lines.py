@@ -3,12 +3,13 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from typing import TypeAlias
 
-from sqlalchemy import CTE, Connection, RowMapping, or_, select
+from sqlalchemy import Connection, RowMapping, Select, bindparam, or_, select
 from sqlalchemy.orm import aliased
 
-from imagebuilder.adapters.sql import tables
+from imagebuilder.adapters.sql import mapping, tables
 from imagebuilder.adapters.sql.batches import in_batches
 from imagebuilder.domain.audit import Act
 from imagebuilder.domain.ids import VersionId
@@ -101,12 +102,10 @@ def revocation_of(row: RowMapping, version_id: VersionId) -> Revocation:
 
 
 def _read_lines(connection: Connection, ids: Sequence[VersionId], said: Said) -> None:
-    line = _line(ids)
-    parents = {}
-    for row in connection.execute(select(line)).mappings():
-        version_id = VersionId(row["id"])
-        said.names[row["number"]] = version_id
-        parents[row["number"]] = {row["parent_id"], row["copied_from"]}
+    parents: dict[int, set[VersionId | None]] = {}
+    for number, version_id, *above in connection.execute(_lines(), {"ids": ids}):
+        said.names[number] = VersionId(version_id)
+        parents[number] = {mapping.version_id(each) for each in above}
     numbers = {version_id: number for number, version_id in said.names.items()}
     said.above.update(
         (number, tuple(numbers[each] for each in above if each is not None))
@@ -115,11 +114,16 @@ def _read_lines(connection: Connection, ids: Sequence[VersionId], said: Said) ->
     said.ids.update((each, numbers[each]) for each in ids if each in numbers)
 
 
-def _line(ids: Sequence[VersionId]) -> CTE:
-    """Give versions and all they descend from, each once."""
-    begun = select(_v.number, _v.id, _v.parent_id, _v.copied_from).where(_v.id.in_(ids))
-    line = begun.cte("line", recursive=True)
+@cache
+def _lines() -> Select[int, str, str | None, str | None]:
+    """Give the question for versions and all they descend from, each once.
+
+    To put it together takes longer than to ask it.
+    """
+    begun = select(_v.number, _v.id, _v.parent_id, _v.copied_from)
+    line = begun.where(_v.id.in_(bindparam("ids", expanding=True))).cte("line", recursive=True)
     above = aliased(tables.versions).c
     is_above = or_(above.id == line.c.parent_id, above.id == line.c.copied_from)
     further = select(above.number, above.id, above.parent_id, above.copied_from)
-    return line.union(further.join(line, is_above))
+    whole = line.union(further.join(line, is_above)).c
+    return select(whole.number, whole.id, whole.parent_id, whole.copied_from)

@@ -1,6 +1,7 @@
 """Finding what digests are of, in SQL: every column of digests has an index."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from sqlalchemy import ColumnElement, Connection, FromClause, Select, and_, literal, select
 
@@ -14,6 +15,9 @@ _DIGESTS = 20
 """So many digests of a kind are given that start alike."""
 _VERSIONS = 20
 """So many versions are given of each."""
+
+_STACKS = 2000
+"""So many stacks on a layer are looked at; of those on a base, there may be a million."""
 
 _v = tables.versions.c
 _s = tables.layer_stacks.c
@@ -92,16 +96,23 @@ def _of_stacks(connection: Connection, start: str) -> list[Trace]:
         (TraceKind.COMPONENT, _s.component_digest, _s.name + " " + _s.component_version),
     )
     return [
-        _trace(connection, kind, digest, name, _standing_on(and_(column == digest, named == name)))
+        # Of the two, the name must not be what is looked up: many layers have the same one.
+        _of_layer(connection, kind, digest, name, and_(column == digest, named.concat("") == name))
         for kind, column, named in columns
         for digest, name in _starting(connection, column, named, start)
     ]
 
 
-def _standing_on(is_top: ColumnElement[bool]) -> Select[str, int]:
-    begun = select(_s.id).where(is_top).cte("standing_on", recursive=True)
+def _of_layer(
+    connection: Connection, kind: TraceKind, digest: str, name: str, is_it: ColumnElement[bool]
+) -> Trace:
+    """Give a trace of a layer, through the stacks that stand on it, not many of a million."""
+    begun = select(_s.id).where(is_it).cte("standing_on", recursive=True)
     standing_on = begun.union(select(_s.id).where(_s.below_id == begun.c.id))
-    return select(_v.id, _v.number).where(_v.stack_id.in_(select(standing_on.c.id)))
+    some = connection.scalars(select(standing_on.c.id).limit(_STACKS + 1)).all()
+    versions = select(_v.id, _v.number).where(_v.stack_id.in_(some))
+    trace = _trace(connection, kind, digest, name, versions)
+    return replace(trace, has_more=trace.has_more or len(some) > _STACKS)
 
 
 def _starting(

@@ -133,7 +133,6 @@ def test_recipe_when_parameters_look_like_numbers_keeps_them_as_written() -> Non
     [
         ("parent: debian:bookwrm", "4:9", "Did you mean debian:bookworm?"),
         ("parent: image:base@1.x.3", "4:19", "Write @1.x"),
-        ("parent: image:base@1.x.3", "4:19", "Write @1.x"),
         ("parent: {from: debian:sid, sha256: x}", "4:28", "begin with rootfs"),
         ("parent: {from: debian:sid, snapshot: 20261131T000000Z}", "4:38", "Write year"),
         (
