@@ -4,10 +4,14 @@ The rows are those of fleet.py. Each database is asked by a process of its own, 
 that commands use. Figures, with _sqlite and _postgresql behind those of a database: show_p99_ms
 reads a version by its reference, with all that belongs to it; channel_p99_ms tells what a channel
 means now (one of three is `latest`); standing_p99_ms tells whether a version is revoked, also by
-what it descends from; insert_version_ms records a version with 500 packages, a tenth of them never
-seen before, insert_strange_version_ms one of which all are new (medians); file_mib is what the
-database takes on the disk, load_seconds the time to write it. image_show_seconds is the whole
-process on SQLite, the median of five; peak_mib the largest memory of an asking process.
+what it descends from; lineage_p99_ms reads what a version descends from and what descends from it,
+the nearest thousand; whatis_p99_ms finds what a digest is of: an artifact, a package index, a layer
+or the component that made it; find_package_seconds is the first page of `image find --package`, a
+thousand versions with how they stand, out of up to all: the slowest of several questions;
+insert_version_ms records a version with 500 packages, a tenth of them never seen before,
+insert_strange_version_ms one of which all are new (medians); file_mib is what the database takes on
+the disk, load_seconds the time to write it. image_show_seconds is the whole process on SQLite, the
+median of five; peak_mib the largest memory of an asking process.
 """
 
 import argparse
@@ -20,24 +24,33 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 
-from fleet import CHANNELS, SET_SIZE, Fleet, load_postgresql, load_sqlite, seed
+from fleet import CHANNELS, FAMILY, SET_SIZE, Fleet, load_postgresql, load_sqlite, seed
 from sqlalchemy import text
 
 from imagebuilder.adapters.sql.catalogue import SqlVersionStore
 from imagebuilder.adapters.sql.channels import SqlChannelStore
 from imagebuilder.adapters.sql.database import Database, open_database
+from imagebuilder.adapters.sql.labels import SqlLabelStore
+from imagebuilder.adapters.sql.searches import SqlSearchStore
 from imagebuilder.adapters.sql.standings import SqlStandingStore
+from imagebuilder.adapters.sql.traces import SqlTraceStore
 from imagebuilder.domain.channel import LATEST, Channel
 from imagebuilder.domain.digest import Digest
 from imagebuilder.domain.ids import ChannelName, ImageName, VersionId
 from imagebuilder.domain.image import ImageVersion, parse_reference
+from imagebuilder.domain.lineage import Scope
 from imagebuilder.domain.package import InstalledPackage
-from imagebuilder.domain.standing import Standing
+from imagebuilder.domain.package_query import PackageQuery
+from imagebuilder.domain.search import VersionQuery
 from imagebuilder.domain.versions import BuildVersion, Version
+from imagebuilder.services.searching import SearchAsked, SearchDesk, Searching
+from tests.fakes.clock import FakeClock
 from tests.postgres import running_server
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -46,6 +59,8 @@ SAMPLES = 500
 INSERTS = 40
 PACKAGES = 500
 PROCESSES = 5
+FOUND = 1000
+QUERIES = ("openssl<3.0.15", "openssl>=3.0.20,<3.0.22", "openssl=3.0.7-1~deb12u1", "openssl<1")
 SEED = 4
 SERVER = {
     # Unlike in tests: what is recorded is to be kept, as on a server that people rely on.
@@ -84,8 +99,22 @@ class Asker:
         self.versions = SqlVersionStore(database)
         self.channels = SqlChannelStore(database)
         self.standings = SqlStandingStore(database)
-        self.now = fleet.moment(fleet.count + 1)
+        self.traces = SqlTraceStore(database)
+        self.searching = Searching(
+            SearchDesk(
+                versions=self.versions,
+                searches=SqlSearchStore(database),
+                standings=self.standings,
+                channels=self.channels,
+                labels=SqlLabelStore(database),
+                clock=FakeClock(self.now()),
+            )
+        )
         self.random = random.Random(SEED)  # noqa: S311 - which versions are asked for is no secret
+
+    def now(self) -> datetime:
+        """Give the moment after the last version."""
+        return self.fleet.moment(self.fleet.count + 1)
 
     def some(self) -> list[int]:
         """Give versions to ask for: any, and of the wide families those with many children."""
@@ -106,7 +135,7 @@ class Asker:
 
     def read(self, number: int) -> ImageVersion:
         """Give a version as the store reads it."""
-        version = self.versions.find(parse_reference(self.fleet.reference(number)), self.now)
+        version = self.versions.find(parse_reference(self.fleet.reference(number)), self.now())
         if version.id != self.fleet.id(number) or len(version.packages) != SET_SIZE:
             raise SystemExit(f"{version.reference} was not read as it was written")
         return version
@@ -119,31 +148,57 @@ class Asker:
 
     def figures(self) -> dict[str, float]:
         """Give every figure of this database."""
-        shown = [milliseconds(lambda n=number: self.read(n)) for number in self.some()]
-        pointed = [milliseconds(lambda n=number: self.channel(n)) for number in self.some()]
-        stood = [milliseconds(lambda n=number: self.standing(n)) for number in self.some()]
         return {
-            "show_p99_ms": p99(shown),
-            "channel_p99_ms": p99(pointed),
-            "standing_p99_ms": p99(stood),
+            "show_p99_ms": self.p99_ms(self.read),
+            "channel_p99_ms": self.p99_ms(self.channel),
+            "standing_p99_ms": self.p99_ms(self.standing),
+            "lineage_p99_ms": self.p99_ms(self.lineage),
+            "whatis_p99_ms": self.p99_ms(self.whatis),
+            "find_package_seconds": max(map(self.find_ms, QUERIES)) / 1000,
             "insert_version_ms": self.insert_ms("inserted", PACKAGES // 10),
             "insert_strange_version_ms": self.insert_ms("strange", PACKAGES),
         }
+
+    def p99_ms(self, ask: Callable[[int], object]) -> float:
+        """Give the time within which 99 of 100 questions about versions are answered."""
+        return p99([milliseconds(partial(ask, number)) for number in self.some()])
 
     def channel(self, number: int) -> Channel:
         """Give a channel of a version's image as it stands now, the managed one among them."""
         name = (*CHANNELS, LATEST)[number % 3]
         image = self.fleet.image_name(self.fleet.image(number))
-        return self.channels.channel(ImageName(image), ChannelName(name), self.now)
+        return self.channels.channel(ImageName(image), ChannelName(name), self.now())
 
-    def standing(self, number: int) -> Mapping[VersionId, Standing]:
+    def standing(self, number: int) -> object:
         """Give how a version stands now, with what it descends from."""
-        return self.standings.standings([VersionId(self.fleet.id(number))], self.now)
+        return self.standings.standings([VersionId(self.fleet.id(number))], self.now())
+
+    def lineage(self, number: int) -> object:
+        """Give what a version descends from and what descends from it, as the command asks."""
+        return self.versions.descent(VersionId(self.fleet.id(number)), Scope())
+
+    def whatis(self, number: int) -> None:
+        """Find what a digest is of; every fifth is that of a component that many layers share."""
+        level, line = self.fleet.image(number) % FAMILY, self.fleet.round(number) // 100
+        digest = (
+            seed("artifact", number),
+            seed("index", number // 500),
+            seed("content", number),
+            seed("key", number),
+            seed(f"component {level}", line),
+        )[number % 5]
+        if not self.traces.traces(digest):
+            raise SystemExit(f"{digest} of {self.fleet.reference(number)} was not found")
+
+    def find_ms(self, query: str) -> float:
+        """Give how long the first page of the versions that hold a package takes."""
+        asked = VersionQuery(packages=(PackageQuery.parse(query),))
+        return milliseconds(lambda: self.searching.find(SearchAsked(query=asked, limit=FOUND)))
 
     def insert_ms(self, image: str, new: int) -> float:
         """Give the median of recording versions with so many new packages."""
         versions = self.new_versions(image, new)
-        return statistics.median(milliseconds(lambda v=v: self.versions.add(v)) for v in versions)
+        return statistics.median(milliseconds(partial(self.versions.add, v)) for v in versions)
 
     def new_versions(self, image: str, count: int) -> Iterator[ImageVersion]:
         """Give versions to record: so many packages and their highest layer are new."""

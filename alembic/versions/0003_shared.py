@@ -24,7 +24,7 @@ _INDEXES = {
         ("disk_digest",),
         ("parent_id",),
         ("copied_from",),
-        ("package_set_id", "number"),
+        ("package_set_id", "image_id", "number"),
         ("stack_id", "number"),
     ),
     "artifacts": (("digest",),),

@@ -56,7 +56,7 @@ def lineage(  # noqa: PLR0913 - typer takes each option as a parameter
     ] = False,
     limit: Annotated[
         int, typer.Option("--limit", metavar="N", min=0, help="At most so many; 0 is all.")
-    ] = 1000,
+    ] = 500,
     format_: Annotated[
         LineageFormat, typer.Option("--format", help="How to write it.")
     ] = LineageFormat.TREE,

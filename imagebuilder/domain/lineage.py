@@ -19,7 +19,7 @@ class Scope:
     up: bool = True
     down: bool = True
     depth: int | None = None
-    limit: int = 1000
+    limit: int = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,7 @@ from tests.build import a_draft, a_layer, a_package, a_parent, a_version, an_art
 from tests.databases import DATABASES
 from tests.killing import FORKED, Doing, Rows, Site, Sites, Write, points
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.crash, pytest.mark.timeout(300)]
 
 WEB, STABLE, BETA = ImageName("web"), ChannelName("stable"), ChannelName("beta")
 ROUNDS = 20

@@ -13,9 +13,9 @@ from sqlalchemy import (
     select,
     true,
 )
-from sqlalchemy.orm import aliased
 
 from imagebuilder.adapters.sql import tables
+from imagebuilder.adapters.sql.among import among
 from imagebuilder.adapters.sql.lines import read_said
 from imagebuilder.domain.audit import Act
 from imagebuilder.domain.channel import Channel, ChannelGate, ChannelMove, MoveKind
@@ -34,8 +34,8 @@ _v = tables.versions.c
 _i = tables.images.c
 _c = tables.channels.c
 _m = tables.channel_moves.c
-_old = aliased(tables.versions, name="old_version")
-_new = aliased(tables.versions, name="new_version")
+_old = tables.versions.alias("old_version")
+_new = tables.versions.alias("new_version")
 _HIGHEST_FIRST = (_v.major.desc(), _v.minor.desc(), _v.patch.desc(), _v.build.desc())
 
 
@@ -158,7 +158,9 @@ def latest_versions(
         .scalar_subquery()
     )
     query = select(_i.id.label("number"), _i.name, highest.label("highest"))
-    rows = connection.execute(query if images is None else query.where(_i.name.in_(images))).all()
+    rows = connection.execute(
+        query if images is None else query.where(among(_i.name, images))
+    ).all()
     said = read_said(connection, [row.highest for row in rows if row.highest is not None])
     found: list[tuple[ImageName, VersionId | None]] = []
     for number, name, version_id in rows:
@@ -170,7 +172,7 @@ def latest_versions(
 
 def images_of(connection: Connection, ids: Collection[VersionId]) -> list[ImageName]:
     """Give the images that versions are of."""
-    query = select(_i.name).join(tables.versions, _v.image_id == _i.id).where(_v.id.in_(ids))
+    query = select(_i.name).join(tables.versions, _v.image_id == _i.id).where(among(_v.id, ids))
     return [ImageName(name) for name in connection.scalars(query.distinct())]
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from imagebuilder.adapters.sql import tables
-from imagebuilder.adapters.sql.batches import in_batches
+from imagebuilder.adapters.sql.among import among
 from imagebuilder.adapters.sql.channel_rows import (
     Bans,
     gate_text,
@@ -111,19 +111,18 @@ class SqlChannelStore:
         """Give the channels that mean each of the versions at a moment, `latest` too, by name."""
         meant: dict[VersionId, list[ChannelName]] = {version_id: [] for version_id in ids}
         with self._database.reading() as connection:
-            for batch in in_batches(meant):
-                held = (
-                    select(_m.channel_id)
-                    .join(tables.versions, _v.number == _m.new_number)
-                    .where(_v.id.in_(batch))
-                )
-                kept = kept_channels(connection, _c.id.in_(held))
-                images = images_of(connection, batch)
-                found = [(c.version_id, c.name) for c, _ in seen_channels(connection, kept, at)]
-                found += [(v, LATEST) for _, v in latest_versions(connection, images, at)]
-                for version_id, name in found:
-                    if version_id is not None and version_id in batch:
-                        meant[version_id].append(name)
+            held = (
+                select(_m.channel_id)
+                .join(tables.versions, _v.number == _m.new_number)
+                .where(among(_v.id, meant))
+            )
+            kept = kept_channels(connection, _c.id.in_(held))
+            images = images_of(connection, meant)
+            found = [(c.version_id, c.name) for c, _ in seen_channels(connection, kept, at)]
+            found += [(v, LATEST) for _, v in latest_versions(connection, images, at)]
+            for version_id, name in found:
+                if version_id is not None and version_id in meant:
+                    meant[version_id].append(name)
         return {version_id: sorted(names) for version_id, names in meant.items()}
 
     def _moved(self, connection: Connection, channel: Channel, move: ChannelMove) -> ChannelMoved:

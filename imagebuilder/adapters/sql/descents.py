@@ -10,10 +10,9 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from sqlalchemy import BigInteger, Connection, Select, bindparam, or_, select
-from sqlalchemy.orm import aliased
 
 from imagebuilder.adapters.sql import mapping, tables
-from imagebuilder.adapters.sql.batches import in_batches
+from imagebuilder.adapters.sql.among import among_named
 from imagebuilder.domain.ids import ImageName, VersionId
 from imagebuilder.domain.image import ParentEdge
 from imagebuilder.domain.lineage import Descent, Kin, Scope
@@ -40,7 +39,7 @@ _TOLD = (
         _v.copied_from,
     )
     .join(tables.images, tables.images.c.id == _v.image_id)
-    .where(_v.number.in_(bindparam("numbers", expanding=True)))
+    .where(among_named(_v.number, "numbers"))
 )
 
 
@@ -96,7 +95,7 @@ def _walk(*, is_up: bool) -> Select[int, str, str | None, str | None]:
     """Give the question for who is above or below; to put it together takes as long as to ask."""
     begun = select(_v.number, _v.id, _v.parent_id, _v.copied_from)
     walk = begun.where(_v.number == bindparam("focus")).cte("walk", recursive=True)
-    next_ = aliased(tables.versions).c
+    next_ = tables.versions.alias().c
     if is_up:
         is_next = or_(next_.id == walk.c.parent_id, next_.id == walk.c.copied_from)
     else:
@@ -125,29 +124,19 @@ def _kin(
 ) -> tuple[Kin, ...]:
     """Give versions as their relatives are told of them, in the order of their numbers given."""
     found: dict[int, Kin] = {}
-    for some in in_batches(numbers):
-        # A thousand rows are told: to look into each by name would take as long as to read it.
-        for (
-            number,
-            id_,
-            image,
-            *numbered,
-            created_at,
-            asked,
-            identity,
-            parent,
-            source,
-        ) in connection.execute(_TOLD, {"numbers": some}):
-            major, minor, patch, build = numbered
-            found[number] = Kin(
-                id=VersionId(id_),
-                image=ImageName(image),
-                version=BuildVersion(Version(major, minor, patch), build),
-                created_at=created_at,
-                parent=ParentEdge(
-                    asked=asked, identity=identity, version_id=mapping.version_id(parent)
-                ),
-                copied_from=mapping.version_id(source),
-                distance=distances[number],
-            )
+    rows = connection.execute(_TOLD, {"numbers": numbers}).all()
+    # Hundreds of rows are told: to look into each by name would take as long as to read it.
+    for number, id_, image, *numbered, at, asked, identity, parent, source in rows:
+        major, minor, patch, build = numbered
+        found[number] = Kin(
+            id=VersionId(id_),
+            image=ImageName(image),
+            version=BuildVersion(Version(major, minor, patch), build),
+            created_at=at,
+            parent=ParentEdge(
+                asked=asked, identity=identity, version_id=mapping.version_id(parent)
+            ),
+            copied_from=mapping.version_id(source),
+            distance=distances[number],
+        )
     return tuple(found[number] for number in numbers)

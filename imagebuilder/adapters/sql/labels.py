@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Table, and_, delete, insert, select, union
 
 from imagebuilder.adapters.sql import mapping, tables
-from imagebuilder.adapters.sql.batches import in_batches
+from imagebuilder.adapters.sql.among import among
 from imagebuilder.adapters.sql.database import Database
 from imagebuilder.domain.ids import ImageName, VersionId
 from imagebuilder.domain.image import VersionNotFound
@@ -32,7 +32,7 @@ class _Side:
     def of_some(self, table: Table, names: Collection[str]) -> ColumnElement[bool]:
         """Whether a row of notes is on one of some things."""
         is_its = table.c[self.link] == self.things.c[self.key]
-        return and_(is_its, self.name_of.in_(names))
+        return and_(is_its, among(self.name_of, names))
 
 
 _VERSIONS = _Side(
@@ -100,15 +100,14 @@ class SqlLabelStore:
         labels: dict[str, dict[str, str]] = {}
         told: dict[str, str] = {}
         with self._database.reading() as connection:
-            for some in in_batches(names):
-                kept, texts = side.labels.c, side.descriptions.c
-                on_some = side.of_some(side.labels, some)
-                query = select(side.name_of, kept.name, kept.value).where(on_some)
-                for owner, name, value in connection.execute(query):
-                    labels.setdefault(owner, {})[name] = value
-                described = side.of_some(side.descriptions, some)
-                rows = connection.execute(select(side.name_of, texts.text).where(described))
-                told.update((owner, text) for owner, text in rows)
+            kept, texts = side.labels.c, side.descriptions.c
+            on_some = side.of_some(side.labels, names)
+            query = select(side.name_of, kept.name, kept.value).where(on_some)
+            for owner, name, value in connection.execute(query):
+                labels.setdefault(owner, {})[name] = value
+            described = side.of_some(side.descriptions, names)
+            rows = connection.execute(select(side.name_of, texts.text).where(described))
+            told.update((owner, text) for owner, text in rows)
         return {
             owner: Notes(
                 labels=dict(sorted(labels.get(owner, {}).items())),

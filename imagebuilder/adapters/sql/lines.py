@@ -6,11 +6,10 @@ from datetime import datetime
 from functools import cache
 from typing import TypeAlias
 
-from sqlalchemy import Connection, RowMapping, Select, bindparam, or_, select
-from sqlalchemy.orm import aliased
+from sqlalchemy import Connection, RowMapping, Select, or_, select
 
 from imagebuilder.adapters.sql import mapping, tables
-from imagebuilder.adapters.sql.batches import in_batches
+from imagebuilder.adapters.sql.among import among, among_named
 from imagebuilder.domain.audit import Act
 from imagebuilder.domain.ids import VersionId
 from imagebuilder.domain.standing import (
@@ -70,18 +69,15 @@ class Said:
 def read_said(connection: Connection, ids: Collection[VersionId]) -> Said:
     """Give all that was said of versions; ids that are not recorded are left out."""
     said = Said()
-    for batch in in_batches(ids):
-        _read_lines(connection, batch, said)
-    for numbers in in_batches(said.names):
-        revoked = select(tables.revocations).where(_r.version_number.in_(numbers))
-        for row in connection.execute(revoked.order_by(_r.revoked_at, _r.id)).mappings():
-            version_id = said.names[row["version_number"]]
-            said.revocations.setdefault(version_id, []).append(revocation_of(row, version_id))
-    for numbers in in_batches(said.ids.values()):
-        reached = select(tables.lifecycles).where(_l.version_number.in_(numbers))
-        for row in connection.execute(reached).mappings():
-            since = said.since.setdefault(said.names[row["version_number"]], {})
-            since[Lifecycle(row["lifecycle"])] = row["since_at"]
+    _read_lines(connection, ids, said)
+    revoked = select(tables.revocations).where(among(_r.version_number, said.names))
+    for row in connection.execute(revoked.order_by(_r.revoked_at, _r.id)).mappings():
+        version_id = said.names[row["version_number"]]
+        said.revocations.setdefault(version_id, []).append(revocation_of(row, version_id))
+    reached = select(tables.lifecycles).where(among(_l.version_number, said.ids.values()))
+    for row in connection.execute(reached).mappings():
+        since = said.since.setdefault(said.names[row["version_number"]], {})
+        since[Lifecycle(row["lifecycle"])] = row["since_at"]
     return said
 
 
@@ -101,9 +97,9 @@ def revocation_of(row: RowMapping, version_id: VersionId) -> Revocation:
     )
 
 
-def _read_lines(connection: Connection, ids: Sequence[VersionId], said: Said) -> None:
+def _read_lines(connection: Connection, ids: Collection[VersionId], said: Said) -> None:
     parents: dict[int, set[VersionId | None]] = {}
-    for number, version_id, *above in connection.execute(_lines(), {"ids": ids}):
+    for number, version_id, *above in connection.execute(_lines(), {"ids": list(ids)}):
         said.names[number] = VersionId(version_id)
         parents[number] = {mapping.version_id(each) for each in above}
     numbers = {version_id: number for number, version_id in said.names.items()}
@@ -121,8 +117,8 @@ def _lines() -> Select[int, str, str | None, str | None]:
     To put it together takes longer than to ask it.
     """
     begun = select(_v.number, _v.id, _v.parent_id, _v.copied_from)
-    line = begun.where(_v.id.in_(bindparam("ids", expanding=True))).cte("line", recursive=True)
-    above = aliased(tables.versions).c
+    line = begun.where(among_named(_v.id, "ids")).cte("line", recursive=True)
+    above = tables.versions.alias().c
     is_above = or_(above.id == line.c.parent_id, above.id == line.c.copied_from)
     further = select(above.number, above.id, above.parent_id, above.copied_from)
     whole = line.union(further.join(line, is_above)).c

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from sqlalchemy import Connection, select
 
 from imagebuilder.adapters.sql import mapping, tables
-from imagebuilder.adapters.sql.batches import in_batches
+from imagebuilder.adapters.sql.among import among
 from imagebuilder.domain.ids import VersionId
 
 _v = tables.versions.c
@@ -18,6 +18,5 @@ def read_references(connection: Connection, ids: Collection[VersionId]) -> dict[
     query = select(*columns).join(tables.images, _v.image_id == _i.id)
     return {
         VersionId(row["id"]): f"{row['image']}@{mapping.build_version(row)}"
-        for some in in_batches(ids)
-        for row in connection.execute(query.where(_v.id.in_(some))).mappings()
+        for row in connection.execute(query.where(among(_v.id, ids))).mappings()
     }

@@ -6,7 +6,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, insert, select, tr
 from sqlalchemy.exc import IntegrityError
 
 from imagebuilder.adapters.sql import mapping, tables
-from imagebuilder.adapters.sql.batches import in_batches
+from imagebuilder.adapters.sql.among import among
 from imagebuilder.adapters.sql.database import Database
 from imagebuilder.domain.audit import Act
 from imagebuilder.domain.distribution import Placement, PlacementExists, PlacementNotFound
@@ -71,7 +71,7 @@ class SqlPlacementStore:
     def of(self, ids: Collection[VersionId]) -> Sequence[Placement]:
         """Give the placements of versions, withdrawn ones too."""
         with self._database.reading() as connection:
-            rows = [row for some in in_batches(ids) for row in _rows(connection, _v.id.in_(some))]
+            rows = _rows(connection, among(_v.id, ids))
         return [_placement(row) for row in sorted(rows, key=lambda row: int(row["id"]))]
 
     def all(self) -> Sequence[Placement]:

@@ -13,6 +13,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     FromClause,
+    Integer,
     Select,
     Table,
     Text,
@@ -21,10 +22,11 @@ from sqlalchemy import (
     insert,
     literal,
     select,
+    true,
 )
 
 from imagebuilder.adapters.sql import mapping, tables
-from imagebuilder.adapters.sql.batches import in_batches
+from imagebuilder.adapters.sql.among import among
 from imagebuilder.domain.digest import Canonical
 from imagebuilder.domain.image import DocumentText, ImageVersion, RecordedLayer
 from imagebuilder.domain.package import InstalledPackage
@@ -83,12 +85,10 @@ def _package_set_id(connection: Connection, packages: Iterable[InstalledPackage]
     package_ids = _package_ids(connection, wanted)
     row: mapping.Values = {"digest": digest, "package_count": len(wanted)}
     set_id = _new_key(connection, tables.package_sets, row)
-    for some in in_batches(package_ids):
-        members = select(literal(set_id), tables.packages.c.id).where(
-            tables.packages.c.id.in_(some)
-        )
-        names = ["set_id", "package_id"]
-        connection.execute(insert(tables.package_set_members).from_select(names, members))
+    package = _numbers(connection, package_ids).c.value
+    members = select(literal(set_id), package)
+    names = ["set_id", "package_id"]
+    connection.execute(insert(tables.package_set_members).from_select(names, members))
     return set_id
 
 
@@ -110,9 +110,9 @@ def _known_packages(
     """Give the numbers of packages with such names and versions. Shape: all of it -> number."""
     known: dict[tuple[object, ...], int] = {}
     # By the name alone, every version that ever was would be read: a hundred rows for each one.
-    for some in in_batches({(package.name, package.version) for package in packages}):
-        for row in connection.execute(_with_names_and_versions(connection, some)):
-            known[tuple(row[1:])] = row[0]
+    pairs = sorted({(package.name, package.version) for package in packages})
+    for row in connection.execute(_with_names_and_versions(connection, pairs)).all():
+        known[tuple(row[1:])] = row[0]
     return known
 
 
@@ -122,7 +122,12 @@ def _with_names_and_versions(
     columns = tables.packages.c
     wanted = _pairs(connection, pairs)
     is_wanted = and_(columns.name == wanted.c.name, columns.version == wanted.c.version)
-    return select(columns.id, *package_columns()).join(wanted, is_wanted)
+    query = select(columns.id, *package_columns())
+    if connection.dialect.name != "postgresql":
+        return query.join(wanted, is_wanted)
+    # An offset keeps the two apart: else PostgreSQL reads all packages to find these.
+    found = query.where(is_wanted).offset(0).lateral()
+    return select(found).select_from(wanted).join(found, true())
 
 
 def _pairs(connection: Connection, pairs: Sequence[tuple[str, str]]) -> FromClause:
@@ -140,12 +145,19 @@ def _pairs(connection: Connection, pairs: Sequence[tuple[str, str]]) -> FromClau
     return select(name.label("name"), version.label("version")).subquery()
 
 
+def _numbers(connection: Connection, numbers: Sequence[int]) -> FromClause:
+    """Give numbers as rows with a value."""
+    if connection.dialect.name == "postgresql":
+        return func.unnest(literal(numbers, ARRAY(Integer))).table_valued("value").render_derived()
+    return func.json_each(json.dumps(numbers)).table_valued("value")
+
+
 def _stack_id(connection: Connection, layers: Sequence[RecordedLayer]) -> int | None:
     """Give the number of the stack that layers make, after writing what of it is new."""
     rows = mapping.stack_values(layers)
     digests = [row["digest"] for row in rows]
     columns = tables.layer_stacks.c
-    query = select(columns.digest, columns.id).where(columns.digest.in_(digests))
+    query = select(columns.digest, columns.id).where(among(columns.digest, digests))
     known = {row[0]: row[1] for row in connection.execute(query)}
     below: int | None = None
     for row in rows:
@@ -160,7 +172,7 @@ def _stack_id(connection: Connection, layers: Sequence[RecordedLayer]) -> int | 
 def _insert_texts(connection: Connection, documents: Iterable[DocumentText]) -> None:
     texts = {mapping.text_digest(document): document.text for document in documents}
     column = tables.documents.c.text_digest
-    known = set(connection.scalars(select(column).where(column.in_(texts))))
+    known = set(connection.scalars(select(column).where(among(column, texts))))
     rows: list[mapping.Values] = [
         {"text_digest": digest, "text": text}
         for digest, text in texts.items()
@@ -174,11 +186,9 @@ def _insert_fixes(connection: Connection, plan: Canonical) -> None:
     upgrades = recorded_updates(plan).upgrades
     wanted = {(cve, u.name, u.new_version) for u in upgrades for cve in u.cves or ()}
     columns = tables.cve_fixes.c
-    known: set[tuple[str, str, str]] = set()
-    for some in in_batches({cve for cve, _, _ in wanted}):
-        query = select(columns.cve, columns.package, columns.fixed_version)
-        rows = connection.execute(query.where(columns.cve.in_(some)))
-        known |= {(cve, package, version) for cve, package, version in rows}
+    query = select(columns.cve, columns.package, columns.fixed_version)
+    same = query.where(among(columns.cve, {cve for cve, _, _ in wanted}))
+    known = {(cve, package, version) for cve, package, version in connection.execute(same)}
     _write(
         connection,
         tables.cve_fixes,

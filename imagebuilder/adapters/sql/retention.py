@@ -6,6 +6,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Connection, Select, delete, func, insert, select, update
 
 from imagebuilder.adapters.sql import mapping, tables
+from imagebuilder.adapters.sql.among import among
 from imagebuilder.adapters.sql.database import Database
 from imagebuilder.adapters.sql.retention_plans import plan_of, plan_text
 from imagebuilder.domain.digest import Digest
@@ -166,7 +167,7 @@ def _named_versions() -> Select[tuple[object, ...]]:
 def _of_images(
     query: Select[tuple[object, ...]], images: Collection[str] | None
 ) -> Select[tuple[object, ...]]:
-    return query if images is None else query.where(_i.name.in_(images))
+    return query if images is None else query.where(among(_i.name, images))
 
 
 def _lifecycles(
@@ -176,7 +177,7 @@ def _lifecycles(
     query = select(_l.version_number, _l.lifecycle, _l.since_at)
     if images is not None:
         ours = select(_v.number).join(tables.images, _i.id == _v.image_id)
-        query = query.where(_l.version_number.in_(ours.where(_i.name.in_(images))))
+        query = query.where(_l.version_number.in_(ours.where(among(_i.name, images))))
     reached: dict[int, tuple[Lifecycle, datetime]] = {}
     for number, name, since_at in connection.execute(query):
         lifecycle = Lifecycle(name)
@@ -190,7 +191,7 @@ def _children(connection: Connection, images: Collection[str] | None) -> dict[st
     """Give who came from each version and is not deleted. Shape: id -> references, by recording."""
     ours = select(_v.id).join(tables.images, _i.id == _v.image_id)
     if images is not None:
-        ours = ours.where(_i.name.in_(images))
+        ours = ours.where(among(_i.name, images))
     children: dict[str, dict[str, None]] = {}
     for edge in (_v.parent_id, _v.copied_from):
         comes_from_ours = edge.in_(ours) if images is not None else edge.is_not(None)

@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 
 from imagebuilder.adapters.sql import mapping, tables
-from imagebuilder.adapters.sql.batches import in_batches
+from imagebuilder.adapters.sql.among import among
 from imagebuilder.adapters.sql.database import Database
 from imagebuilder.domain.ids import ImageName, VersionId
 from imagebuilder.domain.image import VersionSummary
@@ -50,31 +50,34 @@ class SqlSearchStore:
         """Give the versions that fit everything that is said, in the order that is asked for."""
         with self._database.reading() as connection:
             fitting = and_(true(), *_conditions(connection, query))
-            joined = select(_v.id).join(tables.images, _i.id == _v.image_id).where(fitting)
-            ordered = joined.order_by(*_order(query, connection)).offset(offset)
-            ids = connection.scalars(ordered if limit is None else ordered.limit(limit)).all()
-            count = len(ids)
+            ordered = select(_v.number).join(tables.images, _i.id == _v.image_id).where(fitting)
+            page = ordered.order_by(*_order(query, connection)).offset(offset).limit(limit)
+            numbers = connection.scalars(page).all()
+            count = len(numbers)
             if limit is not None or offset:
-                count = connection.scalar(select(func.count()).select_from(joined.subquery())) or 0
-            return Hits(ids=tuple(map(VersionId, ids)), count=count)
+                counted = select(func.count()).select_from(tables.versions).where(fitting)
+                count = connection.scalar(counted) or 0
+            # Numbers are sorted, since an index has them, and ids are read of those to be given.
+            named = select(_v.number, _v.id).where(among(_v.number, numbers))
+            ids = {number: VersionId(id_) for number, id_ in connection.execute(named)}
+            return Hits(ids=tuple(ids[number] for number in numbers), count=count)
 
     def summaries_of(self, ids: Collection[VersionId]) -> Mapping[VersionId, VersionSummary]:
         """Give what a list shows of versions; an id that is not recorded is left out."""
-        found: dict[VersionId, VersionSummary] = {}
         with self._database.reading() as connection:
-            for some in in_batches(ids):
-                rows = connection.execute(_summaries().where(_v.id.in_(some))).mappings()
-                for row in rows:
-                    found[VersionId(row["id"])] = VersionSummary(
-                        id=VersionId(row["id"]),
-                        image=ImageName(row["image"]),
-                        version=mapping.build_version(row),
-                        created_at=row["created_at"],
-                        parent_asked=row["parent_asked"],
-                        package_count=row["package_count"],
-                        size_bytes=int(row["size_bytes"]),
-                    )
-        return found
+            rows = connection.execute(_summaries().where(among(_v.id, ids))).mappings().all()
+        return {
+            VersionId(row["id"]): VersionSummary(
+                id=VersionId(row["id"]),
+                image=ImageName(row["image"]),
+                version=mapping.build_version(row),
+                created_at=row["created_at"],
+                parent_asked=row["parent_asked"],
+                package_count=row["package_count"],
+                size_bytes=int(row["size_bytes"]),
+            )
+            for row in rows
+        }
 
     def matches(
         self, ids: Collection[VersionId], packages: Collection[PackageQuery]
@@ -87,12 +90,11 @@ class SqlSearchStore:
                 select(_v.id, _p.name, _p.version, _p.architecture)
                 .join(tables.package_set_members, _m.set_id == _v.package_set_id)
                 .join(tables.packages, _p.id == _m.package_id)
-                .where(_p.id.in_(meant))
+                .where(among(_p.id, meant), among(_v.id, ids))
             )
-            for some in in_batches(ids):
-                for row in connection.execute(query.where(_v.id.in_(some))):
-                    match = Match(name=row[1], version=row[2], architecture=row[3])
-                    found.setdefault(VersionId(row[0]), []).append(match)
+            for row in connection.execute(query):
+                match = Match(name=row[1], version=row[2], architecture=row[3])
+                found.setdefault(VersionId(row[0]), []).append(match)
         return {
             each: sorted(matched, key=lambda m: (m.name, m.architecture, m.version))
             for each, matched in found.items()
@@ -127,14 +129,15 @@ def _conditions(connection: Connection, query: VersionQuery) -> list[ColumnEleme
     held += [_labelled(label) for label in query.labels]
     held += [_worded(word) for word in query.words]
     if query.image:
-        names = connection.scalars(select(_i.name))
-        held.append(_i.name.in_([name for name in names if fnmatchcase(name, query.image)]))
+        images = connection.execute(select(_i.id, _i.name))
+        fitting = [number for number, name in images if fnmatchcase(name, query.image)]
+        held.append(among(_v.image_id, fitting))
     if query.built_before is not None:
         held.append(_v.created_at < query.built_before)
     if query.built_after is not None:
         held.append(_v.created_at > query.built_after)
     if query.only is not None:
-        held.append(or_(*(_v.id.in_(some) for some in in_batches(query.only)), _v.id.in_(())))
+        held.append(among(_v.id, query.only))
     return held
 
 
@@ -165,8 +168,7 @@ def _size() -> ScalarSelect[int]:
 
 def _holding(connection: Connection, packages: Iterable[PackageQuery]) -> ColumnElement[bool]:
     meant = {row for package in packages for row in _package_ids(connection, package)}
-    sets = [select(_m.set_id).where(_m.package_id.in_(some)) for some in in_batches(meant)]
-    return or_(*(_v.package_set_id.in_(some) for some in sets), _v.package_set_id.in_(()))
+    return _v.package_set_id.in_(select(_m.set_id).where(among(_m.package_id, meant)))
 
 
 def _package_ids(connection: Connection, query: PackageQuery) -> list[int]:
@@ -185,7 +187,7 @@ def _made_with(connection: Connection, component: ComponentQuery) -> ColumnEleme
         )
     )
     tops = [row[0] for row in rows if _is_meant(component, row[1])]
-    begun = select(_s.id).where(_s.id.in_(tops)).cte("standing_on", recursive=True)
+    begun = select(_s.id).where(among(_s.id, tops)).cte("standing_on", recursive=True)
     standing_on = begun.union(select(_s.id).where(_s.below_id == begun.c.id))
     return _v.stack_id.in_(select(standing_on.c.id))
 
@@ -225,7 +227,8 @@ def _worded(word: str) -> ColumnElement[bool]:
         )
         for table, owner, columns in places
     )
-    return or_(_has(_i.name, word), *noted)
+    images = select(_i.id).where(_has(_i.name, word))
+    return or_(_v.image_id.in_(images), *noted)
 
 
 def _has(column: ColumnElement[str], word: str) -> ColumnElement[bool]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from sqlalchemy import ColumnElement, Connection, FromClause, Select, and_, literal, select
 
 from imagebuilder.adapters.sql import tables
+from imagebuilder.adapters.sql.among import among
 from imagebuilder.adapters.sql.database import Database
 from imagebuilder.domain.digest import Digest
 from imagebuilder.domain.ids import RunId, VersionId
@@ -16,8 +17,8 @@ _DIGESTS = 20
 _VERSIONS = 20
 """So many versions are given of each."""
 
-_STACKS = 2000
-"""So many stacks on a layer are looked at; of those on a base, there may be a million."""
+_STACKS = 500
+"""So many stacks on a layer are looked at, of its own the newest; on a base's may be a million."""
 
 _v = tables.versions.c
 _s = tables.layer_stacks.c
@@ -61,10 +62,10 @@ def _of_parts(connection: Connection, start: str) -> list[Trace]:
         ),
     )
     return [
-        _trace(connection, kind, digest, name, newest)
+        _trace(kind, digest, name, _newest(connection, versions))
         for kind, table, column, named in parts
         for digest, name in _starting(connection, column, named, start)
-        for newest in [
+        for versions in [
             select(_v.id)
             .join(table, table.c.version_number == _v.number)
             .where(column == digest, named == name)
@@ -82,7 +83,9 @@ def _of_versions(connection: Connection, start: str) -> list[Trace]:
         (TraceKind.DEFINITION, _v.definition_digest),
     )
     return [
-        _trace(connection, kind, digest, "", select(_v.id, _v.number).where(column == digest))
+        _trace(
+            kind, digest, "", _newest(connection, select(_v.id, _v.number).where(column == digest))
+        )
         for kind, column in columns
         for digest, _ in _starting(connection, column, literal(""), start)
     ]
@@ -107,11 +110,14 @@ def _of_layer(
     connection: Connection, kind: TraceKind, digest: str, name: str, is_it: ColumnElement[bool]
 ) -> Trace:
     """Give a trace of a layer, through the stacks that stand on it, not many of a million."""
-    begun = select(_s.id).where(is_it).cte("standing_on", recursive=True)
+    own = select(_s.id).where(is_it).order_by(_s.id.desc()).limit(_STACKS + 1).subquery()
+    begun = select(own.c.id).cte("standing_on", recursive=True)
     standing_on = begun.union(select(_s.id).where(_s.below_id == begun.c.id))
     some = connection.scalars(select(standing_on.c.id).limit(_STACKS + 1)).all()
-    versions = select(_v.id, _v.number).where(_v.stack_id.in_(some))
-    trace = _trace(connection, kind, digest, name, versions)
+    versions = select(_v.id, _v.number).where(among(_v.stack_id, some))
+    # Not by the database: PostgreSQL would go through all versions until it has met the newest.
+    newest = sorted(connection.execute(versions), key=lambda row: row[1], reverse=True)
+    trace = _trace(kind, digest, name, [VersionId(version_id) for version_id, _ in newest])
     return replace(trace, has_more=trace.has_more or len(some) > _STACKS)
 
 
@@ -125,15 +131,12 @@ def _starting(
     return [(row[0], row[1]) for row in connection.execute(query.limit(_DIGESTS))]
 
 
-def _trace(
-    connection: Connection,
-    kind: TraceKind,
-    digest: str,
-    name: str,
-    versions: Select[str, int],
-) -> Trace:
+def _newest(connection: Connection, versions: Select[str, int]) -> list[VersionId]:
     newest = versions.order_by(_v.number.desc()).limit(_VERSIONS + 1)
-    ids = [VersionId(version_id) for version_id, _ in connection.execute(newest)]
+    return [VersionId(version_id) for version_id, _ in connection.execute(newest)]
+
+
+def _trace(kind: TraceKind, digest: str, name: str, ids: Sequence[VersionId]) -> Trace:
     return Trace(
         kind=kind,
         name=name,

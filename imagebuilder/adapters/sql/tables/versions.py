@@ -72,7 +72,7 @@ versions = Table(
     Index(None, "disk_digest"),
     Index(None, "parent_id"),
     Index(None, "copied_from"),
-    Index(None, "package_set_id", "number"),
+    Index(None, "package_set_id", "image_id", "number"),
     Index(None, "stack_id", "number"),
 )
 
