@@ -174,9 +174,10 @@ def _make_tables() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_layer_stacks")),
         sa.UniqueConstraint("digest", name=op.f("uq_layer_stacks_digest")),
     )
-    for column in ("below_id", "name", "key", "content", "component_digest"):
-        name = op.f(f"ix_layer_stacks_{column}")
-        op.create_index(name, "layer_stacks", [column], unique=False)
+    component = ("component_digest", "name", "component_version", "id")
+    for columns in (("below_id",), ("name",), ("key",), ("content",), component):
+        name = op.f(f"ix_layer_stacks_{'_'.join(columns)}")
+        op.create_index(name, "layer_stacks", list(columns), unique=False)
     op.create_table(
         "plans",
         sa.Column("id", sa.Integer(), nullable=False),

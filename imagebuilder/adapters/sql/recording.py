@@ -99,8 +99,8 @@ def _package_ids(connection: Connection, packages: Collection[InstalledPackage])
     if new:
         names = [column.name for column in package_columns()]
         rows = [dict(zip(names, mapping.package_fields(p), strict=True)) for p in new]
-        connection.execute(insert(tables.packages), rows)
-        known |= _known_packages(connection, new)
+        written = insert(tables.packages).returning(tables.packages.c.id, *package_columns())
+        known |= {tuple(row[1:]): row[0] for row in connection.execute(written, rows).all()}
     return sorted(known[mapping.package_fields(package)] for package in packages)
 
 

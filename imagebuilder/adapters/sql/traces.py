@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TypeAlias
 
-from sqlalchemy import ColumnElement, Connection, FromClause, Select, and_, literal, select
+from sqlalchemy import ColumnElement, Connection, FromClause, and_, literal, select
 
 from imagebuilder.adapters.sql import tables
 from imagebuilder.adapters.sql.among import among
@@ -17,8 +18,11 @@ _DIGESTS = 20
 _VERSIONS = 20
 """So many versions are given of each."""
 
-_STACKS = 500
+_STACKS = 200
 """So many stacks on a layer are looked at, of its own the newest; on a base's may be a million."""
+
+_What: TypeAlias = tuple[TraceKind, str, str]
+"""A kind, a digest and the name of what has it."""
 
 _v = tables.versions.c
 _s = tables.layer_stacks.c
@@ -62,16 +66,14 @@ def _of_parts(connection: Connection, start: str) -> list[Trace]:
         ),
     )
     return [
-        _trace(kind, digest, name, _newest(connection, versions))
+        _trace(
+            connection,
+            (kind, digest, name),
+            table.c.version_number,
+            and_(column == digest, named == name),
+        )
         for kind, table, column, named in parts
         for digest, name in _starting(connection, column, named, start)
-        for versions in [
-            select(_v.id)
-            .join(table, table.c.version_number == _v.number)
-            .where(column == digest, named == name)
-            .distinct()
-            .add_columns(_v.number)
-        ]
     ]
 
 
@@ -83,9 +85,7 @@ def _of_versions(connection: Connection, start: str) -> list[Trace]:
         (TraceKind.DEFINITION, _v.definition_digest),
     )
     return [
-        _trace(
-            kind, digest, "", _newest(connection, select(_v.id, _v.number).where(column == digest))
-        )
+        _trace(connection, (kind, digest, ""), _v.number, column == digest)
         for kind, column in columns
         for digest, _ in _starting(connection, column, literal(""), start)
     ]
@@ -100,24 +100,21 @@ def _of_stacks(connection: Connection, start: str) -> list[Trace]:
     )
     return [
         # Of the two, the name must not be what is looked up: many layers have the same one.
-        _of_layer(connection, kind, digest, name, and_(column == digest, named.concat("") == name))
+        _of_layer(
+            connection, (kind, digest, name), and_(column == digest, named.concat("") == name)
+        )
         for kind, column, named in columns
         for digest, name in _starting(connection, column, named, start)
     ]
 
 
-def _of_layer(
-    connection: Connection, kind: TraceKind, digest: str, name: str, is_it: ColumnElement[bool]
-) -> Trace:
+def _of_layer(connection: Connection, what: _What, is_it: ColumnElement[bool]) -> Trace:
     """Give a trace of a layer, through the stacks that stand on it, not many of a million."""
     own = select(_s.id).where(is_it).order_by(_s.id.desc()).limit(_STACKS + 1).subquery()
     begun = select(own.c.id).cte("standing_on", recursive=True)
     standing_on = begun.union(select(_s.id).where(_s.below_id == begun.c.id))
     some = connection.scalars(select(standing_on.c.id).limit(_STACKS + 1)).all()
-    versions = select(_v.id, _v.number).where(among(_v.stack_id, some))
-    # Not by the database: PostgreSQL would go through all versions until it has met the newest.
-    newest = sorted(connection.execute(versions), key=lambda row: row[1], reverse=True)
-    trace = _trace(kind, digest, name, [VersionId(version_id) for version_id, _ in newest])
+    trace = _trace(connection, what, _v.number, among(_v.stack_id, some))
     return replace(trace, has_more=trace.has_more or len(some) > _STACKS)
 
 
@@ -131,16 +128,21 @@ def _starting(
     return [(row[0], row[1]) for row in connection.execute(query.limit(_DIGESTS))]
 
 
-def _newest(connection: Connection, versions: Select[str, int]) -> list[VersionId]:
-    newest = versions.order_by(_v.number.desc()).limit(_VERSIONS + 1)
-    return [VersionId(version_id) for version_id, _ in connection.execute(newest)]
-
-
-def _trace(kind: TraceKind, digest: str, name: str, ids: Sequence[VersionId]) -> Trace:
+def _trace(
+    connection: Connection, what: _What, number: ColumnElement[int], is_it: ColumnElement[bool]
+) -> Trace:
+    """Give a trace of the newest versions that have something. Shape: `number` is theirs."""
+    # Not the column: by its index PostgreSQL would go through all versions until it meets these.
+    each = (number + 0).label("number")
+    found = select(each).where(is_it).distinct().order_by(each.desc()).limit(_VERSIONS + 1)
+    newest = connection.scalars(found).all()
+    named = select(_v.number, _v.id).where(among(_v.number, newest))
+    ids = {row[0]: VersionId(row[1]) for row in connection.execute(named)}
+    kind, digest, name = what
     return Trace(
         kind=kind,
         name=name,
-        versions=tuple(ids[:_VERSIONS]),
+        versions=tuple(ids[each] for each in newest[:_VERSIONS]),
         digest=Digest(digest),
-        has_more=len(ids) > _VERSIONS,
+        has_more=len(newest) > _VERSIONS,
     )

@@ -75,7 +75,8 @@ layer_stacks = Table(
     Index(None, "name"),
     Index(None, "key"),
     Index(None, "content"),
-    Index(None, "component_digest"),
+    # All that finding a digest asks for: of some components, layers are all over the table.
+    Index(None, "component_digest", "name", "component_version", "id"),
 )
 
 # Versions that were built from the same, one after the other, have the same plan.
