@@ -6,7 +6,7 @@ from imagebuilder.domain.ids import ImageName, VersionId
 from imagebuilder.domain.image import ImageVersion, Reference
 from imagebuilder.domain.plan import PlannedParent
 from imagebuilder.domain.recipe import ImageParent, Parent
-from imagebuilder.domain.standing import NewestRevoked, ParentUnusable, Standing
+from imagebuilder.domain.standing import Lifecycle, NewestRevoked, ParentUnusable, Standing
 from imagebuilder.ports.catalogue import VersionStore
 from imagebuilder.ports.clock import Clock
 from imagebuilder.ports.standings import StandingStore
@@ -47,10 +47,10 @@ class Usability:
         return "" if standing.is_usable or standing.is_revoked else f"it was {standing.lifecycle}"
 
     def told_of_parent(self, asked: Parent, taken: PlannedParent) -> Iterator[str]:
-        """Say that a higher version was passed over, and that the one taken is to be revoked."""
+        """Say that a higher version was passed over, and that the one taken is soon to go."""
         if isinstance(asked, ImageParent) and taken.version_id is not None:
             yield from self._passed_over(Reference(name=asked.name, asked=asked.asked), taken)
-            yield from self._coming(taken.version_id)
+            yield from self._soon_gone(taken.version_id)
 
     def _passed_over(self, asked: Reference, taken: PlannedParent) -> Iterator[str]:
         if asked.build is not None or asked.channel is not None or taken.version_id is None:
@@ -63,8 +63,12 @@ class Usability:
             why = standing.why_unusable(self._revoked(standing))
             yield f"{name} is taken as the parent, not {exact}. {why}"
 
-    def _coming(self, version_id: VersionId) -> Iterator[str]:
-        revocation = self._standing(version_id).revocation
+    def _soon_gone(self, version_id: VersionId) -> Iterator[str]:
+        standing = self._standing(version_id)
+        if standing.lifecycle is Lifecycle.DEPRECATED:
+            name = self._reference(version_id)
+            yield f"The parent {name} is deprecated: once it is disabled, nothing is built on it."
+        revocation = standing.revocation
         if revocation is not None and revocation.in_force_at > self._clock.now():
             yield (
                 f"{self._reference(version_id)} is to be revoked at "

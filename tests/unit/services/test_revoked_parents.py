@@ -218,3 +218,12 @@ def test_build_when_the_newest_was_disabled_then_it_is_built_again(house: House)
     house.standings.set_lifecycle(web.id, Lifecycle.DISABLED, house.clock.now())
 
     assert house.build(WEB).reason == "it was disabled"
+
+
+def test_build_when_the_parent_is_deprecated_then_it_is_told(house: House) -> None:
+    base = house.built(BASE)
+    house.standings.set_lifecycle(base.id, Lifecycle.DEPRECATED, house.clock.now())
+
+    told = house.build(WEB).warnings
+
+    assert [text for text in told if "base@1.0.0/1 is deprecated" in text] != []
