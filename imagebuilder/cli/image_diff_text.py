@@ -32,13 +32,8 @@ def print_diff(diff: VersionDiff, *, with_files: bool) -> None:
         return
     if diff.parent and diff.parent.old and diff.parent.new:
         old, new = diff.parent.old, diff.parent.new
-        is_asked = old.asked != new.asked
-        print_lines(
-            "",
-            "parent",
-            f"  ~ {old.asked if is_asked else old.version_id or old.identity}"
-            f" -> {new.asked if is_asked else new.version_id or new.identity}",
-        )
+        told = f"{diff.parent_text(old, new)} -> {diff.parent_text(new, old)}"
+        print_lines("", "parent", f"  ~ {told}")
     _print_changes("components", diff.components, _component_text)
     _print_documents(diff.documents)
     _print_changes("layers", diff.layers, lambda layer: size_text(layer.size_bytes))

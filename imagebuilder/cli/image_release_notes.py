@@ -130,12 +130,12 @@ def _version(version: str | None) -> str:
 
 
 def _components(diff: VersionDiff) -> Iterator[str]:
-    parent = [] if diff.parent is None else [diff.parent]
+    parent = [] if diff.parent is None else [(diff.parent.old, diff.parent.new)]
     yield from _table(
         "## Components and parameters",
         ("Component", "From", "To"),
         [
-            *(("parent", _parent_text(p.old, p.new), _parent_text(p.new, p.old)) for p in parent),
+            *(("parent", _parent(diff, old, new), _parent(diff, new, old)) for old, new in parent),
             *(
                 (code(c.name), _component_text(c.old, c.new), _component_text(c.new, c.old))
                 for c in diff.components
@@ -144,11 +144,8 @@ def _components(diff: VersionDiff) -> Iterator[str]:
     )
 
 
-def _parent_text(side: ParentEdge | None, other: ParentEdge | None) -> str:
-    if side is None:
-        return _NONE
-    is_same = other is not None and side.asked == other.asked
-    return code(side.asked) if not is_same else code(side.version_id or side.identity)
+def _parent(diff: VersionDiff, side: ParentEdge | None, other: ParentEdge | None) -> str:
+    return _NONE if side is None else code(diff.parent_text(side, other))
 
 
 def _component_text(side: RecordedLayer | None, other: RecordedLayer | None) -> str:

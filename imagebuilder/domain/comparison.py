@@ -4,7 +4,7 @@ What their records do not hold, files and what led to them, is added by whoever 
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from imagebuilder.domain.artifact import Artifact
@@ -12,6 +12,7 @@ from imagebuilder.domain.digest import Digest
 from imagebuilder.domain.errors import InvalidInput, WrongState
 from imagebuilder.domain.evidence import TestReport, TestResult
 from imagebuilder.domain.file_changes import ChangeKind, FileDiff, change_kind
+from imagebuilder.domain.ids import VersionId
 from imagebuilder.domain.image import DocumentText, ImageVersion, ParentEdge, RecordedLayer
 from imagebuilder.domain.package import PackageChange, PackageMove, package_changes
 from imagebuilder.domain.security_updates import SecurityUpdate
@@ -41,7 +42,7 @@ class VersionDiff:
     not their component changed. Shape: in the order of the new version, what was removed at the
     end; packages by name. A name that occurs again carries its count (nginx, nginx #2); a test is
     named by its stage and its name. `files` is None when a manifest is gone: `without_files` names
-    the versions whose files nobody can tell any more.
+    the versions whose files nobody can tell any more. `references` are how people name the parents.
     """
 
     old: ImageVersion
@@ -57,6 +58,15 @@ class VersionDiff:
     security: tuple[SecurityUpdate, ...] = ()
     files: FileDiff | None = None
     without_files: tuple[str, ...] = ()
+    references: Mapping[VersionId, str] = field(default_factory=dict)
+
+    def parent_text(self, edge: ParentEdge, other: ParentEdge | None) -> str:
+        """Say what of a parent differs from another: what was asked for, else what that was."""
+        if other is None or edge.asked != other.asked:
+            return edge.asked
+        if edge.version_id is None:
+            return edge.identity
+        return self.references.get(edge.version_id, edge.version_id)
 
     @property
     def is_backwards(self) -> bool:

@@ -51,12 +51,14 @@ class Comparing:
         self, old: ImageVersion, new: ImageVersion, wanted: PathPattern | None
     ) -> VersionDiff:
         diff = compared(old, new)
+        parents = {side.parent.version_id for side in (old, new)}
         files, without_files = self._files(old, new, wanted)
         return replace(
             diff,
             security=security_updates(diff.packages, self._upgrades(old), self._upgrades(new)),
             files=files,
             without_files=without_files,
+            references=self._versions.references([each for each in parents if each is not None]),
         )
 
     def _found(self, reference: str) -> ImageVersion:

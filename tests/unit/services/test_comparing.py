@@ -177,3 +177,24 @@ def test_security_updates_when_recorded_with_the_parent_image_then_are_told_of_t
     (update,) = comparing.diff("web").security
 
     assert (update.change.name, update.cves) == ("openssl", ("CVE-2025-1",))
+
+
+def test_diff_when_the_parent_moved_on_then_names_both_as_people_do(
+    versions: FakeVersionStore, comparing: Comparing
+) -> None:
+    for build in (1, 2):
+        base, web = f"base@1.0.0/{build}", f"web@1.0.0/{build}"
+        versions.add(a_version(base, id=VersionId(f"base-{build}")))
+        edge = a_parent(f"base-{build}", asked="image:base@1.x")
+        versions.add(a_version(web, id=VersionId(f"web-{build}"), parent=edge))
+
+    diff = comparing.diff("web@1.0.0/1", "web@1.0.0/2")
+
+    assert diff.parent is not None
+    old, new = diff.parent.old, diff.parent.new
+    assert old is not None
+    assert new is not None
+    assert (diff.parent_text(old, new), diff.parent_text(new, old)) == (
+        "base@1.0.0/1",
+        "base@1.0.0/2",
+    )
