@@ -7,6 +7,7 @@ from io import TextIOWrapper
 from typing import Annotated
 
 import typer
+import typer.core
 
 from imagebuilder import __version__
 from imagebuilder.cli.output import told_errors
@@ -34,6 +35,8 @@ def command_line(words: Sequence[str] = ()) -> typer.Typer:
 
     To load all of them takes longer than to see that nothing changed.
     """
+    # Typer escapes "[required]" for rich where rich is installed, though its markup is off here.
+    typer.core.HAS_RICH = False
     app = typer.Typer(
         name="imagebuilder",
         help="Self-hosted golden images: "

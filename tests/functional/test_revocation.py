@@ -183,3 +183,9 @@ def test_revoke_when_revoked_already_then_says_who_did_it(family: Cli) -> None:
 
     assert (error["exit"], error["code"]) == (3, "already-revoked")
     assert error["context"] == "ann said: bad"
+
+
+def test_help_when_something_is_required_then_says_so_without_escapes(cli: Cli) -> None:
+    told = cli("image", "revoke", "--help").stdout
+    assert "Why; all who use it read this.  [required]" in told
+    assert "\\[" not in told
