@@ -13,7 +13,12 @@ from typing import IO
 from imagebuilder.adapters.local.space import full_told
 
 _LOCK = "alive"
-_LONGEST_PLACE = 64
+_LONGEST_SOCKET = 107
+"""Source: unix(7): 108 bytes with the one that ends it."""
+_LONGEST_NAME = len("/control.0123456789abcdef")
+"""OpenSSH makes the socket of a connection under a longer name, with 17 characters more."""
+_RANDOM = 8
+"""So many characters `mkdtemp` adds."""
 
 
 @contextlib.contextmanager
@@ -31,11 +36,9 @@ def working_folder(parent: Path, prefix: str) -> Iterator[Path]:
 
 
 def short_folder(parent: Path, prefix: str) -> contextlib.AbstractContextManager[Path]:
-    """Give a working folder that a socket can stand in, elsewhere when parent's path is long.
-
-    The system limits the path of a socket to 108 bytes.
-    """
-    place = parent if len(str(parent)) < _LONGEST_PLACE else Path(tempfile.gettempdir())
+    """Give a working folder that a socket can stand in, elsewhere when parent's path is long."""
+    longest = len(os.fsencode(parent / prefix)) + _RANDOM + _LONGEST_NAME
+    place = parent if longest <= _LONGEST_SOCKET else Path(tempfile.gettempdir())
     return working_folder(place, prefix)
 
 

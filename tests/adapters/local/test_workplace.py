@@ -1,9 +1,13 @@
 """What several processes at once, and dead ones, mean for working folders."""
 
+import socket
+import tempfile
 import threading
 from pathlib import Path
 
-from imagebuilder.adapters.local.workplace import sweep, working_folder
+import pytest
+
+from imagebuilder.adapters.local.workplace import short_folder, sweep, working_folder
 
 
 def test_sweep_when_its_process_ended_before_it_locked_then_the_folder_is_gone(
@@ -63,3 +67,16 @@ def test_working_folder_when_many_come_and_go_at_once_then_each_has_its_own(
 
     assert failures == []
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("length", [40, 55, 56, 63, 64, 100])
+def test_short_folder_then_takes_the_socket_of_a_connection_however_long_the_parent(
+    length: int,
+) -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as base:
+        parent = Path(base) / ("p" * (length - len(base) - 1))
+        with (
+            short_folder(parent, "imagebuilder-boot-") as folder,
+            socket.socket(socket.AF_UNIX) as listener,
+        ):
+            listener.bind(str(folder / "control.0123456789abcdef"))
