@@ -217,9 +217,9 @@ class ReferenceAmbiguous(WrongState):
     code = "reference-ambiguous"
 
     def __init__(self, asked: str, matching: tuple[str, ...]) -> None:
-        """Name the first of them."""
+        """Name the first of them; how many there are is not counted."""
         super().__init__(
-            f"{len(matching)} image versions have ids that start with {asked}.",
+            f"Several image versions have ids that start with {asked}.",
             context=f"Among them {', '.join(matching[:5])}.",
             hint="Give more of the id, or the name and the version.",
         )

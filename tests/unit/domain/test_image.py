@@ -93,9 +93,9 @@ def test_not_found_when_nothing_is_recorded_then_says_so() -> None:
     assert VersionNotFound("web", ()).context == "There are none yet."
 
 
-def test_ambiguous_when_several_ids_match_then_counts_and_names_them() -> None:
+def test_ambiguous_when_several_ids_match_then_names_the_first() -> None:
     error = ReferenceAmbiguous("version-2", tuple(f"version-2{end}" for end in "abcdefg"))
 
-    assert error.message == "7 image versions have ids that start with version-2."
+    assert error.message == "Several image versions have ids that start with version-2."
     assert "version-2e" in error.context
     assert "version-2f" not in error.context
