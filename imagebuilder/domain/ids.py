@@ -8,9 +8,10 @@ VersionId = NewType("VersionId", str)
 ImageName = NewType("ImageName", str)
 ChannelName = NewType("ChannelName", str)
 ComponentName = NewType("ComponentName", str)
+PipelineName = NewType("PipelineName", str)
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,126}$"
-"""What images and components may be called: it must be safe as a file name and in a reference."""
+"""What images, components and pipelines may be called: safe as a file name and in a reference."""
 
 
 CHANNEL_PATTERN = r"^[a-z][a-z0-9-]{1,62}$"
@@ -23,5 +24,5 @@ def is_channel_name(text: str) -> bool:
 
 
 def is_name(text: str) -> bool:
-    """Whether text may name an image or a component."""
+    """Whether text may name an image, a component or a pipeline."""
     return re.fullmatch(NAME_PATTERN, text) is not None

@@ -1,21 +1,44 @@
 """Run: one execution of a build, from claimed to finished, and the steps it took."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from imagebuilder.domain.ids import ImageName, RunId, VersionId
+from imagebuilder.domain.digest import Canonical
+from imagebuilder.domain.errors import WrongState
+from imagebuilder.domain.ids import ChannelName, ImageName, PipelineName, RunId, VersionId
+from imagebuilder.domain.pipeline import StartCondition, Trigger
 
 
 class RunState(StrEnum):
-    """Where a run stands; only `running` is not final."""
+    """Where a run stands."""
 
+    QUEUED = "queued"
     RUNNING = "running"
+    AWAITING_APPROVAL = "awaiting-approval"
     SUCCEEDED = "succeeded"
     UNCHANGED = "unchanged"
+    SKIPPED = "skipped"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    REJECTED = "rejected"
     INTERRUPTED = "interrupted"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing more happens to such a run by itself."""
+        return self not in (RunState.QUEUED, RunState.RUNNING, RunState.AWAITING_APPROVAL)
+
+
+class RunStage(StrEnum):
+    """What a run of a pipeline goes through, in this order; each is done once and kept."""
+
+    RESOLVE = "resolve"
+    BUILD = "build"
+    VALIDATE = "validate"
+    RECORD = "record"
+    PROMOTE = "promote"
 
 
 class StepState(StrEnum):
@@ -41,10 +64,58 @@ class StepRun:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
-    """One execution of a recipe.
+class StageRun:
+    """One stage of a run, as it went the last time it was tried.
 
-    Invariant: `ended_at` is None exactly while it is running; `error_code` is set when it failed.
+    Invariant: `result` is there exactly when it succeeded; it is small and holds no secret.
+    """
+
+    stage: RunStage
+    state: StepState
+    started_at: datetime
+    attempt: int = 1
+    worker: str = ""
+    ended_at: datetime | None = None
+    result: Canonical = None
+    error_code: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOrder:
+    """What a pipeline asked of a run when it was due; later changes of the pipeline do not matter.
+
+    Shape: `overrides` maps component.parameter to a value. `slot_at` is the moment it was due by
+    its schedule: there is one run for each of them and each variant.
+    """
+
+    pipeline: PipelineName
+    recipe_path: str
+    trigger: Trigger
+    why: str = ""
+    variant: str = ""
+    slot_at: datetime | None = None
+    not_before_at: datetime | None = None
+    overrides: Mapping[str, str] = field(default_factory=dict)
+    starts: StartCondition = StartCondition.UPDATES_AVAILABLE
+    is_security_only: bool = False
+    is_forced: bool = False
+    max_age_seconds: int | None = None
+    priority: int = 0
+    pool: str = ""
+    channel: ChannelName | None = None
+    needs_approval: bool = False
+    time_limit_seconds: int | None = None
+    attempts: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One execution of a recipe, by a person or, when it has an order, for a pipeline.
+
+    `attempt` counts how often it was begun: a run that is retried goes on where it failed.
+    Invariant: `ended_at` is None exactly while its state is not final; `error_code` is set when it
+    failed.
     """
 
     id: RunId
@@ -55,6 +126,57 @@ class Run:
     version_id: VersionId | None = None
     error_code: str = ""
     error: str = ""
+    order: RunOrder | None = None
+    queued_at: datetime | None = None
+    attempt: int = 1
+    cancelled_by: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunQuery:
+    """Which runs are asked for; what is None or empty does not matter. The newest come first."""
+
+    pipeline: PipelineName | None = None
+    variant: str | None = None
+    image: ImageName | None = None
+    states: frozenset[RunState] = frozenset()
+    since_at: datetime | None = None
+    limit: int = 100
+
+
+class Verdict(StrEnum):
+    """What a person said of a run that waited for it."""
+
+    APPROVED = "approved"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approval:
+    """A person's word on a run that waited for it."""
+
+    run_id: RunId
+    verdict: Verdict
+    at: datetime
+    actor: str
+    why: str = ""
+
+
+UNFINISHED = frozenset(state for state in RunState if not state.is_final)
+
+
+class RunOver(WrongState):
+    """What was asked of a run cannot be done any more, or not yet."""
+
+    code = "run-over"
+
+    def __init__(self, run: Run, wanted: str) -> None:
+        """Say what was wanted and how the run stands."""
+        super().__init__(
+            f"Run {run.id} cannot be {wanted}: it is {run.state}.",
+            context=run.error,
+            hint=f"See how it went: imagebuilder run show {run.id}",
+        )
 
 
 class RunInterrupted(BaseException):

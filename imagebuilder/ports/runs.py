@@ -1,19 +1,41 @@
 """RunStore and StepLog: what happened in each run, kept as it happens."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import PurePath
 from typing import Protocol
 
 from imagebuilder.domain.errors import WrongState
 from imagebuilder.domain.ids import ImageName, RunId
-from imagebuilder.domain.run import Run, StepRun
+from imagebuilder.domain.run import Approval, Run, RunQuery, RunState, StageRun, StepRun
 
 
 class RunStore(Protocol):
     """Keeps runs and their steps. Durable: a save survives a crash once it returned."""
 
+    def add(self, run: Run) -> bool:
+        """Keep a new run; False, and nothing kept, when its slot has a run already.
+
+        A slot is that of its order: the pipeline, the variant and the moment it was due. However
+        many ask at once, one of them is told that it is there now.
+        """
+        ...
+
     def save(self, run: Run) -> None:
-        """Keep the run as it stands now, replacing what was kept under its id."""
+        """Keep the run as it stands now, replacing what was kept under its id.
+
+        Who asked to cancel it stays as it was kept: see `cancel`.
+        """
+        ...
+
+    def move(self, run: Run, given: Collection[RunState]) -> bool:
+        """Save the run if what is kept of it is in one of the states; else False and nothing done.
+
+        Of several that do so at once, one is told that it did.
+        """
+        ...
+
+    def cancel(self, run_id: RunId, actor: str) -> bool:
+        """Keep who wants a run to end; False when it is over already, or asked to by another."""
         ...
 
     def save_step(self, run_id: RunId, step: StepRun) -> None:
@@ -31,12 +53,35 @@ class RunStore(Protocol):
         """Give a run's steps in their order."""
         ...
 
+    def save_stage(self, run_id: RunId, stage: StageRun) -> StageRun:
+        """Keep a stage as it stands now, and give what is kept: one that succeeded stays as it is.
+
+        Raises: RunNotFound: no such run was saved.
+        """
+        ...
+
+    def stages(self, run_id: RunId) -> Sequence[StageRun]:
+        """Give the stages that a run began, in the order of stages."""
+        ...
+
+    def settle(self, approval: Approval) -> bool:
+        """Keep a person's word on a run; False when there is one already."""
+        ...
+
+    def approval(self, run_id: RunId) -> Approval | None:
+        """Give a person's word on a run."""
+        ...
+
+    def find(self, query: RunQuery) -> Sequence[Run]:
+        """Give the runs that are asked for, those started last first."""
+        ...
+
     def newest(self, limit: int, image: ImageName | None = None) -> Sequence[Run]:
         """Give the newest runs first, of one image when it is named."""
         ...
 
     def running(self) -> Sequence[Run]:
-        """Give the runs that are recorded as running, oldest first.
+        """Give the runs without an order that are recorded as running, oldest first.
 
         The process of such a run may be gone.
         """

@@ -3,11 +3,22 @@
 import shutil
 import tempfile
 import weakref
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePath
 
 from imagebuilder.domain.ids import ImageName, RunId
-from imagebuilder.domain.run import Run, RunState, StepRun
+from imagebuilder.domain.run import (
+    UNFINISHED,
+    Approval,
+    Run,
+    RunQuery,
+    RunStage,
+    RunState,
+    StageRun,
+    StepRun,
+    StepState,
+)
 from imagebuilder.ports.runs import RunNotFound
 
 
@@ -18,10 +29,64 @@ class FakeRunStore:
         """Begin empty."""
         self.runs: dict[str, Run] = {}
         self.kept_steps: dict[str, dict[int, StepRun]] = {}
+        self.kept_stages: dict[str, dict[RunStage, StageRun]] = {}
+        self.approvals: dict[str, Approval] = {}
 
     def save(self, run: Run) -> None:
         """Keep the run as it stands now, replacing what was kept under its id."""
-        self.runs[run.id] = run
+        before = self.runs.get(run.id)
+        self.runs[run.id] = replace(run, cancelled_by=before.cancelled_by if before else "")
+
+    def add(self, run: Run) -> bool:
+        """Keep a new run; False, and nothing kept, when its slot has a run already."""
+        slot = _slot(run)
+        if run.id in self.runs or (slot and slot in map(_slot, self.runs.values())):
+            return False
+        self.save(run)
+        return True
+
+    def move(self, run: Run, given: Collection[RunState]) -> bool:
+        """Save the run if what is kept of it is in one of the states; else False."""
+        if run.id not in self.runs or self.runs[run.id].state not in given:
+            return False
+        self.save(run)
+        return True
+
+    def cancel(self, run_id: RunId, actor: str) -> bool:
+        """Keep who wants a run to end; False when it is over already, or asked to by another."""
+        run = self.runs.get(run_id)
+        if run is None or run.cancelled_by or run.state not in UNFINISHED:
+            return False
+        self.runs[run_id] = replace(run, cancelled_by=actor)
+        return True
+
+    def save_stage(self, run_id: RunId, stage: StageRun) -> StageRun:
+        """Keep a stage as it stands now, and give what is kept: a success stays as it is."""
+        if run_id not in self.runs:
+            raise RunNotFound(run_id, ())
+        kept = self.kept_stages.setdefault(run_id, {})
+        before = kept.get(stage.stage)
+        if before is None or before.state is not StepState.SUCCEEDED:
+            kept[stage.stage] = stage
+        return kept[stage.stage]
+
+    def stages(self, run_id: RunId) -> Sequence[StageRun]:
+        """Give the stages that a run began, in the order of stages."""
+        kept = self.kept_stages.get(run_id, {})
+        return [kept[stage] for stage in RunStage if stage in kept]
+
+    def settle(self, approval: Approval) -> bool:
+        """Keep a person's word on a run; False when there is one already."""
+        return self.approvals.setdefault(approval.run_id, approval) is approval
+
+    def approval(self, run_id: RunId) -> Approval | None:
+        """Give a person's word on a run."""
+        return self.approvals.get(run_id)
+
+    def find(self, query: RunQuery) -> Sequence[Run]:
+        """Give the runs that are asked for, those started last first."""
+        found = [run for run in self.runs.values() if _is_asked_for(run, query)]
+        return sorted(found, key=lambda run: (run.started_at, run.id), reverse=True)[: query.limit]
 
     def save_step(self, run_id: RunId, step: StepRun) -> None:
         """Keep a step as it stands now, replacing what was kept under its number."""
@@ -45,13 +110,31 @@ class FakeRunStore:
 
     def newest(self, limit: int, image: ImageName | None = None) -> Sequence[Run]:
         """Give the newest runs first, of one image when it is named."""
-        found = [run for run in self.runs.values() if image in (None, run.image)]
-        return sorted(found, key=lambda run: (run.started_at, run.id), reverse=True)[:limit]
+        return self.find(RunQuery(image=image, limit=limit))
 
     def running(self) -> Sequence[Run]:
-        """Give the runs that are recorded as running, oldest first."""
-        found = [run for run in self.runs.values() if run.state is RunState.RUNNING]
+        """Give the runs without an order that are recorded as running, oldest first."""
+        running = (run for run in self.runs.values() if run.state is RunState.RUNNING)
+        found = [run for run in running if run.order is None]
         return sorted(found, key=lambda run: (run.started_at, run.id))
+
+
+def _slot(run: Run) -> tuple[object, ...] | None:
+    order = run.order
+    if order is None or order.slot_at is None:
+        return None
+    return (order.pipeline, order.variant, order.slot_at)
+
+
+def _is_asked_for(run: Run, query: RunQuery) -> bool:
+    order = run.order
+    return (
+        query.pipeline in (None, order.pipeline if order else None)
+        and query.variant in (None, order.variant if order else None)
+        and query.image in (None, run.image)
+        and (not query.states or run.state in query.states)
+        and (query.since_at is None or run.started_at >= query.since_at)
+    )
 
 
 class FakeRunFiles:

@@ -11,11 +11,11 @@ from sqlalchemy import RowMapping
 from imagebuilder.domain.artifact import Artifact
 from imagebuilder.domain.digest import Canonical, Digest, canonical_json, digest_of
 from imagebuilder.domain.evidence import Outcome, Stage, TestReport, TestResult
-from imagebuilder.domain.ids import ImageName, RunId, VersionId
+from imagebuilder.domain.ids import RunId, VersionId
 from imagebuilder.domain.image import DocumentText, ImageVersion, ParentEdge, RecordedLayer
 from imagebuilder.domain.package import InstalledPackage
 from imagebuilder.domain.recipe import ArtifactFormat
-from imagebuilder.domain.run import Run, RunState, StepRun, StepState
+from imagebuilder.domain.run import StepRun, StepState
 from imagebuilder.domain.versions import BuildVersion, Version
 
 Values = dict[str, str | int | float | datetime | None]
@@ -133,7 +133,7 @@ def report_values(number: int, reports: Iterable[TestReport]) -> list[Values]:
             "position": position,
             "stage": report.stage.value,
             "seconds": report.seconds,
-            "crash": _storable(report.crash),
+            "crash": storable(report.crash),
             "evidence": _hex(report.evidence),
         }
         for position, report in enumerate(reports)
@@ -147,10 +147,10 @@ def result_values(number: int, reports: Iterable[TestReport]) -> list[Values]:
             "version_number": number,
             "report_position": report_position,
             "position": position,
-            "name": _storable(result.name),
+            "name": storable(result.name),
             "outcome": result.outcome.value,
             "seconds": result.seconds,
-            "detail": _storable(result.detail),
+            "detail": storable(result.detail),
         }
         for report_position, report in enumerate(reports)
         for position, result in enumerate(report.results)
@@ -188,20 +188,6 @@ def index_values(number: int, indexes: Mapping[str, Digest]) -> list[Values]:
     ]
 
 
-def run_values(run: Run) -> Values:
-    """Give the row of a run."""
-    return {
-        "id": run.id,
-        "image": run.image,
-        "state": run.state.value,
-        "started_at": run.started_at,
-        "ended_at": run.ended_at,
-        "version_id": run.version_id,
-        "error_code": run.error_code,
-        "error": _storable(run.error),
-    }
-
-
 def step_values(run_id: RunId, step: StepRun) -> Values:
     """Give the row of a step."""
     return {
@@ -211,7 +197,7 @@ def step_values(run_id: RunId, step: StepRun) -> Values:
         "state": step.state.value,
         "started_at": step.started_at,
         "seconds": step.seconds,
-        "detail": _storable(step.detail),
+        "detail": storable(step.detail),
     }
 
 
@@ -300,20 +286,6 @@ def plan(text: str) -> Canonical:
     return read
 
 
-def run(row: RowMapping) -> Run:
-    """Give the run of a row."""
-    return Run(
-        id=RunId(row["id"]),
-        image=ImageName(row["image"]),
-        state=RunState(row["state"]),
-        started_at=row["started_at"],
-        ended_at=row["ended_at"],
-        version_id=version_id(row["version_id"]),
-        error_code=row["error_code"],
-        error=row["error"],
-    )
-
-
 def step(row: RowMapping) -> StepRun:
     """Give the step of a row."""
     return StepRun(
@@ -347,6 +319,6 @@ def _json(value: Canonical) -> str:
     return canonical_json(value).decode()
 
 
-def _storable(said: str) -> str:
+def storable(said: str) -> str:
     """Give what a foreign program said with the characters replaced that no database takes."""
     return said.replace("\0", "\ufffd").encode(errors="replace").decode()

@@ -1,18 +1,29 @@
 """Runs and their steps in SQL."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
-from sqlalchemy import ColumnElement, Connection, Table, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Select, Table, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from imagebuilder.adapters.sql import mapping, tables
+from imagebuilder.adapters.sql import mapping, run_rows, tables
 from imagebuilder.adapters.sql.database import Database
 from imagebuilder.domain.ids import ImageName, RunId
-from imagebuilder.domain.run import Run, RunState, StepRun
+from imagebuilder.domain.run import (
+    UNFINISHED,
+    Approval,
+    Run,
+    RunQuery,
+    RunStage,
+    RunState,
+    StageRun,
+    StepRun,
+    StepState,
+)
 from imagebuilder.ports.runs import RunNotFound
 
 _r = tables.runs.c
 _s = tables.run_steps.c
+_g = tables.run_stages.c
 _ENOUGH = 20
 """So many runs show that an id's start is not unique; an exact id sorts before all it starts."""
 
@@ -24,10 +35,39 @@ class SqlRunStore:
         """Keep runs in an open catalogue."""
         self._database = database
 
+    def add(self, run: Run) -> bool:
+        """Keep a new run; False, and nothing kept, when its slot has a run already."""
+        try:
+            with self._database.writing() as connection:
+                connection.execute(insert(tables.runs).values(run_rows.run_values(run)))
+        except IntegrityError:
+            return False
+        return True
+
     def save(self, run: Run) -> None:
         """Keep the run as it stands now, replacing what was kept under its id."""
         with self._database.writing() as connection:
-            _put(connection, tables.runs, _r.id == run.id, mapping.run_values(run))
+            _put(connection, tables.runs, _r.id == run.id, run_rows.run_values(run))
+
+    def move(self, run: Run, given: Collection[RunState]) -> bool:
+        """Save the run if what is kept of it is in one of the states; else False."""
+        return self._updated(run.id, given, run_rows.run_values(run))
+
+    def cancel(self, run_id: RunId, actor: str) -> bool:
+        """Keep who wants a run to end; False when it is over already, or asked to by another."""
+        return self._updated(run_id, UNFINISHED, {"cancelled_by": actor}, _r.cancelled_by.is_(None))
+
+    def _updated(
+        self,
+        run_id: RunId,
+        given: Collection[RunState],
+        values: mapping.Values,
+        *more: ColumnElement[bool],
+    ) -> bool:
+        is_given = _r.state.in_([state.value for state in given])
+        change = update(tables.runs).where(_r.id == run_id, is_given, *more).values(values)
+        with self._database.writing() as connection:
+            return connection.execute(change).rowcount == 1
 
     def save_step(self, run_id: RunId, step: StepRun) -> None:
         """Keep a step as it stands now, replacing what was kept under its number.
@@ -47,7 +87,7 @@ class SqlRunStore:
         query = select(tables.runs).where(func.substr(_r.id, 1, len(run_id)) == run_id)
         with self._database.reading() as connection:
             rows = connection.execute(query.order_by(_r.id).limit(_ENOUGH)).mappings().all()
-            found = [mapping.run(row) for row in rows]
+            found = [run_rows.run(row) for row in rows]
         exact = [run for run in found if run.id == run_id]
         if len(exact or found) != 1:
             raise RunNotFound(run_id, tuple(run.id for run in found))
@@ -59,20 +99,94 @@ class SqlRunStore:
         with self._database.reading() as connection:
             return [mapping.step(row) for row in connection.execute(query).mappings()]
 
+    def save_stage(self, run_id: RunId, stage: StageRun) -> StageRun:
+        """Keep a stage as it stands now, and give what is kept: a success stays as it is.
+
+        Raises: RunNotFound: no such run was saved.
+        """
+        this = (_g.run_id == run_id) & (_g.stage == stage.stage.value)
+        values = run_rows.stage_values(run_id, stage)
+        change = update(tables.run_stages).where(this, _g.state != StepState.SUCCEEDED.value)
+        try:
+            with self._database.writing() as connection:
+                if connection.execute(change.values(values)).rowcount == 1:
+                    return stage
+                kept = connection.execute(select(tables.run_stages).where(this)).mappings()
+                row = kept.one_or_none()
+                if row is not None:
+                    return run_rows.stage(row)
+                connection.execute(insert(tables.run_stages).values(values))
+        except IntegrityError as error:
+            # Either there is no run, or somebody else began the stage in the same moment.
+            if not self._has(run_id):
+                raise RunNotFound(run_id, ()) from error
+            return self.save_stage(run_id, stage)
+        return stage
+
+    def stages(self, run_id: RunId) -> Sequence[StageRun]:
+        """Give the stages that a run began, in the order of stages."""
+        with self._database.reading() as connection:
+            rows = connection.execute(select(tables.run_stages).where(_g.run_id == run_id))
+            found = [run_rows.stage(row) for row in rows.mappings()]
+        order = list(RunStage)
+        return sorted(found, key=lambda stage: order.index(stage.stage))
+
+    def settle(self, approval: Approval) -> bool:
+        """Keep a person's word on a run; False when there is one already."""
+        try:
+            with self._database.writing() as connection:
+                values = run_rows.approval_values(approval)
+                connection.execute(insert(tables.approvals).values(values))
+        except IntegrityError:
+            return False
+        return True
+
+    def approval(self, run_id: RunId) -> Approval | None:
+        """Give a person's word on a run."""
+        query = select(tables.approvals).where(tables.approvals.c.run_id == run_id)
+        with self._database.reading() as connection:
+            row = connection.execute(query).mappings().one_or_none()
+        return None if row is None else run_rows.approval(row)
+
+    def find(self, query: RunQuery) -> Sequence[Run]:
+        """Give the runs that are asked for, those started last first."""
+        return self._runs(
+            select(tables.runs)
+            .where(*_conditions(query))
+            .order_by(_r.started_at.desc(), _r.id.desc())
+            .limit(query.limit)
+        )
+
     def newest(self, limit: int, image: ImageName | None = None) -> Sequence[Run]:
         """Give the newest runs first, of one image when it is named."""
-        query = select(tables.runs).order_by(_r.started_at.desc(), _r.id.desc()).limit(limit)
-        if image is not None:
-            query = query.where(_r.image == image)
-        with self._database.reading() as connection:
-            return [mapping.run(row) for row in connection.execute(query).mappings()]
+        return self.find(RunQuery(image=image, limit=limit))
 
     def running(self) -> Sequence[Run]:
-        """Give the runs that are recorded as running, also those whose process is gone."""
-        query = select(tables.runs).where(_r.state == RunState.RUNNING.value)
+        """Give the runs without an order that are recorded as running, oldest first."""
+        is_running = (_r.state == RunState.RUNNING.value) & _r.pipeline.is_(None)
+        return self._runs(select(tables.runs).where(is_running).order_by(_r.started_at, _r.id))
+
+    def _runs(self, query: Select[tuple[object, ...]]) -> Sequence[Run]:
         with self._database.reading() as connection:
-            rows = connection.execute(query.order_by(_r.started_at, _r.id)).mappings()
-            return [mapping.run(row) for row in rows]
+            return [run_rows.run(row) for row in connection.execute(query).mappings()]
+
+    def _has(self, run_id: RunId) -> bool:
+        with self._database.reading() as connection:
+            return connection.scalar(select(_r.id).where(_r.id == run_id)) is not None
+
+
+def _conditions(query: RunQuery) -> list[ColumnElement[bool]]:
+    asked = (
+        (_r.pipeline, query.pipeline),
+        (_r.variant, query.variant),
+        (_r.image, query.image),
+    )
+    conditions = [column == value for column, value in asked if value is not None]
+    if query.states:
+        conditions.append(_r.state.in_(sorted(state.value for state in query.states)))
+    if query.since_at is not None:
+        conditions.append(_r.started_at >= query.since_at)
+    return conditions
 
 
 def _put(
