@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from imagebuilder.adapters.sql.channels import SqlChannelStore
     from imagebuilder.adapters.sql.database import Database
     from imagebuilder.adapters.sql.labels import SqlLabelStore
+    from imagebuilder.adapters.sql.pipelines import SqlPipelineStore
     from imagebuilder.adapters.sql.placements import SqlPlacementStore
     from imagebuilder.adapters.sql.retention import SqlRetentionStore
     from imagebuilder.adapters.sql.runs import SqlRunStore
@@ -213,6 +214,13 @@ class CatalogueWiring:
         from imagebuilder.adapters.sql.retention import SqlRetentionStore
 
         return SqlRetentionStore(self._database)
+
+    @cached_property
+    def pipelines(self) -> "SqlPipelineStore":
+        """The pipelines in force, and what was decided for them."""
+        from imagebuilder.adapters.sql.pipelines import SqlPipelineStore
+
+        return SqlPipelineStore(self._database)
 
     @cached_property
     def audit(self) -> "SqlAuditLog":

@@ -17,7 +17,7 @@ from imagebuilder.domain.component import (
 from imagebuilder.domain.digest import Digest
 from imagebuilder.domain.distribution import Placement
 from imagebuilder.domain.evidence import Outcome, Stage, TestReport, TestResult
-from imagebuilder.domain.ids import ComponentName, ImageName, RunId, VersionId
+from imagebuilder.domain.ids import ComponentName, ImageName, PipelineName, RunId, VersionId
 from imagebuilder.domain.image import (
     DocumentText,
     ImageVersion,
@@ -28,12 +28,15 @@ from imagebuilder.domain.image import (
 from imagebuilder.domain.layer import Entry, EntryKind
 from imagebuilder.domain.lineage import Kin
 from imagebuilder.domain.package import InstalledPackage, Upgrade
+from imagebuilder.domain.pipeline import Pipeline, Timing
 from imagebuilder.domain.plan import PlannedParent
 from imagebuilder.domain.recipe import ArtifactFormat, Recipe, Suite, SuiteParent
 from imagebuilder.domain.run import Run, RunState, StepRun, StepState
+from imagebuilder.domain.schedule import cron_schedule, zone_of
 from imagebuilder.domain.standing import Revocation
 from imagebuilder.domain.updates import HeldPackage, PlannedUpdate
 from imagebuilder.domain.versions import BuildVersion, RecipeVersion, Version
+from imagebuilder.ports.pipelines import AppliedPipeline, KeptDecision
 
 SOME_DAY = datetime(2026, 3, 1, 12, 30, 15, 250000, tzinfo=UTC)
 
@@ -279,3 +282,43 @@ def an_upgrade(
 ) -> Upgrade:
     """Give a package's move to a newer version."""
     return Upgrade(name=name, architecture=arch, old_version=old, new_version=new)
+
+
+def a_pipeline(name: str = "nightly-web", **more: Any) -> Pipeline:
+    """Give a pipeline that is due at three every night and makes debian-web."""
+    schedule = cron_schedule("0 3 * * *", zone_of("Europe/Berlin"))
+    values: dict[str, Any] = {
+        "recipe": "debian-web",
+        "recipe_path": "/recipes/debian-web.yaml",
+        "image": ImageName("debian-web"),
+        "parent": "image:debian-base@1.x",
+        "timing": Timing(schedule=schedule),
+        "path": f"/pipelines/{name}.yaml",
+        "text": "kind: Pipeline\n",
+    } | more
+    return Pipeline(name=PipelineName(name), **values)
+
+
+def an_applied(pipeline: Pipeline | str = "nightly-web", **more: Any) -> AppliedPipeline:
+    """Give a pipeline in force, applied on some day."""
+    values: dict[str, Any] = {
+        "first_applied_at": SOME_DAY,
+        "applied_at": SOME_DAY,
+        "applied_by": "eva",
+        "cursor_at": SOME_DAY,
+    } | more
+    made = a_pipeline(pipeline) if isinstance(pipeline, str) else pipeline
+    return AppliedPipeline(pipeline=made, **values)
+
+
+def a_kept_decision(run_id: str = "run-1", **more: Any) -> KeptDecision:
+    """Give a decision for a slot of the night."""
+    values: dict[str, Any] = {
+        "pipeline": PipelineName("nightly-web"),
+        "variant": "",
+        "at": SOME_DAY,
+        "slot_at": SOME_DAY,
+        "verdict": "skip",
+        "document": {"verdict": "skip", "version": "", "reasons": [], "passed_over": []},
+    } | more
+    return KeptDecision(run_id=RunId(run_id), **values)

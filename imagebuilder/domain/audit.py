@@ -24,6 +24,10 @@ class AuditAction(StrEnum):
     PLACEMENT_WITHDRAWN = "placement-withdrawn"
     RETENTION_PLANNED = "retention-planned"
     RETENTION_APPLIED = "retention-applied"
+    PIPELINE_APPLIED = "pipeline-applied"
+    PIPELINE_REMOVED = "pipeline-removed"
+    PIPELINE_PAUSED = "pipeline-paused"
+    PIPELINE_RESUMED = "pipeline-resumed"
     CATALOGUE_RESTORED = "catalogue-restored"
     CATALOGUE_COPIED = "catalogue-copied"
 

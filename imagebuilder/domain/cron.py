@@ -9,6 +9,7 @@ from calendar import monthrange
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
+from functools import lru_cache
 
 from imagebuilder.domain.errors import InvalidInput
 
@@ -215,6 +216,7 @@ _CRONTAB = (_MINUTE, _HOUR, _DAY, _MONTH, _WEEKDAY)
 _AWS = (_MINUTE, _HOUR, _AWS_DAY, _MONTH, _AWS_WEEKDAY, _YEAR)
 
 
+@lru_cache(maxsize=4096)  # thousands of pipelines are due at far fewer times
 def cron_of(text: str) -> Cron:
     """Give what an expression means: five fields, a nickname such as @daily, or AWS cron(...).
 

@@ -10,8 +10,12 @@ from imagebuilder.domain.errors import InvalidInput
 from imagebuilder.domain.ids import is_name
 
 LARGEST_MATRIX = 256
+POOL_AXIS = "pool"
+"""The axis that says where a variant is built; all others set a parameter of a component."""
+
+_BUILD_POOL = "build."
 Settings: TypeAlias = Mapping[str, str]
-"""What a variant sets: component.parameter, or a key of the pipeline, to a value."""
+"""What a variant sets: component.parameter, or the pool, to a value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +51,8 @@ class MatrixRefused(InvalidInput):
 def variants_of(matrix: Matrix | None) -> tuple[Variant, ...]:
     """Give the variants, in the order written; a single one without name when there is no matrix.
 
-    A variant is called by its values, so that it keeps its name when others come and go.
+    A variant is called by its values, so that it keeps its name when others come and go; of the
+    pool build.arm64 the name has arm64.
     Raises: MatrixRefused.
     """
     if matrix is None:
@@ -78,7 +83,11 @@ def _fits(row: Settings, excluded: Settings) -> bool:
 
 
 def _name(row: Settings) -> str:
-    return re.sub(r"[^a-z0-9._]+", "-", "-".join(row.values()).lower()).strip("-._")
+    words = [
+        value.removeprefix(_BUILD_POOL) if axis == POOL_AXIS else value
+        for axis, value in row.items()
+    ]
+    return re.sub(r"[^a-z0-9._]+", "-", "-".join(words).lower()).strip("-._")
 
 
 def _require_distinct(variants: Sequence[Variant]) -> None:

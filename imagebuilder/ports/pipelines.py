@@ -6,8 +6,10 @@ from datetime import datetime
 from typing import Protocol
 
 from imagebuilder.domain.digest import Canonical
+from imagebuilder.domain.errors import WrongState
 from imagebuilder.domain.ids import PipelineName, RunId
 from imagebuilder.domain.pipeline import Pipeline
+from imagebuilder.domain.spelling import nearest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +83,10 @@ class PipelineStore(Protocol):
         ...
 
     def count_end(self, name: PipelineName, *, is_failure: bool) -> int:
-        """Count a scheduled run's end, and give how many failed since one did not."""
+        """Count a scheduled run's end, and give how many failed since one did not.
+
+        Of a pipeline that was removed meanwhile nothing is counted.
+        """
         ...
 
     def add_decision(self, decision: KeptDecision) -> None:
@@ -93,3 +98,19 @@ class PipelineStore(Protocol):
     ) -> Sequence[KeptDecision]:
         """Give what was decided last, the newest first."""
         ...
+
+
+class PipelineNotFound(WrongState):
+    """No pipeline of that name is in force."""
+
+    code = "pipeline-not-found"
+
+    def __init__(self, name: str, existing: Sequence[str]) -> None:
+        """Say what is there instead, and which may be meant."""
+        near = nearest(name, existing)
+        question = f"Did you mean {near}? " if near else ""
+        super().__init__(
+            f"There is no pipeline {name}.",
+            context=f"There are {', '.join(existing[:8])}." if existing else "There are none yet.",
+            hint=f"{question}List them with: imagebuilder pipeline list",
+        )

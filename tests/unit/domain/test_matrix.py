@@ -34,6 +34,11 @@ def test_variants_when_some_are_excluded_and_others_included() -> None:
     assert found[1].settings == {"nginx.port": "443"}
 
 
+def test_variants_are_called_by_the_architecture_that_a_pool_builds() -> None:
+    axes = {"pool": ("build.amd64", "gpu"), "a.b": ("build.x",)}
+    assert names(Matrix(axes=axes)) == ["amd64-build.x", "gpu-build.x"]
+
+
 def test_variants_of_included_alone_are_those() -> None:
     assert names(Matrix(include=({"a.b": "X y"},))) == ["x-y"]
 
