@@ -152,6 +152,17 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WaitingRun:
+    """What of a run that waits, for its turn or for a person, tells whether it goes on."""
+
+    id: RunId
+    state: RunState
+    attempt: int
+    is_cancelled: bool = False
+    verdict: Verdict | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Approval:
     """A person's word on a run that waited for it."""
 
@@ -163,6 +174,8 @@ class Approval:
 
 
 UNFINISHED = frozenset(state for state in RunState if not state.is_final)
+WAITING = frozenset({RunState.QUEUED, RunState.AWAITING_APPROVAL})
+"""Where a run that nobody works at stands: its turn, or a person's word, is to come."""
 
 
 class RunOver(WrongState):

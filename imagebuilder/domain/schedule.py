@@ -22,6 +22,8 @@ from imagebuilder.domain.errors import InvalidInput
 
 _TICK = timedelta(microseconds=1)
 _DAY = timedelta(days=1)
+_SHORT = timedelta(hours=1)
+_WIDER = 8
 _RATE = re.compile(r"(?:rate\(\s*)?([0-9]{1,6})\s+(minute|hour|day)s?\s*\)?")
 _RATE_UNITS = {"minute": 60, "hour": 3600, "day": 86400}
 _NEAR_ZONES = 3
@@ -126,6 +128,32 @@ def slots_between(
 ) -> tuple[datetime, ...]:
     """Give the slots after a moment up to another, which is included."""
     return tuple(takewhile(lambda slot: slot <= until, _slots(schedule, after, anchor)))
+
+
+def newest_slot(
+    schedule: Schedule, after: datetime, until: datetime, *, anchor: datetime
+) -> datetime | None:
+    """Give the last slot after a moment up to another, which is included; None if there is none.
+
+    What lies between is not walked through, however long it is.
+    """
+    span = _SHORT
+    while True:
+        start = max(after, until - span)
+        found = slots_between(schedule, start, until, anchor=anchor)
+        if found:
+            return found[-1]
+        if start == after:
+            return None
+        span *= _WIDER
+
+
+def count_slots(
+    schedule: Schedule, after: datetime, until: datetime, *, anchor: datetime, limit: int
+) -> int:
+    """Give how many slots are after a moment up to another, which is included; at most `limit`."""
+    found = takewhile(lambda slot: slot <= until, _slots(schedule, after, anchor))
+    return sum(1 for _ in islice(found, limit))
 
 
 def spread_seconds(name: str, window_seconds: int) -> int:

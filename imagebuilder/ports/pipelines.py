@@ -1,6 +1,6 @@
 """PipelineStore: pipelines as they were applied, and what was decided for them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -70,12 +70,19 @@ class PipelineStore(Protocol):
         """Give all of them by name."""
         ...
 
+    def named(self, names: Collection[PipelineName]) -> Sequence[AppliedPipeline]:
+        """Give those of some names, by name; one that is not there is left out."""
+        ...
+
     def stamp(self) -> str:
         """Give what changes when any pipeline is applied, removed, paused or resumed: cheaply."""
         ...
 
-    def set_cursor(self, name: PipelineName, slot_at: datetime) -> None:
-        """Keep that a slot was seen to; an earlier one than is kept changes nothing."""
+    def set_cursors(self, slots: Mapping[PipelineName, datetime]) -> None:
+        """Keep which slots were seen to; an earlier one than is kept changes nothing.
+
+        Shape: a pipeline's name -> its slot. The stamp stays.
+        """
         ...
 
     def set_pause(self, name: PipelineName, pause: Pause | None) -> bool:

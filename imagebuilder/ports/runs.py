@@ -6,7 +6,15 @@ from typing import Protocol
 
 from imagebuilder.domain.errors import WrongState
 from imagebuilder.domain.ids import ImageName, RunId
-from imagebuilder.domain.run import Approval, Run, RunQuery, RunState, StageRun, StepRun
+from imagebuilder.domain.run import (
+    Approval,
+    Run,
+    RunQuery,
+    RunState,
+    StageRun,
+    StepRun,
+    WaitingRun,
+)
 
 
 class RunStore(Protocol):
@@ -18,6 +26,10 @@ class RunStore(Protocol):
         A slot is that of its order: the pipeline, the variant and the moment it was due. However
         many ask at once, one of them is told that it is there now.
         """
+        ...
+
+    def add_all(self, runs: Sequence[Run]) -> Sequence[Run]:
+        """Keep new runs as `add` does, and give those that are kept now."""
         ...
 
     def save(self, run: Run) -> None:
@@ -74,6 +86,14 @@ class RunStore(Protocol):
 
     def find(self, query: RunQuery) -> Sequence[Run]:
         """Give the runs that are asked for, those started last first."""
+        ...
+
+    def waiting(self) -> Sequence[WaitingRun]:
+        """Give the runs of pipelines that wait, for their turn or for a person: cheaply."""
+        ...
+
+    def those(self, ids: Collection[RunId]) -> Sequence[Run]:
+        """Give the runs of some ids, by id; one that is not there is left out."""
         ...
 
     def newest(self, limit: int, image: ImageName | None = None) -> Sequence[Run]:

@@ -10,6 +10,7 @@ from pathlib import Path, PurePath
 from imagebuilder.domain.ids import ImageName, RunId
 from imagebuilder.domain.run import (
     UNFINISHED,
+    WAITING,
     Approval,
     Run,
     RunQuery,
@@ -18,6 +19,7 @@ from imagebuilder.domain.run import (
     StageRun,
     StepRun,
     StepState,
+    WaitingRun,
 )
 from imagebuilder.ports.runs import RunNotFound
 
@@ -44,6 +46,28 @@ class FakeRunStore:
             return False
         self.save(run)
         return True
+
+    def add_all(self, runs: Sequence[Run]) -> Sequence[Run]:
+        """Keep new runs as `add` does, and give those that are kept now."""
+        return [run for run in runs if self.add(run)]
+
+    def waiting(self) -> Sequence[WaitingRun]:
+        """Give the runs of pipelines that wait, for their turn or for a person."""
+        return [
+            WaitingRun(
+                id=run.id,
+                state=run.state,
+                attempt=run.attempt,
+                is_cancelled=bool(run.cancelled_by),
+                verdict=self.approvals[run.id].verdict if run.id in self.approvals else None,
+            )
+            for run in self.runs.values()
+            if run.order is not None and run.state in WAITING
+        ]
+
+    def those(self, ids: Collection[RunId]) -> Sequence[Run]:
+        """Give the runs of some ids, by id; one that is not there is left out."""
+        return [self.runs[run_id] for run_id in sorted(ids) if run_id in self.runs]
 
     def move(self, run: Run, given: Collection[RunState]) -> bool:
         """Save the run if what is kept of it is in one of the states; else False."""

@@ -18,6 +18,7 @@ from imagebuilder.domain.run import (
     StageRun,
     StepState,
     Verdict,
+    WaitingRun,
 )
 
 
@@ -57,6 +58,17 @@ def run(row: RowMapping) -> Run:
         queued_at=row["queued_at"],
         attempt=1 if row["attempt"] is None else row["attempt"],
         cancelled_by=row["cancelled_by"] or "",
+    )
+
+
+def waiting_run(row: RowMapping) -> WaitingRun:
+    """Give what of a run's row, and of the word on it, tells whether it goes on."""
+    return WaitingRun(
+        id=RunId(row["id"]),
+        state=RunState(row["state"]),
+        attempt=row["attempt"],
+        is_cancelled=bool(row["cancelled_by"]),
+        verdict=None if row["verdict"] is None else Verdict(row["verdict"]),
     )
 
 

@@ -6,10 +6,13 @@ from sqlalchemy import ColumnElement, Connection, Select, Table, func, insert, s
 from sqlalchemy.exc import IntegrityError
 
 from imagebuilder.adapters.sql import mapping, run_rows, tables
+from imagebuilder.adapters.sql.among import among
 from imagebuilder.adapters.sql.database import Database
+from imagebuilder.adapters.sql.inserting import insert_new
 from imagebuilder.domain.ids import ImageName, RunId
 from imagebuilder.domain.run import (
     UNFINISHED,
+    WAITING,
     Approval,
     Run,
     RunQuery,
@@ -18,6 +21,7 @@ from imagebuilder.domain.run import (
     StageRun,
     StepRun,
     StepState,
+    WaitingRun,
 )
 from imagebuilder.ports.runs import RunNotFound
 
@@ -37,12 +41,14 @@ class SqlRunStore:
 
     def add(self, run: Run) -> bool:
         """Keep a new run; False, and nothing kept, when its slot has a run already."""
-        try:
-            with self._database.writing() as connection:
-                connection.execute(insert(tables.runs).values(run_rows.run_values(run)))
-        except IntegrityError:
-            return False
-        return True
+        return bool(self.add_all([run]))
+
+    def add_all(self, runs: Sequence[Run]) -> Sequence[Run]:
+        """Keep new runs as `add` does, and give those that are kept now."""
+        rows = [run_rows.run_values(run) for run in runs]
+        with self._database.writing() as connection:
+            kept = set(insert_new(connection, tables.runs, rows, _r.id))
+        return [run for run in runs if run.id in kept]
 
     def save(self, run: Run) -> None:
         """Keep the run as it stands now, replacing what was kept under its id."""
@@ -156,6 +162,21 @@ class SqlRunStore:
             .order_by(_r.started_at.desc(), _r.id.desc())
             .limit(query.limit)
         )
+
+    def waiting(self) -> Sequence[WaitingRun]:
+        """Give the runs of pipelines that wait, for their turn or for a person: cheaply."""
+        approvals = tables.approvals
+        query = (
+            select(_r.id, _r.state, _r.attempt, _r.cancelled_by, approvals.c.verdict)
+            .select_from(tables.runs.outerjoin(approvals, approvals.c.run_id == _r.id))
+            .where(_r.state.in_([state.value for state in WAITING]), _r.pipeline.is_not(None))
+        )
+        with self._database.reading() as connection:
+            return [run_rows.waiting_run(row) for row in connection.execute(query).mappings()]
+
+    def those(self, ids: Collection[RunId]) -> Sequence[Run]:
+        """Give the runs of some ids, by id; one that is not there is left out."""
+        return self._runs(select(tables.runs).where(among(_r.id, ids)).order_by(_r.id))
 
     def newest(self, limit: int, image: ImageName | None = None) -> Sequence[Run]:
         """Give the newest runs first, of one image when it is named."""

@@ -16,7 +16,9 @@ from imagebuilder.domain.schedule import (
     CronSchedule,
     RateMalformed,
     ZoneUnknown,
+    count_slots,
     cron_schedule,
+    newest_slot,
     next_slots,
     rate_schedule,
     slots_between,
@@ -286,3 +288,38 @@ def test_spread_is_within_its_window_and_the_same_every_time(name: str, window: 
 
 def test_cron_when_it_is_understood_keeps_its_text() -> None:
     assert cron_of("@daily").text == "@daily"
+
+
+@given(expression=EXPRESSIONS | DAILY, zone=st.sampled_from(ZONES), after=MOMENTS)
+def test_newest_slot_and_count_are_those_of_a_walk_through_all_slots(
+    expression: str, zone: str, after: datetime
+) -> None:
+    schedule, until = a_schedule(expression, zone), after + timedelta(hours=50)
+    walked = between(schedule, after, until)
+
+    assert newest_slot(schedule, after, until, anchor=after) == (walked[-1] if walked else None)
+    assert count_slots(schedule, after, until, anchor=after, limit=5) == min(len(walked), 5)
+
+
+@pytest.mark.parametrize(
+    ("hours_away", "newest"),
+    [(0, None), (5, None), (6, 6), (29, 24), (24 * 365 * 200, 24 * 365 * 200)],
+)
+def test_newest_slot_of_a_rate_is_the_last_of_its_multiples(
+    hours_away: int, newest: int | None
+) -> None:
+    anchor = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
+    schedule = rate_schedule("6 hours", ZoneInfo("UTC"))
+
+    found = newest_slot(schedule, anchor, anchor + timedelta(hours=hours_away), anchor=anchor)
+
+    assert found == (None if newest is None else anchor + timedelta(hours=newest))
+
+
+def test_newest_slot_when_decades_passed_then_they_are_not_walked_through() -> None:
+    after, until = datetime(1980, 1, 1, tzinfo=UTC), datetime(2026, 3, 1, 12, 30, 1, tzinfo=UTC)
+
+    assert newest_slot(a_schedule("* * * * *"), after, until, anchor=after) == until.replace(
+        second=0
+    )
+    assert count_slots(a_schedule("* * * * *"), after, until, anchor=after, limit=100) == 100
