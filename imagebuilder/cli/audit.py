@@ -1,17 +1,22 @@
 """`imagebuilder audit`."""
 
+import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from imagebuilder.cli.moments import MomentText, parsed_moment
 from imagebuilder.cli.options import AsJson
-from imagebuilder.cli.output import moment_text, print_json, print_table, told_errors
+from imagebuilder.cli.output import moment_text, note, print_json, print_table, told_errors
 from imagebuilder.domain.audit import AuditAction, AuditQuery
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from imagebuilder.cli.output import Json
     from imagebuilder.domain.audit import AuditEntry
+    from imagebuilder.domain.digest import Canonical
 
 app = typer.Typer(help="The audit: who changed what, when and why.", no_args_is_help=True)
 
@@ -51,17 +56,49 @@ def list_(  # noqa: PLR0913 - typer takes each option as a parameter
             actor=by,
             since=parsed_moment(since),
             until=parsed_moment(until),
-            limit=limit,
+            limit=limit + 1,
             offset=(page - 1) * limit,
         )
-        entries = Application().audit.entries(query)
+        found = Application().audit.entries(query)
+        entries = found[:limit]
         if as_json:
             print_json([_entry_json(entry) for entry in entries])
-            return
-        print_table(
-            ("WHEN", "WHO", "WHAT", "OF", "WHY"),
-            [(moment_text(e.act.at), e.act.actor, e.action, e.subject, e.act.why) for e in entries],
-        )
+        else:
+            headings = ("WHEN", "WHO", "WHAT", "OF", "WHY", "CHANGE")
+            print_table(headings, [_cells(entry) for entry in entries])
+        if len(found) > limit:
+            note(f"there are older ones: --page {page + 1}")
+
+
+def _cells(entry: "AuditEntry") -> tuple[str, ...]:
+    act = entry.act
+    change = "; ".join(_changes(entry.before, entry.after))
+    return moment_text(act.at), act.actor, entry.action, entry.subject, act.why, change
+
+
+def _changes(before: "Canonical", after: "Canonical") -> "Iterator[str]":
+    """Give what was changed: of a thing with parts, those that differ."""
+    old, new = (_parts(value) for value in (before, after))
+    for name in dict.fromkeys((*old, *new)):
+        was, is_ = old.get(name), new.get(name)
+        if was != is_:
+            change = _text(is_) if was is None else f"{_text(was)} -> {_text(is_)}"
+            yield f"{name}: {change}" if name else change
+
+
+def _parts(value: "Canonical") -> "dict[str, Canonical]":
+    """Give the parts of a value, which is its own only part when it has none; of nothing none."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    return {} if value is None else {"": value}
+
+
+def _text(value: "Canonical") -> str:
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "none"}[value]
+    if isinstance(value, str | int | float):
+        return str(value)
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _entry_json(entry: "AuditEntry") -> "dict[str, Json]":

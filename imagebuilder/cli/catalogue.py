@@ -139,8 +139,9 @@ def copy(
             print_json(_state_json(state))
             return
         print_lines(*_state_lines(state))
-        note(f"to use it from now on, set IMAGEBUILDER_CATALOGUE_URL={to}, or catalogue_url in")
-        note("settings.json; what is recorded until then is not there.")
+        address = to if "://" in to else Path(to).absolute()
+        note(f"to use it from now on, set IMAGEBUILDER_CATALOGUE_URL={address},")
+        note("or catalogue_url in settings.json; what is recorded until then is not there.")
 
 
 def _caring() -> "Caring":

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from imagebuilder.domain.search import Page
-    from imagebuilder.services.searching import Searching
+    from imagebuilder.services.searching import SearchAsked, Searching
 
 # ruff: noqa: PLC0415 - what a command does not need is not imported, for the start-up time
 
@@ -109,7 +109,7 @@ def list_(  # noqa: PLR0913 - typer takes each option as a parameter
             labels=tuple(map(parse_label_query, label or ())), sort=sort, is_reversed=reverse
         )
         asked = SearchAsked(query=query, limit=limit, page=page)
-        _print_page(_searching().list(name, asked), shown, as_json=as_json)
+        _print_page(asked, _searching().list(name, asked), shown, as_json=as_json)
 
 
 def find(  # noqa: PLR0913 - typer takes each option as a parameter
@@ -134,12 +134,12 @@ def find(  # noqa: PLR0913 - typer takes each option as a parameter
     """Find versions by what they hold and what was said of them; all that is asked must fit."""
     with told_errors(as_json=as_json):
         from imagebuilder.cli.version_columns import chosen_columns
+        from imagebuilder.domain.channel import checked_channel_name
         from imagebuilder.domain.labels import parse_label_query
         from imagebuilder.domain.package_query import PackageQuery
         from imagebuilder.domain.search import (
             ComponentQuery,
             VersionQuery,
-            checked_channel,
             parse_state,
         )
         from imagebuilder.services.searching import SearchAsked
@@ -159,15 +159,17 @@ def find(  # noqa: PLR0913 - typer takes each option as a parameter
         asked = SearchAsked(
             query=query,
             cves=tuple(cve or ()),
-            channels=tuple(map(checked_channel, channel or ())),
+            channels=tuple(map(checked_channel_name, channel or ())),
             states=frozenset(map(parse_state, state or ())),
             limit=limit,
             page=page,
         )
-        _print_page(_searching().find(asked), shown, as_json=as_json)
+        _print_page(asked, _searching().find(asked), shown, as_json=as_json)
 
 
-def _print_page(page: "Page", columns: "Sequence[str]", *, as_json: bool) -> None:
+def _print_page(
+    asked: "SearchAsked", page: "Page", columns: "Sequence[str]", *, as_json: bool
+) -> None:
     from imagebuilder.cli.version_columns import found_json, version_cells
 
     if as_json:
@@ -176,7 +178,10 @@ def _print_page(page: "Page", columns: "Sequence[str]", *, as_json: bool) -> Non
         headings = [name.upper() for name in columns]
         print_table(headings, [version_cells(found, columns) for found in page.found])
     if page.left > 0:
-        note(f"{len(page.found):,} of {page.count:,}; the next ones: --page, all: --limit 0")
+        following = f"the next ones: --page {asked.page + 1}, all: --limit 0"
+        note(f"{len(page.found):,} of {page.count:,}; {following}")
+    elif page.count and not page.found:
+        note(f"there is no page {asked.page}: {page.count:,} were found")
 
 
 def _searching() -> "Searching":

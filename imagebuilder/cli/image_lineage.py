@@ -24,6 +24,10 @@ _DEEP = 8
 """From so many generations on, what stands alone on the one above is drawn straight below it."""
 
 
+_WHOLE = 1_000_000
+"""No line is as wide: what Rich draws beside guides it would cut off at the width of a terminal."""
+
+
 class LineageFormat(StrEnum):
     """How a lineage can be written."""
 
@@ -56,7 +60,7 @@ def lineage(  # noqa: PLR0913 - typer takes each option as a parameter
     ] = False,
     limit: Annotated[
         int, typer.Option("--limit", metavar="N", min=0, help="At most so many; 0 is all.")
-    ] = 500,
+    ] = 1000,
     format_: Annotated[
         LineageFormat, typer.Option("--format", help="How to write it.")
     ] = LineageFormat.TREE,
@@ -75,7 +79,7 @@ def lineage(  # noqa: PLR0913 - typer takes each option as a parameter
             limit=limit,
             stale_only=stale,
             is_all=is_all,
-            with_inputs=inputs or format_ is not LineageFormat.TREE,
+            with_inputs=inputs or format_ is LineageFormat.JSON,
         )
         found = Application().tracing.lineage(reference, asked)
         if format_ is LineageFormat.TREE:
@@ -86,7 +90,8 @@ def lineage(  # noqa: PLR0913 - typer takes each option as a parameter
             more = "more than " if found.is_more_left_out else ""
             note(f"and {more}{found.left_out:,} more; --limit 0 shows all")
         if stale and not any(each.is_stale for each in found.versions):
-            note("nothing here is stale")
+            older = "" if is_all else " and meant by a channel; --all looks at all versions"
+            note(f"nothing here is stale{older}")
 
 
 def _print_graph(graph: "LineageGraph", format_: LineageFormat) -> None:
@@ -105,6 +110,7 @@ def lineage_json(graph: "LineageGraph") -> "dict[str, Json]":
         "nodes": [_node_json(node) for node in graph.nodes],
         "edges": [_edge_json(edge) for edge in graph.edges],
         "left_out": graph.left_out,
+        "is_more_left_out": graph.is_more_left_out,
     }
 
 
@@ -151,8 +157,10 @@ def _print_trees(graph: "LineageGraph", *, is_all: bool, with_inputs: bool) -> N
     from imagebuilder.cli.lineage_tree import trees_of
 
     shown = console()
-    for root in trees_of(graph, is_all=is_all, with_inputs=with_inputs):
+    if not shown.is_terminal:
         # In a pipe lines stay whole; on a terminal they are folded beside their guides.
+        shown.width = _WHOLE
+    for root in trees_of(graph, is_all=is_all, with_inputs=with_inputs):
         shown.print(_tree(root), soft_wrap=not shown.is_terminal)
 
 

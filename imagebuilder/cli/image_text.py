@@ -35,7 +35,7 @@ def print_version(
         ("run", version.run_id),
         ("parent", f"{parent}, which was {parent_reference}" if parent_reference else parent),
         ("packages", str(len(version.packages))),
-        ("UpdateOS", update_text([recorded_updates(version.plan)])),
+        ("updates", update_text([recorded_updates(version.plan)])),
         ("plan", str(version.plan_digest)),
     )
     print_lines(*(f"{name:10}{value}" for name, value in facts), "")

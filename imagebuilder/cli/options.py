@@ -25,14 +25,15 @@ def _completed(begun: str, known: "Callable[[Application], Iterable[str]]") -> l
 
 
 def _images(incomplete: str) -> list[str]:
-    return _completed(incomplete, lambda a: dict.fromkeys(s.image for s in a.cataloguing.list()))
+    return _completed(incomplete, lambda a: a.cataloguing.images())
 
 
 def references(incomplete: str) -> list[str]:
     """Complete a version's reference."""
     if "@" not in incomplete:
         return _images(incomplete)
-    return _completed(incomplete, lambda a: (s.reference for s in a.cataloguing.list()))
+    image = incomplete.partition("@")[0]
+    return _completed(incomplete, lambda a: (s.reference for s in a.cataloguing.list(image)))
 
 
 def _channels(incomplete: str) -> list[str]:

@@ -204,7 +204,7 @@ def _write(path: Path, made: "RetentionPlan") -> None:
     try:
         path.write_text(json.dumps(plan_json(made), indent=2, ensure_ascii=False) + "\n")
     except OSError as error:
-        raise PlanUnwritten(path, str(error)) from error
+        raise PlanUnwritten(path, error.strerror or str(error)) from error
 
 
 def _application() -> "Application":

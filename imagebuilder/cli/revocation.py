@@ -126,7 +126,7 @@ class DurationMalformed(InvalidInput):
         """Quote it and show the form."""
         super().__init__(
             f"{text[:80]!r} is not a duration.",
-            context="A duration is a whole number and one of s, m, h, d, w.",
+            context="A duration is a whole number, 1 or more, and one of s, m, h, d, w.",
             hint="Write 90m, 12h or 30d.",
         )
 
@@ -168,7 +168,8 @@ def _print_impact(impact: "Impact", *, is_rehearsal: bool, as_json: bool) -> Non
 def _told(impact: "Impact", *, is_done: bool) -> list[str]:
     standing = impact.standing
     state = standing.state if standing else "unknown"
-    tense = "is" if is_done else "would be"
+    is_to_come = impact.at > impact.said_at
+    tense = ("will be" if is_to_come else "is") if is_done else "would be"
     count = len(impact.versions)
     lines = [f"{impact.reference} {tense} {state} as of {moment_text(impact.at)}"]
     becomes = "unusable" if standing and not standing.is_usable else "usable"

@@ -249,8 +249,10 @@ class Facts:
     inputs: Mapping[VersionId, Inputs] = field(default_factory=dict)
 
 
-def graph_of(descent: Descent, ancestors: Iterable[Kin], facts: Facts) -> LineageGraph:
-    """Give the graph of a descent.
+def graph_of(
+    descent: Descent, ancestors: Iterable[Kin], facts: Facts, *, with_origins: bool = True
+) -> LineageGraph:
+    """Give the graph of a descent; the suites and files that versions began from, if wanted.
 
     `ancestors` are all that the focus has, also those outside of the scope: whether a version is
     stale hangs on them.
@@ -266,6 +268,8 @@ def graph_of(descent: Descent, ancestors: Iterable[Kin], facts: Facts) -> Lineag
     edges: list[GraphEdge] = []
     for node in nodes.values():
         for other, edge in _made_of(node, facts.inputs):
+            if other is not None and other.kind is NodeKind.ORIGIN and not with_origins:
+                continue
             if other is not None:
                 found.setdefault(other.id, other)
             if other is not None or edge.parent in nodes:
@@ -354,19 +358,11 @@ def _made_of(
     if node.facts is None:
         return
     kin, pair = node.facts.kin, node.facts.pair
-    if kin.parent.version_id is not None:
-        yield (
-            None,
-            GraphEdge(
-                parent=kin.parent.version_id,
-                child=kin.id,
-                kind=EdgeKind.PARENT,
-                asked=kin.parent.asked,
-                pair=pair,
-            ),
-        )
+    asked, on = kin.parent.asked, kin.parent.version_id
+    if on is not None:
+        kind = EdgeKind.PARENT
+        yield None, GraphEdge(parent=on, child=kin.id, kind=kind, asked=asked, pair=pair)
     else:
-        asked = kin.parent.asked
         origin = GraphNode(id=f"origin:{kin.parent.identity}", kind=NodeKind.ORIGIN, label=asked)
         kind = EdgeKind.SUITE if asked.startswith(_SUITE) else EdgeKind.FILE
         yield origin, GraphEdge(parent=origin.id, child=kin.id, kind=kind, asked=asked)

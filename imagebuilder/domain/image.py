@@ -1,8 +1,9 @@
 """Image and image version: the immutable record of one kept build."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Self
 
 from imagebuilder.domain.artifact import Artifact
 from imagebuilder.domain.digest import Canonical, Digest
@@ -10,6 +11,7 @@ from imagebuilder.domain.errors import InvalidInput, WrongState
 from imagebuilder.domain.evidence import TestReport
 from imagebuilder.domain.ids import ChannelName, ImageName, RunId, VersionId, is_channel_name
 from imagebuilder.domain.package import InstalledPackage
+from imagebuilder.domain.spelling import nearest
 from imagebuilder.domain.versions import BuildVersion, RecipeVersion, Wildcard
 
 
@@ -207,8 +209,19 @@ class VersionNotFound(WrongState):
         super().__init__(
             f"No image version matches {asked}.",
             context=f"There are {', '.join(existing[:8])}." if existing else "There are none yet.",
-            hint=f"{question}List them with: imagebuilder image list",
+            hint=f"{question}{_where_to_look(asked)}",
         )
+
+    @classmethod
+    def of_image(cls, name: str, names: Sequence[ImageName]) -> Self:
+        """Give the error that an image has no version, where these images have some."""
+        return cls(name, tuple(names), near=nearest(name, names))
+
+
+def _where_to_look(asked: str) -> str:
+    if asked.startswith("run-"):
+        return f"A run is no version; see what it recorded with: imagebuilder run show {asked}"
+    return "List them with: imagebuilder image list"
 
 
 class ReferenceAmbiguous(WrongState):

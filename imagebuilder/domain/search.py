@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Self
 
 from imagebuilder.domain.errors import InvalidInput, WrongState
-from imagebuilder.domain.ids import ChannelName, VersionId, is_channel_name, is_name
+from imagebuilder.domain.ids import ChannelName, VersionId, is_name
 from imagebuilder.domain.image import VersionSummary
 from imagebuilder.domain.labels import LabelQuery, Notes
 from imagebuilder.domain.package_query import PackageQuery
@@ -115,13 +115,6 @@ class Page:
         return self.count - self.offset - len(self.found)
 
 
-def checked_channel(text: str) -> ChannelName:
-    """Give the channel that text names. Raises: ChannelMisnamed."""
-    if not is_channel_name(text):
-        raise ChannelMisnamed(text)
-    return ChannelName(text)
-
-
 def parse_state(text: str) -> State:
     """Give the state that text names. Raises: StateUnknown."""
     try:
@@ -155,20 +148,6 @@ class ComponentQueryMalformed(InvalidInput):
             f"{text[:80]!r} does not ask for a component.",
             context=reason,
             hint="Write nginx, nginx@1.x or nginx@1.2.3.",
-        )
-
-
-class ChannelMisnamed(InvalidInput):
-    """Versions are asked for by what can be no channel."""
-
-    code = "channel-misnamed"
-
-    def __init__(self, text: str) -> None:
-        """Quote it."""
-        super().__init__(
-            f"{text[:80]!r} is not the name of a channel.",
-            context="Channels are named by small letters, digits and hyphens, a letter first.",
-            hint="List them with: imagebuilder channel list",
         )
 
 

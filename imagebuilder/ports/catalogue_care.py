@@ -164,8 +164,6 @@ class CatalogueNotEmpty(Refused):
     code = "catalogue-not-empty"
 
     def __init__(self, where: str, rows: Mapping[str, int], hint: str) -> None:
-        """Name it and what it holds."""
-        held = ", ".join(f"{count} {table}" for table, count in rows.items() if count)
-        super().__init__(
-            f"The catalogue {where} is not empty.", context=f"It holds {held}.", hint=hint
-        )
+        """Name it and say how much it holds."""
+        held = f"Versions in it: {rows.get('versions', 0):,}; rows in all: {sum(rows.values()):,}."
+        super().__init__(f"The catalogue {where} is not empty.", context=held, hint=hint)

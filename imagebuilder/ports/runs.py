@@ -115,6 +115,7 @@ class RunNotFound(WrongState):
 
     def __init__(self, run_id: str, matching: Sequence[str]) -> None:
         """Say whether there is none or too many."""
+        self.matching = tuple(matching)
         super().__init__(
             f"{'Several runs match' if matching else 'There is no run'} {run_id}.",
             context=", ".join(matching[:5]),

@@ -13,7 +13,6 @@ from imagebuilder.domain.image import (
     parse_reference,
 )
 from imagebuilder.domain.package import InstalledPackage
-from imagebuilder.domain.spelling import nearest
 from imagebuilder.domain.versions import BuildVersion, RecipeVersion, Wildcard, next_build
 from imagebuilder.ports.audit import AuditLog
 from imagebuilder.ports.catalogue import VersionStore
@@ -92,9 +91,12 @@ class Cataloguing:
         """
         found = self._versions.summaries(None if image is None else ImageName(image))
         if image is not None and not found:
-            names = self._versions.names()
-            raise VersionNotFound(image, tuple(names), near=nearest(image, names))
+            raise VersionNotFound.of_image(image, self._versions.names())
         return found
+
+    def images(self) -> Sequence[ImageName]:
+        """Give the names of all images, sorted."""
+        return self._versions.names()
 
     def references(self, ids: Collection[VersionId]) -> Mapping[VersionId, str]:
         """Give how people name versions; an id that is not recorded is left out."""

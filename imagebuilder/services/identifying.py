@@ -45,7 +45,8 @@ class Identifying:
     def whatis(self, text: str) -> Sequence[Identity]:
         """Give all that a text may mean: a version, a channel, a run, a placement, a digest.
 
-        Raises: NotOneOfOurs: it means nothing; ReferenceAmbiguous: several ids start so.
+        Raises: NotOneOfOurs: it means nothing; ReferenceAmbiguous, RunNotFound: several ids start
+        so.
         """
         ways = (
             ("the id of a placement", self._placements),
@@ -85,7 +86,9 @@ class Identifying:
             return
         try:
             run = self._desk.runs.get(text)
-        except RunNotFound:
+        except RunNotFound as error:
+            if error.matching:
+                raise
             return
         versions = tuple(self._desk.traces.of_run(run.id))
         yield Trace(kind=TraceKind.RUN, name=f"{run.id} ({run.state})", versions=versions)

@@ -99,7 +99,7 @@ class Labelling:
         if is_of_image:
             image = ImageName(asked.name)
             if self._shelf.versions.newest(image) is None:
-                raise VersionNotFound(asked.name, ())
+                raise VersionNotFound.of_image(asked.name, self._shelf.versions.names())
             return image, Noted(image=image)
         version = self._shelf.versions.find(asked, self._shelf.clock.now())
         return version.reference, Noted(image=version.image, version_id=version.id)

@@ -297,7 +297,7 @@ class Promoting:
     def _image(self, name: str) -> ImageName:
         image = ImageName(name)
         if self._board.versions.newest(image) is None:
-            raise VersionNotFound(name, ())
+            raise VersionNotFound.of_image(name, self._board.versions.names())
         return image
 
     def _version(self, reference: str) -> ImageVersion:

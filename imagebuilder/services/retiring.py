@@ -5,6 +5,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
+from itertools import groupby
+from operator import attrgetter
 
 from imagebuilder.documents.reader import Read, read_retention
 from imagebuilder.domain.audit import Act, AuditAction, AuditEntry, AuditQuery
@@ -229,9 +231,12 @@ class Retiring:
         ids = [subject.id for subject in found]
         standings = records.standings.standings(ids, at)
         channels = records.channels.holding(ids, at)
-        placed = records.placements.of(ids)
-        by_version = {
-            p.version_id: [q for q in placed if q.version_id == p.version_id] for p in placed
+        of_version = attrgetter("version_id")
+        placed = {
+            version_id: tuple(placements)
+            for version_id, placements in groupby(
+                sorted(records.placements.of(ids), key=of_version), key=of_version
+            )
         }
         own = records.labels.of_versions(ids)
         shared = records.labels.of_images({subject.image for subject in found})
@@ -240,7 +245,7 @@ class Retiring:
                 subject,
                 is_revoked=standings[subject.id].is_revoked,
                 channels=tuple(channels.get(subject.id, ())),
-                placements=tuple(by_version.get(subject.id, ())),
+                placements=placed.get(subject.id, ()),
                 labels={
                     **(shared[subject.image].labels if subject.image in shared else {}),
                     **(own[subject.id].labels if subject.id in own else {}),

@@ -70,12 +70,14 @@ class ChannelChange:
 class Impact:
     """What a revocation, or its end, makes different at the moment it counts.
 
+    `said_at` is when it was said, `at` when it counts.
     Shape: `versions` are those that become unusable, or usable again: the version itself and then
     its descendants, as they were recorded. `channels` are those that mean something else then, or
     stay on a version that is revoked; `placements` those that were not withdrawn.
     """
 
     reference: str
+    said_at: datetime
     at: datetime
     versions: tuple[str, ...]
     channels: tuple[ChannelChange, ...] = ()
@@ -221,6 +223,7 @@ class Revoking:
         images = {ImageName(reference.partition("@")[0]) for reference in references.values()}
         return _View(
             reference=version.reference,
+            said_at=self._now(),
             at=at,
             references=references,
             standings=self._register.standings.standings(references, at),
@@ -242,6 +245,7 @@ class Revoking:
         changed.sort(key=order.__getitem__)
         return Impact(
             reference=before.reference,
+            said_at=before.said_at,
             at=at,
             versions=tuple(before.references[each] for each in changed),
             channels=tuple(self._channel_changes(before, set(changed))),
@@ -300,6 +304,7 @@ class _View:
     """How things stand at a moment. Shape: `references` is id -> reference, the focus first."""
 
     reference: str
+    said_at: datetime
     at: datetime
     references: Mapping[VersionId, str]
     standings: Mapping[VersionId, Standing]

@@ -76,8 +76,7 @@ class Searching:
         if image is None:
             return self.find(asked)
         if self._desk.versions.newest(ImageName(image)) is None:
-            names = dict.fromkeys(each.image for each in self._desk.versions.summaries())
-            raise VersionNotFound(image, tuple(names))
+            raise VersionNotFound.of_image(image, self._desk.versions.names())
         # A name holds no sign of a pattern.
         return self.find(replace(asked, query=replace(asked.query, image=image)))
 

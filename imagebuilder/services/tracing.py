@@ -73,7 +73,7 @@ class Tracing:
         all_above = Scope(up=True, down=False, limit=_NO_LIMIT)
         ancestors = self._versions.descent(focus, all_above).kin
         facts = self._facts(descent, ancestors, with_inputs=asked.with_inputs)
-        graph = graph_of(descent, ancestors, facts)
+        graph = graph_of(descent, ancestors, facts, with_origins=asked.up)
         return stale_part(graph, is_all=asked.is_all) if asked.stale_only else graph
 
     def _facts(self, descent: Descent, ancestors: Iterable[Kin], *, with_inputs: bool) -> Facts:

@@ -51,7 +51,10 @@ VERSIONS = (
 
 WEB = ImageName("web")
 NOTES = (
-    (Noted(image=WEB), Notes(labels={"team": "web", "tier": "front"}, description="Public 100% ü")),
+    (
+        Noted(image=WEB),
+        Notes(labels={"team": "web", "tier": "front"}, description="Public 100% Über"),
+    ),
     (Noted(image=WEB, version_id=VersionId("web-2")), Notes(labels={"team": "db"})),
 )
 
@@ -141,6 +144,8 @@ def test_search_by_label_then_a_version_s_own_counts_before_its_image_s(
         (("1%0",), []),
         (("public", "db"), ["web-2"]),
         (("base",), ["base-1"]),
+        (("über",), []),
+        (("ÜBER",), ["web-2", "web-1"]),
     ],
 )
 def test_search_by_words_then_each_must_stand_somewhere(

@@ -3,12 +3,15 @@
 import gzip
 import json
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
 
+from tests.build import a_digest, a_draft
 from tests.databases import DATABASES, FreshLocation
 from tests.functional.conftest import Catalogue, Cli
 
@@ -107,6 +110,51 @@ def test_copy_when_the_target_has_something_then_is_refused(
     assert (error["code"], error["exit"]) == ("catalogue-not-empty", 4)
 
 
+def test_copy_when_the_target_is_a_path_then_says_the_address_for_every_folder(
+    filled: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    told = filled("catalogue", "copy", "--to", "other.db")
+
+    assert f"IMAGEBUILDER_CATALOGUE_URL={tmp_path}/other.db," in told.stderr
+
+
+def test_backup_when_others_write_meanwhile_then_is_one_state_of_all_of_it(
+    filled: Cli, tmp_path: Path
+) -> None:
+    file, is_over = tmp_path / "busy.backup", Event()
+
+    def record() -> int:
+        application, count = filled.application(), 0
+        while not is_over.is_set():
+            application.cataloguing.record(a_draft("busy", definition_digest=a_digest(str(count))))
+            count += 1
+        return count
+
+    with ThreadPoolExecutor(1) as threads:
+        recorded = threads.submit(record)
+        made = [filled.json("catalogue", "backup", file, "--force") for _ in range(5)]
+        is_over.set()
+        total = recorded.result(timeout=60)
+
+    counts = [each["rows"]["versions"] for each in made]
+    assert counts == sorted(counts)
+    assert 3 < counts[-1] <= 3 + total
+    # Each version is recorded with one entry of the audit and one test report, or not at all.
+    for each in made:
+        assert each["rows"]["test_reports"] - made[0]["rows"]["test_reports"] == (
+            each["rows"]["versions"] - counts[0]
+        )
+        assert each["rows"]["audit"] - made[0]["rows"]["audit"] == (
+            each["rows"]["versions"] - counts[0]
+        )
+    filled.json("catalogue", "restore", file, "--force")
+    assert filled.json("catalogue", "status")["rows"]["versions"] == counts[-1]
+    faults = json.loads(filled("catalogue", "check", "--json").stdout)["faults"]
+    assert not [fault for fault in faults if "missing" not in fault["what"]]
+
+
 @pytest.mark.parametrize(
     "url", ["postgresql://bob:sosecret@h/x", "postgresql:///x?user=bob&password=sosecret"]
 )
@@ -128,7 +176,7 @@ def test_restore_when_the_catalogue_is_not_empty_then_is_refused(
     error = filled.error("catalogue", "restore", tmp_path / "all.backup")
 
     assert (error["code"], error["exit"]) == ("catalogue-not-empty", 4)
-    assert "3 versions" in error["context"]
+    assert error["context"].startswith("Versions in it: 3; rows in all: ")
 
 
 def test_backup_when_a_file_is_there_then_it_stays_unless_forced(
@@ -264,3 +312,15 @@ def test_audit_when_filtered_then_only_those_are_shown(filled: Cli) -> None:
     assert len(filled.json("audit", "list", "--limit", "1", "--page", "2")) == 1
     assert filled.json("audit", "list", "--until", "2020-01-01") == []
     assert filled.json("audit", "list", "--subject", "debian") == []
+
+
+def test_audit_in_text_then_tells_what_was_changed_and_that_there_is_more(filled: Cli) -> None:
+    filled("image", "label", "debian-base", "team=db", "tier=1")
+
+    told = filled("audit", "list", "--limit", "1")
+
+    assert told.stdout.rstrip("\n").split("\t")[-1] == "team: web -> db; tier: 1"
+    assert told.stderr == "there are older ones: --page 2\n"
+    everything = filled("audit", "list")
+    assert everything.stderr == ""
+    assert "id: version-" in everything.stdout.splitlines()[-1]

@@ -175,6 +175,13 @@ BAD: list[tuple[list[str], int, str]] = [
 ]
 
 
+def test_set_when_a_run_is_named_then_says_where_to_see_what_it_recorded(web: Cli) -> None:
+    error = web.error("channel", "set", "run-20260301", "stable")
+
+    assert (error["exit"], error["code"]) == (3, "version-not-found")
+    assert "imagebuilder run show run-20260301" in error["hint"]
+
+
 @pytest.mark.parametrize("web", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(("words", "status", "code"), BAD, ids=str)
 def test_bad_input_then_is_told_with_what_to_do(

@@ -107,7 +107,7 @@ def test_find_by_cve_then_gives_what_is_older_than_each_release_s_fix(
         (("--package", "<3"), "package-query-malformed"),
         (("--component", "nginx@"), "component-query-malformed"),
         (("--component", "@1.x"), "component-query-malformed"),
-        (("--channel", "1.x"), "channel-misnamed"),
+        (("--channel", "1.x"), "channel-malformed"),
         (("--label", "=x"), "label-malformed"),
         (("--state", "broken"), "state-unknown"),
         (("--built-before", "soon"), "moment-malformed"),
@@ -126,9 +126,11 @@ def test_list_in_pages_then_tells_how_many_are_left(cli: Cli, catalogue: Catalog
     first = cli("image", "list", "--limit", "2", "--columns", "version, state")
 
     assert first.stdout == "debian-base@1.0.0/1\tactive\ndebian-web@1.2.1/1\tactive\n"
-    assert first.stderr == "2 of 3; the next ones: --page, all: --limit 0\n"
+    assert first.stderr == "2 of 3; the next ones: --page 2, all: --limit 0\n"
     second = cli("image", "list", "--limit", "2", "--page", "2", "--columns", "version")
     assert (second.stdout, second.stderr) == ("debian-web@1.2.0/1\n", "")
+    third = cli("image", "list", "--limit", "2", "--page", "3")
+    assert (third.stdout, third.stderr) == ("", "there is no page 3: 3 were found\n")
 
 
 def test_list_when_sorted_then_in_that_order(cli: Cli, catalogue: Catalogue) -> None:
@@ -137,3 +139,23 @@ def test_list_when_sorted_then_in_that_order(cli: Cli, catalogue: Catalogue) -> 
     )
 
     assert told.stdout.split() == ["debian-web@1.2.0/1", "debian-web@1.2.1/1"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("image", "list", "debian-wed"),
+        ("channel", "list", "debian-wed"),
+        ("channel", "show", "debian-wed@stable"),
+        ("channel", "promote", "debian-wed", "--from", "candidate", "--to", "stable"),
+        ("image", "label", "debian-wed", "team=web", "--of-image"),
+    ],
+)
+def test_image_when_there_is_none_of_the_name_then_says_which_there_are(
+    cli: Cli, catalogue: Catalogue, command: tuple[str, ...]
+) -> None:
+    error = cli.error(*command)
+
+    assert (error["exit"], error["code"]) == (3, "version-not-found")
+    assert error["context"] == "There are debian-base, debian-web."
+    assert error["hint"].startswith("Did you mean debian-web? ")

@@ -38,6 +38,8 @@ def test_lineage_when_only_down_then_leaves_out_its_relatives_above(
     labels = {n["label"] for n in cli.json("image", "lineage", "debian-web", "--down")["nodes"]}
 
     assert "debian-base@1.0.0/1" not in labels
+    base = cli("image", "lineage", "debian-base", "--down").stdout.splitlines()
+    assert base[0] == "debian-base@1.0.0/1 [latest] <--"
     assert "debian-web@1.2.1/1" in labels
 
 
@@ -145,7 +147,10 @@ def test_lineage_when_there_are_more_than_the_limit_then_says_how_many(
 def test_lineage_when_nothing_is_stale_then_says_so(cli: Cli, catalogue: Catalogue) -> None:
     result = cli("image", "lineage", "debian-web", "--stale")
 
-    assert (result.exit_code, result.stderr) == (0, "nothing here is stale\n")
+    told = "nothing here is stale and meant by a channel; --all looks at all versions\n"
+    assert (result.exit_code, result.stderr) == (0, told)
+    everything = cli("image", "lineage", "debian-web", "--stale", "--all")
+    assert (everything.exit_code, everything.stderr) == (0, "nothing here is stale\n")
 
 
 def test_lineage_with_inputs_then_lists_them_under_each_version(
@@ -165,8 +170,28 @@ def test_lineage_in_a_graph_language_then_draws_each_version(
     told = cli("image", "lineage", "debian-base", "--format", name).stdout
 
     assert told.startswith(begins)
+    assert "plan" not in told
+    with_inputs = cli("image", "lineage", "debian-base", "--format", name, "--inputs").stdout
+    assert "plan" in with_inputs
     for reference in ("debian-base@1.0.0/1", "debian-web@1.2.0/1", "debian-web@1.2.1/1"):
         assert reference in told
+
+
+def test_lineage_in_a_pipe_then_no_line_is_cut_at_the_width_of_a_terminal(
+    cli: Cli, catalogue: Catalogue
+) -> None:
+    image = "image-" + "with-a-long-name-" * 6 + "x"
+    record = cli.application().cataloguing.record
+    record(
+        a_draft(image, "1.0.x", parent=a_parent(catalogue.base.id, asked="image:debian-base@1.x"))
+    )
+    newer = record(a_draft("debian-base", "1.0.x"))
+
+    told = cli("image", "lineage", image).stdout.splitlines()
+
+    assert told[-1].strip("└─ ") == (
+        f"{image}@1.0.0/1 [latest] out of date: @1.x is {newer.reference} now <--"
+    )
 
 
 @pytest.mark.parametrize("option", [("--depth", "0"), ("--limit", "-1"), ("--format", "svg")])

@@ -123,6 +123,7 @@ def test_revoke_when_later_then_is_scheduled_and_can_be_made_earlier(family: Cli
     later = (datetime.now(UTC) + timedelta(days=40)).isoformat()
     said = family("image", "revoke", BASE, "--message", "ends", "--at", later, "--yes")
     assert said.exit_code == 0, said.stderr
+    assert said.stdout.startswith(f"{BASE} will be revoked as of ")
     assert set(states(family).values()) == {"active", "revocation-scheduled"}
 
     again = family.error("image", "revoke", BASE, "--message", "ends", "--in", "50d")

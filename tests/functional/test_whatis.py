@@ -56,6 +56,18 @@ def test_whatis_of_a_run_then_says_what_it_recorded(cli: Cli, catalogue: Catalog
     assert "no version came of it" in cli("image", "whatis", "run-22").stdout
 
 
+def test_whatis_of_the_start_of_several_runs_then_names_them(
+    cli: Cli, catalogue: Catalogue
+) -> None:
+    for run_id in ("run-21", "run-22"):
+        cli.application().runs.save(a_run(run_id))
+
+    error = cli.error("image", "whatis", "run-2")
+
+    assert (error["exit"], error["code"]) == (3, "run-not-found")
+    assert error["context"] == "run-21, run-22"
+
+
 def test_whatis_of_a_digest_then_says_what_it_is_of(cli: Cli, catalogue: Catalogue) -> None:
     whole = {"artifact qcow2": [*BOTH, "debian-base@1.0.0/1"], "artifact raw": [LATEST]}
     for digits in (str(catalogue.disk), catalogue.disk.hex, catalogue.disk.hex[:8]):

@@ -82,7 +82,7 @@ def writing_backup(path: Path, *, replaces: bool) -> Iterator[BackupWriter]:
     except FileExistsError as error:
         raise BackupThere(path) from error
     except OSError as error:
-        raise BackupUnwritable(path, str(error)) from error
+        raise BackupUnwritable(path, error.strerror or str(error)) from error
 
 
 @contextmanager
@@ -175,6 +175,6 @@ def reading_backup(path: Path) -> Iterator[BackupReader]:
         with path.open("rb") as file, gzip.GzipFile(fileobj=file) as stream:
             yield BackupReader(path, stream)
     except (OSError, EOFError, zlib.error) as error:
-        raise BackupUnreadable(path, str(error)) from error
+        raise BackupUnreadable(path, getattr(error, "strerror", None) or str(error)) from error
     except (ValueError, KeyError, TypeError) as error:
         raise BackupUnreadable(path, f"Reading it, {error}.") from error

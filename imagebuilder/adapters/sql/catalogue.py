@@ -21,6 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from imagebuilder.adapters.sql import mapping, tables
+from imagebuilder.adapters.sql.channel_rows import HIGHEST_FIRST
 from imagebuilder.adapters.sql.database import Database
 from imagebuilder.adapters.sql.descents import read_descent
 from imagebuilder.adapters.sql.naming import read_references
@@ -44,7 +45,6 @@ from imagebuilder.ports.catalogue import CatalogueDamaged, VersionExists
 
 _RACES = 5
 """How often another process may have recorded the same image or package in between."""
-_SHOWN = 8
 
 _v = tables.versions.c
 
@@ -96,7 +96,7 @@ class SqlVersionStore:
             select(_v.major, _v.minor, _v.patch, _v.build, _v.definition_digest)
             .join(tables.images, tables.images.c.id == _v.image_id)
             .where(tables.images.c.name == image, fits(wildcard))
-            .order_by(_v.major.desc(), _v.minor.desc(), _v.patch.desc(), _v.build.desc())
+            .order_by(*HIGHEST_FIRST)
         )
         with self._database.reading() as connection:
             row = connection.execute(query.limit(1)).mappings().first()
@@ -154,18 +154,7 @@ class SqlVersionStore:
         if image is not None:
             query = query.where(tables.images.c.name == image)
         with self._database.reading() as connection:
-            found = [
-                VersionSummary(
-                    id=VersionId(row["id"]),
-                    image=ImageName(row["image"]),
-                    version=mapping.build_version(row),
-                    created_at=row["created_at"],
-                    parent_asked=row["parent_asked"],
-                    package_count=row["package_count"],
-                    size_bytes=int(row["size_bytes"]),
-                )
-                for row in connection.execute(query).mappings()
-            ]
+            found = list(map(mapping.version_summary, connection.execute(query).mappings()))
         # Sorted here, since databases differ in the order they give to names.
         return sorted(found, key=lambda summary: summary.image)
 

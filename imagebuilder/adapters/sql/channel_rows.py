@@ -9,6 +9,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     RowMapping,
+    and_,
     func,
     select,
     true,
@@ -27,8 +28,8 @@ from imagebuilder.domain.standing import Ban
 
 _AHEAD = 50
 """So many versions are asked about at once, when a channel falls back through what it held."""
-_FIRST_LOOK = 8
-"""So many of an image's highest versions are looked at first for one that is usable."""
+_FIRST_LOOK = 4
+"""So many of the highest versions are looked at first for one that is usable."""
 
 _v = tables.versions.c
 _i = tables.images.c
@@ -36,7 +37,7 @@ _c = tables.channels.c
 _m = tables.channel_moves.c
 _old = tables.versions.alias("old_version")
 _new = tables.versions.alias("new_version")
-_HIGHEST_FIRST = (_v.major.desc(), _v.minor.desc(), _v.patch.desc(), _v.build.desc())
+HIGHEST_FIRST = (_v.major.desc(), _v.minor.desc(), _v.patch.desc(), _v.build.desc())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +153,7 @@ def latest_versions(
     highest = (
         select(_v.id)
         .where(_v.image_id == _i.id, _v.created_at <= at)
-        .order_by(*_HIGHEST_FIRST)
+        .order_by(*HIGHEST_FIRST)
         .limit(1)
         .correlate(tables.images)
         .scalar_subquery()
@@ -165,7 +166,8 @@ def latest_versions(
     found: list[tuple[ImageName, VersionId | None]] = []
     for number, name, version_id in rows:
         is_usable = version_id is not None and said.standing(version_id, at).is_usable
-        meant = version_id if is_usable else _highest_usable(connection, number, at)
+        is_its = and_(_v.image_id == number, _v.created_at <= at)
+        meant = version_id if is_usable else highest_usable(connection, is_its, at)
         found.append((ImageName(name), meant))
     return found
 
@@ -186,11 +188,14 @@ def gate_text(gate: ChannelGate) -> str:
     return canonical_json(kept).decode()
 
 
-def _highest_usable(connection: Connection, image: int, at: datetime) -> VersionId | None:
+def highest_usable(
+    connection: Connection, is_meant: ColumnElement[bool], at: datetime
+) -> VersionId | None:
+    """Give the highest version that a condition holds for and that is usable at a moment."""
     begin, count = 0, _FIRST_LOOK
-    query = select(_v.id).where(_v.image_id == image, _v.created_at <= at)
+    query = select(_v.id).where(is_meant).order_by(*HIGHEST_FIRST)
     while True:
-        some = query.order_by(*_HIGHEST_FIRST).offset(begin).limit(count)
+        some = query.offset(begin).limit(count)
         ids = [VersionId(each) for each in connection.scalars(some)]
         said = read_said(connection, ids)
         for version_id in ids:

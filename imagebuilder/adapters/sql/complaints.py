@@ -21,6 +21,7 @@ _FILE_HINTS = {
     sqlite3.SQLITE_BUSY: _BUSY,
     sqlite3.SQLITE_LOCKED: _BUSY,
     sqlite3.SQLITE_FULL: "Free space on its file system, then try again: imagebuilder gc helps.",
+    sqlite3.SQLITE_IOERR: "Check the free space of its file system, and then the disk itself.",
 }
 FILE_HINT = (
     "Check that the file and its folder can be read and written by you, or set another place."

@@ -231,7 +231,8 @@ def _engine(url: URL, where: str, busy_timeout_seconds: float) -> Engine:
     try:
         Path(where).parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StoreUnavailable(where, str(error), hint=complaints.FILE_HINT) from error
+        reason = error.strerror or str(error)
+        raise StoreUnavailable(where, reason, hint=complaints.FILE_HINT) from error
     engine = create_engine(
         url, hide_parameters=True, connect_args={"timeout": busy_timeout_seconds}
     )

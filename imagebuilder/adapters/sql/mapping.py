@@ -11,8 +11,14 @@ from sqlalchemy import RowMapping
 from imagebuilder.domain.artifact import Artifact
 from imagebuilder.domain.digest import Canonical, Digest, canonical_json, digest_of
 from imagebuilder.domain.evidence import Outcome, Stage, TestReport, TestResult
-from imagebuilder.domain.ids import RunId, VersionId
-from imagebuilder.domain.image import DocumentText, ImageVersion, ParentEdge, RecordedLayer
+from imagebuilder.domain.ids import ImageName, RunId, VersionId
+from imagebuilder.domain.image import (
+    DocumentText,
+    ImageVersion,
+    ParentEdge,
+    RecordedLayer,
+    VersionSummary,
+)
 from imagebuilder.domain.package import InstalledPackage
 from imagebuilder.domain.recipe import ArtifactFormat
 from imagebuilder.domain.run import StepRun, StepState
@@ -215,6 +221,19 @@ def package(row: RowMapping) -> InstalledPackage:
 def build_version(row: RowMapping) -> BuildVersion:
     """Give the build that a version's row is."""
     return BuildVersion(Version(row["major"], row["minor"], row["patch"]), row["build"])
+
+
+def version_summary(row: RowMapping) -> VersionSummary:
+    """Give what a list shows of a version."""
+    return VersionSummary(
+        id=VersionId(row["id"]),
+        image=ImageName(row["image"]),
+        version=build_version(row),
+        created_at=row["created_at"],
+        parent_asked=row["parent_asked"],
+        package_count=row["package_count"],
+        size_bytes=int(row["size_bytes"]),
+    )
 
 
 def parent_edge(row: RowMapping) -> ParentEdge:

@@ -8,6 +8,7 @@ from sqlalchemy.exc import IntegrityError
 from imagebuilder.adapters.sql import mapping, tables
 from imagebuilder.adapters.sql.among import among
 from imagebuilder.adapters.sql.database import Database
+from imagebuilder.adapters.sql.naming import read_references
 from imagebuilder.domain.audit import Act
 from imagebuilder.domain.distribution import Placement, PlacementExists, PlacementNotFound
 from imagebuilder.domain.ids import VersionId
@@ -40,7 +41,9 @@ class SqlPlacementStore:
             there = self.find(placement.target, placement.external_id)
             if there is None:
                 raise
-            raise PlacementExists(there, self._reference(there.version_id)) from error
+            with self._database.reading() as connection:
+                reference = read_references(connection, [there.version_id])[there.version_id]
+            raise PlacementExists(there, reference) from error
 
     def change(self, placement: Placement) -> None:
         """Keep when a placement was launched, and that it was withdrawn.
@@ -81,16 +84,6 @@ class SqlPlacementStore:
     def _found(self, condition: ColumnElement[bool]) -> list[Placement]:
         with self._database.reading() as connection:
             return [_placement(row) for row in _rows(connection, condition)]
-
-    def _reference(self, version_id: VersionId) -> str:
-        query = (
-            select(tables.images.c.name, _v.major, _v.minor, _v.patch, _v.build)
-            .join(tables.images, tables.images.c.id == _v.image_id)
-            .where(_v.id == version_id)
-        )
-        with self._database.reading() as connection:
-            row = connection.execute(query).mappings().one()
-            return f"{row['name']}@{mapping.build_version(row)}"
 
 
 _CHANGING = ("launched_at", "withdrawn_at", "withdrawn_by", "withdrawn_why")

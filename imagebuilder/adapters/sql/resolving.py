@@ -5,8 +5,8 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Connection, and_, select
 
 from imagebuilder.adapters.sql import mapping, tables
+from imagebuilder.adapters.sql.channel_rows import HIGHEST_FIRST, highest_usable
 from imagebuilder.adapters.sql.channels import existing_channels, read_channel
-from imagebuilder.adapters.sql.lines import read_said
 from imagebuilder.adapters.sql.recording import image_id
 from imagebuilder.domain.channel import ChannelEmpty, ChannelNotFound
 from imagebuilder.domain.ids import ChannelName, ImageName, VersionId
@@ -15,12 +15,9 @@ from imagebuilder.domain.spelling import nearest
 from imagebuilder.domain.versions import BuildVersion, Wildcard
 
 _SHOWN = 8
-_FIRST_LOOK = 4
-"""So many of the highest versions are looked at first for one that is usable."""
 
 _v = tables.versions.c
 _i = tables.images.c
-_HIGHEST_FIRST = (_v.major.desc(), _v.minor.desc(), _v.patch.desc(), _v.build.desc())
 
 
 def meant_by(connection: Connection, reference: Reference, at: datetime) -> VersionId:
@@ -40,7 +37,8 @@ def meant_by(connection: Connection, reference: Reference, at: datetime) -> Vers
         found = connection.scalar(select(_v.id).where(is_meant))
     else:
         is_meant = and_(_v.image_id == image, fits(reference.wildcard))
-        found = _highest(connection, is_meant, at)
+        highest = select(_v.id).where(is_meant).order_by(*HIGHEST_FIRST).limit(1)
+        found = highest_usable(connection, is_meant, at) or connection.scalar(highest)
     if found is None:
         raise not_found(connection, str(reference), reference.name)
     return found
@@ -108,22 +106,3 @@ def _on_channel(
     if channel.moves_seen or channel.is_managed:
         raise ChannelEmpty(channel.reference)
     raise ChannelNotFound(channel.reference, existing_channels(connection, image, at))
-
-
-def _highest(
-    connection: Connection, is_meant: ColumnElement[bool], at: datetime
-) -> VersionId | None:
-    """Give the highest version that is usable at a moment, or the highest when none is."""
-    query = select(_v.id).where(is_meant).order_by(*_HIGHEST_FIRST)
-    highest: VersionId | None = None
-    begin, count = 0, _FIRST_LOOK
-    while True:
-        ids = [VersionId(each) for each in connection.scalars(query.offset(begin).limit(count))]
-        highest = highest or next(iter(ids), None)
-        said = read_said(connection, ids)
-        for version_id in ids:
-            if said.standing(version_id, at).is_usable:
-                return version_id
-        if len(ids) < count:
-            return highest
-        begin, count = begin + count, count * 2

@@ -6,6 +6,7 @@ not the rows of each version.
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
+from string import ascii_lowercase, ascii_uppercase
 from typing import Any
 
 from sqlalchemy import (
@@ -24,7 +25,8 @@ from sqlalchemy import (
 from imagebuilder.adapters.sql import mapping, tables
 from imagebuilder.adapters.sql.among import among
 from imagebuilder.adapters.sql.database import Database
-from imagebuilder.domain.ids import ImageName, VersionId
+from imagebuilder.adapters.sql.resolving import by_bytes
+from imagebuilder.domain.ids import VersionId
 from imagebuilder.domain.image import VersionSummary
 from imagebuilder.domain.labels import LabelQuery
 from imagebuilder.domain.package_query import Constraint, PackageQuery, Sign
@@ -37,6 +39,7 @@ _p = tables.packages.c
 _m = tables.package_set_members.c
 _s = tables.layer_stacks.c
 _f = tables.cve_fixes.c
+_ASCII_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 
 
 class SqlSearchStore:
@@ -66,18 +69,7 @@ class SqlSearchStore:
         """Give what a list shows of versions; an id that is not recorded is left out."""
         with self._database.reading() as connection:
             rows = connection.execute(_summaries().where(among(_v.id, ids))).mappings().all()
-        return {
-            VersionId(row["id"]): VersionSummary(
-                id=VersionId(row["id"]),
-                image=ImageName(row["image"]),
-                version=mapping.build_version(row),
-                created_at=row["created_at"],
-                parent_asked=row["parent_asked"],
-                package_count=row["package_count"],
-                size_bytes=int(row["size_bytes"]),
-            )
-            for row in rows
-        }
+        return {VersionId(row["id"]): mapping.version_summary(row) for row in rows}
 
     def matches(
         self, ids: Collection[VersionId], packages: Collection[PackageQuery]
@@ -127,7 +119,7 @@ def _conditions(connection: Connection, query: VersionQuery) -> list[ColumnEleme
     held += [_holding(connection, fixes) for fixes in query.fixed]
     held += [_made_with(connection, component) for component in query.components]
     held += [_labelled(label) for label in query.labels]
-    held += [_worded(word) for word in query.words]
+    held += [_worded(connection, word) for word in query.words]
     if query.image:
         images = connection.execute(select(_i.id, _i.name))
         fitting = [number for number, name in images if fnmatchcase(name, query.image)]
@@ -143,7 +135,7 @@ def _conditions(connection: Connection, query: VersionQuery) -> list[ColumnEleme
 
 def _order(query: VersionQuery, connection: Connection) -> list[ColumnElement[Any]]:
     # Databases differ in the order they give to names; that of bytes is everywhere the same.
-    name = _i.name.collate("C") if connection.dialect.name == "postgresql" else _i.name
+    name = by_bytes(connection, _i.name)
     ascending: list[ColumnElement[Any]] = []
     descending: list[ColumnElement[Any]] = [_v.number]
     match query.sort:
@@ -212,7 +204,7 @@ def _labelled(label: LabelQuery) -> ColumnElement[bool]:
     )
 
 
-def _worded(word: str) -> ColumnElement[bool]:
+def _worded(connection: Connection, word: str) -> ColumnElement[bool]:
     """Whether a word stands in what people call a version, or in what they noted on it."""
     places = (
         (tables.version_descriptions, _v.number, ("text",)),
@@ -223,16 +215,19 @@ def _worded(word: str) -> ColumnElement[bool]:
     noted = (
         exists().where(
             next(iter(table.primary_key)) == owner,
-            or_(*(_has(table.c[column], word) for column in columns)),
+            or_(*(_has(connection, table.c[column], word) for column in columns)),
         )
         for table, owner, columns in places
     )
-    images = select(_i.id).where(_has(_i.name, word))
+    images = select(_i.id).where(_has(connection, _i.name, word))
     return or_(_v.image_id.in_(images), *noted)
 
 
-def _has(column: ColumnElement[str], word: str) -> ColumnElement[bool]:
-    return func.lower(column).contains(word.lower(), autoescape=True)
+def _has(connection: Connection, column: ColumnElement[str], word: str) -> ColumnElement[bool]:
+    """Whether a word stands in a column, whatever the case of its ASCII letters."""
+    # SQLite knows no other letters; PostgreSQL does, unless it is to go by their bytes.
+    lower = func.lower(by_bytes(connection, column))
+    return lower.contains(word.translate(_ASCII_LOWER), autoescape=True)
 
 
 def _summaries() -> Select[tuple[object, ...]]:

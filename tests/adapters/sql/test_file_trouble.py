@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -78,3 +79,15 @@ def test_open_when_nothing_is_there_and_nothing_can_be_made_then_says_what_to_ch
 
     assert "Read-only file system" in caught.value.context
     assert caught.value.hint.startswith("Check that the file and its folder")
+
+
+def test_open_when_the_last_block_is_taken_then_says_to_look_for_space(small: Path) -> None:
+    open_database(small / "catalogue.db").close()
+    with suppress(OSError), (small / "filler").open("wb", buffering=0) as filler:
+        while filler.write(b"x" * 512):
+            pass
+
+    with pytest.raises(StoreUnavailable) as caught:
+        open_database(small / "catalogue.db")
+
+    assert caught.value.hint.startswith("Check the free space of its file system")
