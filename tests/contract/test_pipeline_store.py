@@ -62,10 +62,10 @@ def test_cursor_when_put_or_set_never_goes_back(pipelines: PipelineStore) -> Non
     pipelines.put(an_applied(cursor_at=SOME_DAY + HOUR))
 
     pipelines.put(an_applied(cursor_at=SOME_DAY))
-    pipelines.set_cursor(NAME, SOME_DAY - HOUR)
+    pipelines.set_cursors({NAME: SOME_DAY - HOUR})
     before = pipelines.get(NAME).cursor_at
-    pipelines.set_cursor(NAME, SOME_DAY + 2 * HOUR)
-    pipelines.set_cursor(PipelineName("unknown"), SOME_DAY)
+    pipelines.set_cursors({NAME: SOME_DAY + 2 * HOUR})
+    pipelines.set_cursors({PipelineName("unknown"): SOME_DAY})
 
     assert before == SOME_DAY + HOUR
     assert pipelines.get(NAME).cursor_at == SOME_DAY + 2 * HOUR
@@ -79,6 +79,29 @@ def test_all_gives_pipelines_by_name(pipelines: PipelineStore) -> None:
 
     assert names == sorted(names)
     assert len(names) == 6
+
+
+def test_cursors_when_many_are_set_at_once_each_is_its_own(pipelines: PipelineStore) -> None:
+    for number in range(20):
+        pipelines.put(an_applied(f"p{number:02d}"))
+
+    wanted = {PipelineName(f"p{number:02d}"): SOME_DAY + number * HOUR for number in range(15)}
+    pipelines.set_cursors(wanted)
+    pipelines.set_cursors({})
+
+    found = {applied.pipeline.name: applied.cursor_at for applied in pipelines.all()}
+    assert {name: found[name] for name in wanted} == wanted
+    assert found[PipelineName("p19")] == SOME_DAY
+
+
+def test_named_gives_those_that_are_there_by_name(pipelines: PipelineStore) -> None:
+    for name in ("b", "a", "c"):
+        pipelines.put(an_applied(name))
+
+    found = pipelines.named({PipelineName("c"), PipelineName("a"), PipelineName("unknown")})
+
+    assert [applied.pipeline.name for applied in found] == ["a", "c"]
+    assert list(pipelines.named(())) == []
 
 
 def test_pipeline_when_removed_is_gone_and_its_decisions_stay(pipelines: PipelineStore) -> None:
@@ -173,7 +196,7 @@ def test_stamp_stays_when_only_slots_and_ends_come(pipelines: PipelineStore) -> 
     pipelines.put(an_applied())
     before = pipelines.stamp()
 
-    pipelines.set_cursor(NAME, SOME_DAY + HOUR)
+    pipelines.set_cursors({NAME: SOME_DAY + HOUR})
     pipelines.count_end(NAME, is_failure=True)
     pipelines.set_pause(NAME, None)
     pipelines.add_decision(a_kept_decision())

@@ -1,6 +1,6 @@
 """A PipelineStore in memory."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -48,11 +48,16 @@ class FakePipelineStore:
         """Give what changes when any pipeline is applied, removed, paused or resumed."""
         return str(self._changes)
 
-    def set_cursor(self, name: PipelineName, slot_at: datetime) -> None:
-        """Keep that a slot was seen to; an earlier one than is kept changes nothing."""
-        kept = self.pipelines.get(name)
-        if kept is not None and kept.cursor_at < slot_at:
-            self.pipelines[name] = replace(kept, cursor_at=slot_at)
+    def named(self, names: Collection[PipelineName]) -> Sequence[AppliedPipeline]:
+        """Give those of some names, by name; one that is not there is left out."""
+        return [applied for applied in self.all() if applied.pipeline.name in names]
+
+    def set_cursors(self, slots: Mapping[PipelineName, datetime]) -> None:
+        """Keep which slots were seen to; an earlier one than is kept changes nothing."""
+        for applied in self.named(slots):
+            name = applied.pipeline.name
+            cursor_at = max(applied.cursor_at, slots[name])
+            self.pipelines[name] = replace(applied, cursor_at=cursor_at)
 
     def set_pause(self, name: PipelineName, pause: Pause | None) -> bool:
         """Pause or resume; False when it stood so already."""

@@ -1,7 +1,7 @@
 """Pipelines and what was decided for them, in SQL."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -9,6 +9,8 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     RowMapping,
+    Select,
+    bindparam,
     case,
     delete,
     extract,
@@ -19,6 +21,7 @@ from sqlalchemy import (
 )
 
 from imagebuilder.adapters.sql import tables
+from imagebuilder.adapters.sql.among import among
 from imagebuilder.adapters.sql.database import Database
 from imagebuilder.adapters.sql.mapping import Values, storable
 from imagebuilder.domain.digest import Digest, canonical_json
@@ -68,10 +71,11 @@ class SqlPipelineStore:
 
     def all(self) -> Sequence[AppliedPipeline]:
         """Give all of them by name."""
-        with self._database.reading() as connection:
-            rows = connection.execute(select(tables.pipelines)).mappings().all()
-            # The order of names is Python's everywhere; a server's may be that of a language.
-            return sorted(map(_applied, rows), key=lambda applied: applied.pipeline.name)
+        return self._found(select(tables.pipelines))
+
+    def named(self, names: Collection[PipelineName]) -> Sequence[AppliedPipeline]:
+        """Give those of some names, by name; one that is not there is left out."""
+        return self._found(select(tables.pipelines).where(among(_p.name, names)))
 
     def stamp(self) -> str:
         """Give what changes when any pipeline is applied, removed, paused or resumed: cheaply.
@@ -85,11 +89,15 @@ class SqlPipelineStore:
             found = connection.execute(select(*counted).select_from(tables.pipelines)).one()
         return " ".join(str(value) for value in found)
 
-    def set_cursor(self, name: PipelineName, slot_at: datetime) -> None:
-        """Keep that a slot was seen to; an earlier one than is kept changes nothing."""
-        change = update(tables.pipelines).where(_p.name == name, _p.cursor_at < slot_at)
+    def set_cursors(self, slots: Mapping[PipelineName, datetime]) -> None:
+        """Keep which slots were seen to; an earlier one than is kept changes nothing."""
+        if not slots:
+            return
+        of, slot_at = bindparam("of", type_=_p.name.type), bindparam("at", type_=_p.cursor_at.type)
+        change = update(tables.pipelines).where(_p.name == of, _p.cursor_at < slot_at)
+        rows = [{"of": name, "at": slots[name]} for name in sorted(slots)]
         with self._database.writing() as connection:
-            connection.execute(change.values(cursor_at=slot_at))
+            connection.execute(change.values(cursor_at=slot_at), rows)
 
     def set_pause(self, name: PipelineName, pause: Pause | None) -> bool:
         """Pause or resume; False when it stood so already. Raises: PipelineNotFound."""
@@ -126,6 +134,12 @@ class SqlPipelineStore:
             query = query.where(_d.run_id == run_id)
         with self._database.reading() as connection:
             return [_decision(row) for row in connection.execute(query).mappings()]
+
+    def _found(self, query: Select[tuple[object, ...]]) -> Sequence[AppliedPipeline]:
+        with self._database.reading() as connection:
+            rows = connection.execute(query).mappings().all()
+            # The order of names is Python's everywhere; a server's may be that of a language.
+            return sorted(map(_applied, rows), key=lambda applied: applied.pipeline.name)
 
 
 def _later(moment: datetime) -> ColumnElement[datetime]:
