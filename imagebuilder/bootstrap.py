@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from imagebuilder.adapters.aws.values import AwsValues
     from imagebuilder.adapters.confined.testinfra.suite import ConfinedSuite
     from imagebuilder.adapters.local.booting import LocalBooter
+    from imagebuilder.adapters.local.claims import FolderClaims
     from imagebuilder.adapters.local.layers import FileLayerStore
     from imagebuilder.adapters.local.qemu import VirtualMachines
     from imagebuilder.adapters.local.roots import LocalWorkshop
@@ -37,7 +38,9 @@ if TYPE_CHECKING:
     from imagebuilder.services.freeing import Freeing
     from imagebuilder.services.pipelines.desk import BuildResult, Desk, Job
     from imagebuilder.services.pipelines.journey import BuildImage
+    from imagebuilder.services.pipelines.making import Workers
     from imagebuilder.services.pipelines.planning import Planning
+    from imagebuilder.services.pipelines.stages import Stages
     from imagebuilder.services.pipelines.trying import Trying
     from imagebuilder.services.pipelines.usability import Usability
     from imagebuilder.services.pipelines.visiting import Visiting
@@ -96,15 +99,23 @@ class Application(CatalogueWiring):
         from imagebuilder.adapters.local.at_hand import RawsAtHand
         from imagebuilder.adapters.local.layer_shelf import FileLayerShelf
         from imagebuilder.adapters.local.leftovers import Leftovers
-        from imagebuilder.services.freeing import Freeing, Shelves
+        from imagebuilder.services.freeing import Freeing, Ledger, Shelves
 
         shelves = Shelves(
             layers=FileLayerShelf(self._home / "layers"),
             blobs=self.blobs,
             disks=RawsAtHand(self._home / "disks"),
+            claims=self._claims,
             leftovers=Leftovers(self._home),
         )
-        return Freeing(shelves, self.versions, self.retention, self.locks, self.clock)
+        ledger = Ledger(versions=self.versions, retention=self.retention, runs=self.runs)
+        return Freeing(shelves, ledger, self.locks, self.clock)
+
+    @cached_property
+    def _claims(self) -> "FolderClaims":
+        from imagebuilder.adapters.local.claims import FolderClaims
+
+        return FolderClaims(self._home / "claims")
 
     @cached_property
     def planning(self) -> "Planning":
@@ -177,6 +188,13 @@ class Application(CatalogueWiring):
         return BuildImage(self._desk, self._make, process=f"process {os.getpid()}")
 
     @cached_property
+    def stages(self) -> "Stages":
+        """Does builds in parts."""
+        from imagebuilder.services.pipelines.stages import Stages
+
+        return Stages(self._desk, lambda: self._workers, process=f"process {os.getpid()}")
+
+    @cached_property
     def _desk(self) -> "Desk":
         from imagebuilder.services.pipelines.desk import Desk
 
@@ -191,6 +209,7 @@ class Application(CatalogueWiring):
             sources=self._sources,
             runs=self.runs,
             run_files=self.run_files,
+            claims=self._claims,
             locks=self.locks,
             clock=self.clock,
             ids=self._ids,
@@ -251,11 +270,17 @@ class Application(CatalogueWiring):
         )
 
     def _make(self, job: "Job", progress: "RecordedProgress") -> "BuildResult":
+        from imagebuilder.services.pipelines.stages import in_one
+
+        return in_one(self._desk, self._workers, job, progress)
+
+    @cached_property
+    def _workers(self) -> "Workers":
         from imagebuilder.adapters.local.disk import LocalDisks
-        from imagebuilder.services.pipelines.making import Making, Workers
+        from imagebuilder.services.pipelines.making import Workers
 
         work = self._home / "work"
-        workers = Workers(
+        return Workers(
             stacking=self.stacking,
             workshop=self._workshop,
             disks=LocalDisks(self.commands, self.clock, work, self._home / "disks"),
@@ -263,7 +288,6 @@ class Application(CatalogueWiring):
             booter=self._booter,
             means=self.means,
         )
-        return Making(self._desk, workers, job, progress).result()
 
     @cached_property
     def trying(self) -> "Trying":

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any
 
 from imagebuilder.domain.artifact import Artifact
@@ -127,6 +128,8 @@ def a_parent(version_id: str | None = None, *, asked: str = "debian:bookworm") -
     )
 
 
+_runs = count(1)
+
 _CONTENTS: Mapping[str, Any] = {
     "run_id": RunId("run-1"),
     "plan_digest": a_digest("plan"),
@@ -168,8 +171,8 @@ def a_revocation(version_id: str, **more: Any) -> Revocation:
 
 
 def a_draft(image: str = "debian-web", asked: str = "1.2.x", **more: Any) -> VersionDraft:
-    """Give a build that is ready to be recorded."""
-    values = dict(_CONTENTS) | more
+    """Give a build that is ready to be recorded, each of another run."""
+    values = dict(_CONTENTS) | {"run_id": RunId(f"run-{next(_runs):06}")} | more
     return VersionDraft(
         image=ImageName(image),
         asked=RecipeVersion.parse(asked),

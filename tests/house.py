@@ -12,8 +12,9 @@ from imagebuilder.services.building.stacking import Stacking
 from imagebuilder.services.cataloguing import Cataloguing, Records
 from imagebuilder.services.pipelines.desk import BuildResult, Desk, Job
 from imagebuilder.services.pipelines.journey import BuildImage
-from imagebuilder.services.pipelines.making import Making, Workers
+from imagebuilder.services.pipelines.making import Workers
 from imagebuilder.services.pipelines.planning import BuildRequest, Inventory, Planning, Preparation
+from imagebuilder.services.pipelines.stages import Stages, in_one
 from imagebuilder.services.pipelines.usability import Usability
 from imagebuilder.services.pipelines.watching import RecordedProgress
 from imagebuilder.services.sweeping import Sweeping
@@ -22,6 +23,7 @@ from tests.fakes.blobs import FakeBlobStore
 from tests.fakes.building import FakeLayerStore, FakePackageSources, FakeRoots, FakeWorkshop
 from tests.fakes.catalogue import FakeVersionStore
 from tests.fakes.channels import FakeChannelStore
+from tests.fakes.claims import FakeClaimStore
 from tests.fakes.clock import FakeClock, FakeIds
 from tests.fakes.disks import FakeDisks
 from tests.fakes.documents import FakeDocumentSource
@@ -70,6 +72,7 @@ class House:
     audit: FakeAuditLog = field(default_factory=FakeAuditLog)
     runs: FakeRunStore = field(default_factory=FakeRunStore)
     run_files: FakeRunFiles = field(default_factory=FakeRunFiles)
+    claims: FakeClaimStore = field(default_factory=FakeClaimStore)
     locks: FakeLocks = field(default_factory=FakeLocks)
     ids: FakeIds = field(default_factory=FakeIds)
     tests: FakeTestRunner = field(default_factory=FakeTestRunner)
@@ -146,9 +149,9 @@ class House:
         return Usability(lambda: self.versions, lambda: self.standings, self.clock)
 
     @property
-    def building(self) -> BuildImage:
-        """Give the journey over these fakes."""
-        desk = Desk(
+    def desk(self) -> Desk:
+        """Give what decides and keeps records, over these fakes."""
+        return Desk(
             authoring=Authoring(self.documents),
             planning=self.planning,
             usability=self.usability,
@@ -159,11 +162,16 @@ class House:
             sources=self.sources,
             runs=self.runs,
             run_files=self.run_files,
+            claims=self.claims,
             locks=self.locks,
             clock=self.clock,
             ids=self.ids,
         )
-        workers = Workers(
+
+    @property
+    def workers(self) -> Workers:
+        """Give what makes images, over these fakes."""
+        return Workers(
             stacking=self.stacking,
             workshop=self.workshop,
             disks=self.disks,
@@ -172,10 +180,20 @@ class House:
             means=some_means(source=self.values),
         )
 
+    @property
+    def building(self) -> BuildImage:
+        """Give the journey over these fakes."""
+        desk, workers = self.desk, self.workers
+
         def make(job: Job, progress: RecordedProgress) -> BuildResult:
-            return Making(desk, workers, job, progress).result()
+            return in_one(desk, workers, job, progress)
 
         return BuildImage(desk, make, "process 7")
+
+    @property
+    def stages(self) -> Stages:
+        """Give the journey in parts over these fakes."""
+        return Stages(self.desk, lambda: self.workers, "process 8")
 
     @property
     def stacking(self) -> Stacking:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from imagebuilder.domain.audit import Act
+from imagebuilder.domain.built import Needs
 from imagebuilder.domain.digest import Digest
 from imagebuilder.domain.errors import Refused, WrongState
 from imagebuilder.domain.ids import VersionId
@@ -48,7 +49,7 @@ class RetentionPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Users:
-    """What the versions that are not deleted are made of.
+    """What the versions that are not deleted, and the runs that are to record one, are made of.
 
     Shape: digest of a blob, content of a layer -> how many of them need it. `disks` are theirs.
     """
@@ -56,6 +57,14 @@ class Users:
     blobs: Mapping[Digest, int]
     layers: Mapping[Digest, int]
     disks: frozenset[Digest] = frozenset()
+
+    def with_need(self, needs: Needs) -> "Users":
+        """Give these and one more, which needs this."""
+        return Users(
+            blobs={**self.blobs, **{one: self.blobs.get(one, 0) + 1 for one in needs.blobs}},
+            layers={**self.layers, **{one: self.layers.get(one, 0) + 1 for one in needs.layers}},
+            disks=self.disks | needs.disks,
+        )
 
 
 class RetentionPlanNotFound(WrongState):

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from imagebuilder.domain.digest import Canonical
+from imagebuilder.domain.digest import Canonical, Digest
 from imagebuilder.domain.package import Upgrade
 
 
@@ -82,6 +82,21 @@ def recorded_updates(plan: Canonical) -> PlannedUpdate:
         upgrades=tuple(upgrade for update in updates for upgrade in update.upgrades),
         held=tuple(sorted({held for update in updates for held in update.held})),
     )
+
+
+def recorded_upgrades(plan: Canonical) -> dict[Digest, dict[str, PlannedUpdate]]:
+    """Give the upgrade answers that a recorded plan holds. Shape: question -> step -> update."""
+    answers = plan.get("upgrades") if isinstance(plan, Mapping) else None
+    if not isinstance(answers, Mapping):
+        return {}
+    known: dict[Digest, dict[str, PlannedUpdate]] = {}
+    for question, answer in answers.items():
+        try:
+            known[Digest.parse(question)] = upgrades_of(answer)
+        except ValueError:
+            # An earlier imagebuilder kept it in another form: it is asked for anew.
+            continue
+    return known
 
 
 def update_document(update: PlannedUpdate) -> Canonical:

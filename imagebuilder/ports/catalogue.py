@@ -6,7 +6,7 @@ from typing import Protocol
 
 from imagebuilder.domain.digest import Digest
 from imagebuilder.domain.errors import Broken, Unavailable, WrongState
-from imagebuilder.domain.ids import ImageName, VersionId
+from imagebuilder.domain.ids import ImageName, RunId, VersionId
 from imagebuilder.domain.image import ImageVersion, LastBuild, Reference, VersionSummary
 from imagebuilder.domain.lineage import Descent, Scope
 from imagebuilder.domain.versions import Wildcard
@@ -43,6 +43,10 @@ class VersionStore(Protocol):
 
     def newest(self, image: ImageName) -> ImageVersion | None:
         """Give the version of an image that was recorded last, or None."""
+        ...
+
+    def of_run(self, run_id: RunId) -> ImageVersion | None:
+        """Give the version that a run recorded, or None; copies of it are not meant."""
         ...
 
     def last_build(self, image: ImageName, wildcard: Wildcard) -> LastBuild | None:

@@ -95,6 +95,16 @@ class DiskBuilder(Protocol):
         """Make a tar file of a root that needs no disk; the caller takes it away."""
         ...
 
+    def recalled(
+        self, name: str, digest: Digest, files: Mapping[ArtifactFormat, PurePath]
+    ) -> AbstractContextManager[PurePath]:
+        """Give a raw disk that was built before, to be read; it is gone when the context ends.
+
+        It is the one at hand, or had again of a file that it was handed out as.
+        Raises: DigestMismatch: none of the files holds that disk.
+        """
+        ...
+
     def remember(self, name: str, disk: BuiltDisk) -> None:
         """Keep the raw disk at hand as the predecessor of the next; only a hint, it may be lost."""
         ...

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from imagebuilder.domain.audit import Act, AuditAction, AuditEntry
-from imagebuilder.domain.ids import ImageName, VersionId
+from imagebuilder.domain.ids import ImageName, RunId, VersionId
 from imagebuilder.domain.image import (
     ImageVersion,
     VersionDraft,
@@ -48,12 +48,16 @@ class Cataloguing:
         """Give a build that passed its number and record it.
 
         Durable: recorded whole, with its audit entry, or not at all; builds of a version are
-        counted without gaps, whoever else records. Called twice, it records two builds.
+        counted without gaps, whoever else records. A run records one version: asked for another
+        one, however many ask at once, this gives the one there is.
 
         Raises: VersionNotFound: its parent is gone.
         """
         version_id = VersionId(self._ids.new("version"))
         with self._records.transactions.together():
+            known = self._versions.of_run(draft.run_id)
+            if known is not None:
+                return known
             version = draft.recorded(
                 version_id=version_id, version=self._next(draft), created_at=self._clock.now()
             )
@@ -67,6 +71,10 @@ class Cataloguing:
                 )
             )
         return version
+
+    def of_run(self, run_id: RunId) -> ImageVersion | None:
+        """Give the version that a run recorded, or None."""
+        return self._versions.of_run(run_id)
 
     def newest(self, image: ImageName) -> ImageVersion | None:
         """Give the version of an image that was recorded last, or None."""

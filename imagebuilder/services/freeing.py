@@ -6,14 +6,22 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from imagebuilder.domain.digest import Digest
-from imagebuilder.domain.ids import VersionId
+from imagebuilder.domain.ids import RunId, VersionId
 from imagebuilder.domain.image import ImageVersion
 from imagebuilder.domain.retirement import StoreInUse, Users
 from imagebuilder.ports.catalogue import VersionStore
+from imagebuilder.ports.claims import ClaimStore
 from imagebuilder.ports.clock import Clock
-from imagebuilder.ports.freeing import BlobShelf, DiskShelf, LayerShelf, Leftover, LeftoverShelf
+from imagebuilder.ports.freeing import (
+    BlobShelf,
+    DiskShelf,
+    LayerShelf,
+    Leftover,
+    LeftoverShelf,
+)
 from imagebuilder.ports.locks import STORE_LOCK, InProgress, Locks
 from imagebuilder.ports.retention import RetentionStore
+from imagebuilder.ports.runs import RunNotFound, RunStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +31,17 @@ class Shelves:
     layers: LayerShelf
     blobs: BlobShelf
     disks: DiskShelf
+    claims: ClaimStore
     leftovers: LeftoverShelf
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ledger:
+    """What tells who needs it."""
+
+    versions: VersionStore
+    retention: RetentionStore
+    runs: RunStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,20 +61,14 @@ class Freed:
 
 
 class Freeing:
-    """Takes away what no version needs that is not deleted."""
+    """Takes away what no version needs that is not deleted, and no run that is to record one."""
 
-    def __init__(
-        self,
-        shelves: Shelves,
-        versions: VersionStore,
-        retention: RetentionStore,
-        locks: Locks,
-        clock: Clock,
-    ) -> None:
+    def __init__(self, shelves: Shelves, ledger: Ledger, locks: Locks, clock: Clock) -> None:
         """Ask the catalogue what is needed, and take the rest from shelves."""
         self._shelves = shelves
-        self._versions = versions
-        self._retention = retention
+        self._versions = ledger.versions
+        self._retention = ledger.retention
+        self._runs = ledger.runs
         self._locks = locks
         self._clock = clock
 
@@ -73,13 +85,29 @@ class Freeing:
                 raise StoreInUse(busy.who) from busy
             yield
 
+    def _users(self) -> Users:
+        """Give who needs what; the claims of runs that have ended count no more, and are gone."""
+        users = self._retention.users()
+        for run_id, needs in self._shelves.claims.claims().items():
+            if self._is_under_way(run_id):
+                users = users.with_need(needs)
+            else:
+                self._shelves.claims.release(run_id)
+        return users
+
+    def _is_under_way(self, run_id: RunId) -> bool:
+        try:
+            return self._runs.get(run_id).ended_at is None
+        except RunNotFound:
+            return False
+
     def estimate(self, ids: Collection[VersionId]) -> tuple[dict[VersionId, int], int]:
         """Give what deleting versions would free: each alone, and all of them together.
 
         What they share with others that stay counts for nobody, what they share among themselves
         only for all.
         """
-        users = self._retention.users()
+        users = self._users()
         alone: dict[VersionId, int] = {}
         sizes: dict[tuple[str, Digest], int] = {}
         counts: dict[tuple[str, Digest], int] = {}
@@ -97,7 +125,7 @@ class Freeing:
 
         Durable: a version is said to be freed after its files are gone; done twice, it is as once.
         """
-        users = self._retention.users()
+        users = self._users()
         freed = Freed()
         for version_id in self._retention.unfreed():
             version = self._versions.get(version_id)
@@ -115,7 +143,7 @@ class Freeing:
         with self.alone("imagebuilder gc"):
             deleted = Freed() if only_look else self.free_deleted(lambda _: None)
             since = self._clock.now() - timedelta(seconds=unused_seconds)
-            users = self._retention.users()
+            users = self._users()
             stored = self._shelves.layers.stored()
             layers = [s for s in stored if s.content not in users.layers and s.used_at < since]
             going = {layer.content for layer in layers}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from imagebuilder.domain.channel import LATEST, ChannelEmpty, ChannelNotFound
 from imagebuilder.domain.digest import Digest
-from imagebuilder.domain.ids import ChannelName, ImageName, VersionId
+from imagebuilder.domain.ids import ChannelName, ImageName, RunId, VersionId
 from imagebuilder.domain.image import (
     ImageVersion,
     LastBuild,
@@ -91,6 +91,11 @@ class FakeVersionStore:
     def newest(self, image: ImageName) -> ImageVersion | None:
         """Give the version of an image that was recorded last, or None."""
         return next((v for v in reversed(self.versions) if v.image == image), None)
+
+    def of_run(self, run_id: RunId) -> ImageVersion | None:
+        """Give the version that a run recorded, or None; copies of it are not meant."""
+        found = (v for v in self.versions if v.run_id == run_id and v.copied_from is None)
+        return next(found, None)
 
     def last_build(self, image: ImageName, wildcard: Wildcard) -> LastBuild | None:
         """Give the highest build of those that a wildcard asks for, or None."""

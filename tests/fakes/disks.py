@@ -1,12 +1,12 @@
 """A DiskBuilder whose disks are a few bytes that follow from what is asked of it."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 
-from imagebuilder.domain.digest import Digest
+from imagebuilder.domain.digest import Digest, DigestMismatch
 from imagebuilder.domain.layer import Tree
 from imagebuilder.domain.recipe import ArtifactFormat
 from imagebuilder.ports.disks import BuiltDisk, DiskRequest
@@ -14,12 +14,16 @@ from imagebuilder.ports.disks import BuiltDisk, DiskRequest
 
 @dataclass(slots=True)
 class FakeDisks:
-    """Makes its files in a folder of the test; `fails` is raised instead of a disk."""
+    """Makes its files in a folder of the test; `fails` is raised instead of a disk.
+
+    Shape: `recalls` are the names of disks that were recalled, and whether those were at hand.
+    """
 
     folder: Path
     fails: BaseException | None = None
     requests: list[DiskRequest] = field(default_factory=list)
     remembered: dict[str, Digest] = field(default_factory=dict)
+    recalls: list[tuple[str, bool]] = field(default_factory=list)
     open_count: int = 0
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 
@@ -52,6 +56,18 @@ class FakeDisks:
 
     def archive(self, root: PurePath, source_date_epoch: int) -> PurePath:
         return self._file("tar", f"{source_date_epoch}".encode())
+
+    @contextmanager
+    def recalled(
+        self, name: str, digest: Digest, files: Mapping[ArtifactFormat, PurePath]
+    ) -> Iterator[PurePath]:
+        format_, file = next(iter(files.items()))
+        content = Path(file).read_bytes().removesuffix(format_.encode())
+        if Digest.of_bytes(content) != digest:
+            found = Digest.of_bytes(content)
+            raise DigestMismatch("A disk", expected=digest, found=found, hint="Make it again.")
+        self.recalls.append((name, digest in self.remembered.values()))
+        yield self._file("raw", content)
 
     def remember(self, name: str, disk: BuiltDisk) -> None:
         self.remembered[name] = disk.digest

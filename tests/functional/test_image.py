@@ -72,7 +72,7 @@ def test_show_as_json_then_holds_what_the_catalogue_holds(cli: Cli, catalogue: C
     shown = cli.json("image", "show", "debian-web@1.2.1/1")
 
     assert shown["id"] == catalogue.new.id
-    assert shown["run"] == "run-1"
+    assert shown["run"] == catalogue.new.run_id
     assert shown["parent"]["reference"] == "debian-base@1.0.0/1"
     assert shown["plan_digest"] == str(catalogue.new.plan_digest)
     assert [a["format"] for a in shown["artifacts"]] == ["qcow2", "raw"]

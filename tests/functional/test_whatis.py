@@ -48,12 +48,13 @@ def test_whatis_of_a_channel_then_says_what_it_means(cli: Cli, catalogue: Catalo
 
 
 def test_whatis_of_a_run_then_says_what_it_recorded(cli: Cli, catalogue: Catalogue) -> None:
-    cli.application().runs.save(a_run("run-1"))
-    cli.application().runs.save(a_run("run-22"))
+    run_id = catalogue.new.run_id
+    cli.application().runs.save(a_run(run_id))
+    cli.application().runs.save(a_run("run-twice"))
 
-    assert kinds(cli, "run-1") == {"run run-1 (running)": [*BOTH, "debian-base@1.0.0/1"]}
-    assert kinds(cli, "run-2") == {"run run-22 (running)": []}
-    assert "no version came of it" in cli("image", "whatis", "run-22").stdout
+    assert kinds(cli, run_id) == {f"run {run_id} (running)": [LATEST]}
+    assert kinds(cli, "run-t") == {"run run-twice (running)": []}
+    assert "no version came of it" in cli("image", "whatis", "run-twice").stdout
 
 
 def test_whatis_of_the_start_of_several_runs_then_names_them(

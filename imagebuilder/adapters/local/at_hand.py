@@ -49,6 +49,10 @@ class RawsAtHand:
             _move(self._path(name, "raw"), target)
         return found
 
+    def look(self, name: str, digest: Digest) -> Path | None:
+        """Give the disk of a claimed name where it lies, to be read; None if it is another one."""
+        return self._path(name, "raw") if self._map(name, digest) else None
+
     def keep(self, name: str, raw: Path, map_: BlockMap) -> None:
         """Keep a disk under a claimed name, in place of the one there. It must not change any more.
 

@@ -7,12 +7,24 @@ disk format 5.0 (the descriptor of a stream-optimised file).
 import re
 import struct
 import uuid
+from collections.abc import Mapping
 from pathlib import Path, PurePath
 
+from imagebuilder.adapters.local.blockmap import BlockMap
+from imagebuilder.domain.digest import Digest, DigestMismatch
+from imagebuilder.domain.recipe import ArtifactFormat
 from imagebuilder.ports.process import Command, CommandRunner
 
 _ENVIRONMENT = {"LC_ALL": "C", "TZ": "UTC"}
 _LONGEST_SECONDS = 3600
+
+_READ_AS = {
+    ArtifactFormat.RAW: "raw",
+    ArtifactFormat.QCOW2: "qcow2",
+    ArtifactFormat.VHD: "vpc",
+    ArtifactFormat.VMDK: "vmdk",
+}
+"""The files that a disk can be had of, the cheapest first, and what qemu calls them."""
 
 _NOT_IN_ARCHIVES = ("./proc/*", "./sys/*", "./dev/*")
 """What the kernel fills at every start."""
@@ -50,6 +62,26 @@ class Conversion:
             footer = opened.read(_VHD_FOOTER_BYTES)
             opened.seek(-_VHD_FOOTER_BYTES, 2)
             opened.write(_fixed_footer(footer, identity, epoch))
+
+    def restored(
+        self, files: Mapping[ArtifactFormat, PurePath], digest: Digest, made: Path
+    ) -> Path:
+        """Give the raw disk of the files it was handed out as: one of them, or made of one.
+
+        Raises: DigestMismatch: the file holds another disk; CommandFailed: it is damaged.
+        """
+        format_ = next(known for known in _READ_AS if known in files)
+        raw = Path(files[format_])
+        if format_ is not ArtifactFormat.RAW:
+            read_as = ["-f", _READ_AS[format_], "-O", "raw", "-m", "16", "-W"]
+            self._check(["qemu-img", "convert", *read_as, str(raw), str(made)])
+            raw = made
+        found = BlockMap.of(raw).digest
+        if found != digest:
+            what = f"The disk that the {format_} file holds"
+            hint = "Build the image again: its layers are reused and the file is made anew."
+            raise DigestMismatch(what, expected=digest, found=found, hint=hint)
+        return raw
 
     def tar(self, root: PurePath, made: Path, epoch: int) -> None:
         """Make an archive of the root file system, without what the kernel fills."""

@@ -9,7 +9,7 @@ remembered, they are given back as they were.
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
@@ -181,6 +181,22 @@ class LocalDisks:
             Path(made).unlink()
             raise
         return Path(made)
+
+    @contextlib.contextmanager
+    def recalled(
+        self, name: str, digest: Digest, files: Mapping[ArtifactFormat, PurePath]
+    ) -> Iterator[Path]:
+        """Give a raw disk that was built before, to be read; it is gone when the context ends.
+
+        Raises: DigestMismatch: none of the files holds that disk.
+        """
+        with self._at_hand.claimed(name) as is_ours, contextlib.ExitStack() as held:
+            # While the name is ours, nobody makes the next disk of this one.
+            found = self._at_hand.look(name, digest) if is_ours else None
+            if found is None:
+                folder = held.enter_context(working_folder(self._work, "disk-"))
+                found = self._conversion.restored(files, digest, folder / "disk.raw")
+            yield found
 
     def remember(self, name: str, disk: BuiltDisk) -> None:
         """Keep the raw disk at hand as the predecessor of the next; only a hint, it may be lost."""

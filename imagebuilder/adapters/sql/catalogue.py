@@ -90,6 +90,12 @@ class SqlVersionStore:
         with self._database.reading() as connection:
             return _first(connection, tables.images.c.name == image, _v.number.desc())
 
+    def of_run(self, run_id: RunId) -> ImageVersion | None:
+        """Give the version that a run recorded, or None; copies of it are not meant."""
+        is_its_own = and_(_v.run_id == run_id, _v.copied_from.is_(None))
+        with self._database.reading() as connection:
+            return _first(connection, is_its_own, _v.number)
+
     def last_build(self, image: ImageName, wildcard: Wildcard) -> LastBuild | None:
         """Give the highest build of those that a wildcard asks for, or None."""
         query = (

@@ -1,18 +1,20 @@
 """Desk: what decides on a build and keeps its records, and what goes in and out of one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TypeAlias
 
-from imagebuilder.domain.ids import RunId
+from imagebuilder.domain.ids import ImageName, RunId
 from imagebuilder.domain.image import ImageVersion
 from imagebuilder.domain.recipe import ArtifactFormat
 from imagebuilder.domain.run import Run
 from imagebuilder.ports.blobs import BlobStore
 from imagebuilder.ports.building import LayerStore, PackageSources
+from imagebuilder.ports.claims import ClaimStore
 from imagebuilder.ports.clock import Clock, IdSource
-from imagebuilder.ports.locks import Locks
+from imagebuilder.ports.locks import STORE_LOCK, Locks
 from imagebuilder.ports.runs import RunFiles, RunStore
 from imagebuilder.services.authoring import Authoring
 from imagebuilder.services.cataloguing import Cataloguing
@@ -52,9 +54,22 @@ class Desk:
     sources: PackageSources
     runs: RunStore
     run_files: RunFiles
+    claims: ClaimStore
     locks: Locks
     clock: Clock
     ids: IdSource
+
+    @contextmanager
+    def working(self, on: ImageName, process: str, what: str = "build") -> Iterator[None]:
+        """Let nobody else work on an image in the block, nor take anything from the store.
+
+        Raises: InProgress: somebody else works on the image.
+        """
+        with (
+            self.locks.hold(f"image {on}", process),
+            self.locks.share(STORE_LOCK, f"{what} of {on} by {process}"),
+        ):
+            yield
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

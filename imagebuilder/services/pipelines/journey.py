@@ -10,12 +10,11 @@ from imagebuilder.domain.image import VersionNotFound
 from imagebuilder.domain.recipe import CircularParents, ImageParent
 from imagebuilder.domain.run import Run, RunInterrupted, RunState
 from imagebuilder.ports.clock import Clock
-from imagebuilder.ports.locks import STORE_LOCK
 from imagebuilder.ports.progress import Progress
 from imagebuilder.ports.runs import RunStore
 from imagebuilder.services.pipelines.desk import BuildResult, Desk, Job, Maker
 from imagebuilder.services.pipelines.planning import BuildRequest, Preparation
-from imagebuilder.services.pipelines.watching import RecordedProgress
+from imagebuilder.services.pipelines.watching import RecordedProgress, failing_step
 from imagebuilder.services.sweeping import run_lock
 
 
@@ -82,12 +81,8 @@ class BuildImage:
 
     def _build(self, request: BuildRequest, watcher: Progress) -> BuildResult:
         recipe = self._with.authoring.recipe(request.recipe_path).value
-        who = f"build of {recipe.name} by {self._process}"
-        with (
-            self._with.locks.hold(f"image {recipe.name}", self._process),
-            # From here on nothing is taken from the store that this build may count on.
-            self._with.locks.share(STORE_LOCK, who),
-        ):
+        # From here on nothing is taken from the store that this build may count on.
+        with self._with.working(recipe.name, self._process):
             prepared = self._with.planning.prepare(request)
             with self._run(recipe.name) as run:
                 progress = RecordedProgress(
@@ -97,7 +92,7 @@ class BuildImage:
                     self._with.run_files,
                     self._with.clock,
                 )
-                with _failing_step(progress):
+                with failing_step(progress):
                     return run.ended(self._result(prepared, request, progress, run.run))
 
     def _result(
@@ -165,16 +160,3 @@ class _OpenRun:
             self.run, state=state, ended_at=self._clock.now(), error_code=error_code, error=error
         )
         self._runs.save(self.run)
-
-
-@contextmanager
-def _failing_step(progress: RecordedProgress) -> Iterator[None]:
-    """See that the step an error came out of is shown and kept as failed."""
-    try:
-        yield
-    except ImageBuilderError as error:
-        progress.fail_open_step(error.message)
-        raise
-    except BaseException:
-        progress.fail_open_step("interrupted")
-        raise

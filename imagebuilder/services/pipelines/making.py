@@ -1,44 +1,31 @@
-"""Making: one build, from what was prepared to what is recorded."""
+"""Making: the stage of a build that makes layers, the disk and the files."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from pathlib import PurePath
 
 from imagebuilder.domain.artifact import Artifact
-from imagebuilder.domain.component import Network, PhaseName
+from imagebuilder.domain.built import Built
+from imagebuilder.domain.component import Network
 from imagebuilder.domain.digest import Canonical, Digest, DigestMismatch
-from imagebuilder.domain.errors import ImageBuilderError
-from imagebuilder.domain.evidence import Outcome, TestReport, TestResult
-from imagebuilder.domain.image import (
-    ImageVersion,
-    ParentEdge,
-    RecordedLayer,
-    VersionDraft,
-)
+from imagebuilder.domain.image import ParentEdge, RecordedLayer, VersionDraft
 from imagebuilder.domain.package import InstalledPackage
 from imagebuilder.domain.plan import Plan, Upgrades
 from imagebuilder.domain.recipe import ArtifactFormat
-from imagebuilder.domain.run import StepState
 from imagebuilder.domain.updates import upgrades_document
 from imagebuilder.ports.blobs import BlobMissing
 from imagebuilder.ports.building import LayerMissing, Roots, Workshop
 from imagebuilder.ports.disks import BuiltDisk, DiskBuilder, Predecessor
 from imagebuilder.ports.inspection import Booter, TestRunner
-from imagebuilder.ports.machine import Machine, Script
-from imagebuilder.ports.progress import Progress
+from imagebuilder.ports.machine import Script
 from imagebuilder.services.building.assembling import Assembling, Assembly
 from imagebuilder.services.building.finishing import FinishFailed
-from imagebuilder.services.building.stacking import (
-    Stack,
-    Stacking,
-    StackRequest,
-    look_inside,
-)
-from imagebuilder.services.pipelines.desk import BuildResult, Desk, Job
+from imagebuilder.services.building.stacking import Stack, Stacking, StackRequest
+from imagebuilder.services.pipelines.desk import Desk, Job
+from imagebuilder.services.pipelines.examining import Specimen, kept_root
+from imagebuilder.services.pipelines.planning import Preparation
 from imagebuilder.services.pipelines.watching import RecordedProgress
-from imagebuilder.services.provisioning.components import ComponentRunner, Means
-from imagebuilder.services.validating import Examination, Validating
+from imagebuilder.services.provisioning.components import Means
 
 _PACKAGES = Script(
     text="if command -v dpkg-query >/dev/null; then dpkg-query -W -f '${db:Status-Abbrev}|"
@@ -59,8 +46,17 @@ class Workers:
     means: Means
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """What was built, and where it can be looked at while its workshop is open."""
+
+    built: Built
+    specimen: Specimen
+    disk: BuiltDisk | None = None
+
+
 class Making:
-    """One build, from what was prepared to what is recorded."""
+    """Makes what was prepared."""
 
     def __init__(self, desk: Desk, workers: Workers, job: Job, progress: RecordedProgress) -> None:
         """Do a job with workers."""
@@ -71,34 +67,31 @@ class Making:
         self._progress = progress
         self._run = job.run
 
-    def result(self) -> BuildResult:
-        """Build, validate and record, or end with the files."""
-        prepared = self._prepared
+    @contextmanager
+    def made(self) -> Iterator[Made]:
+        """Give what was built, or that after all nothing changed; the workshop is open meanwhile.
+
+        Done again, it finds every layer that was made before, from scratch or not.
+        """
         with ExitStack() as held:
-            roots = held.enter_context(self._workers.workshop.opened(prepared.archives))
+            roots = held.enter_context(self._workers.workshop.opened(self._prepared.archives))
             assembling = self._assembling(roots, held)
             request = self._stack_request(assembling)
             stack = self._workers.stacking.stack(request, roots, self._progress)
+            specimen = Specimen(plan=stack.plan, layers=stack.layers, roots=roots)
             if self._is_as_before(stack):
-                return self._unchanged()
+                yield Made(built=unchanged(self._prepared), specimen=specimen)
+                return
             indexes = self._indexes(stack)
             disk = assembling.disk(stack.layers)
             artifacts = assembling.artifacts(stack.layers, disk)
-            if self._request.until_artifact:
-                return self._unrecorded(stack, artifacts)
-            packages = self._packages(stack, roots)
-            reports = self._validated(stack, disk, roots)
-            self._with.layers.settle()
-            version = self._recorded(stack, _Made(disk, artifacts, packages, reports, indexes))
-            if disk is not None:
-                self._workers.disks.remember(stack.plan.image, disk)
-        return BuildResult(
-            run_id=self._run.id,
-            version=version,
-            built=stack.built,
-            warnings=prepared.warnings,
-            reason=prepared.reason,
-        )
+            packages = () if self._request.until_artifact else self._packages(stack, roots)
+            parts = _Parts(disk, artifacts, packages, indexes)
+            yield Made(
+                built=self._built(stack, parts),
+                specimen=replace(specimen, disk=disk.raw if disk else None),
+                disk=disk,
+            )
 
     def _is_as_before(self, stack: Stack) -> bool:
         """Whether all questions were answered as for the newest version, and nothing was made."""
@@ -107,19 +100,13 @@ class Making:
         answered = replace(self._prepared, plan=stack.plan)
         return not self._with.planning.reason(answered, self._request)
 
-    def _unchanged(self) -> BuildResult:
-        return BuildResult(
-            run_id=self._run.id,
-            version=self._prepared.before,
-            is_unchanged=True,
-            warnings=self._prepared.warnings,
-        )
-
     def _stack_request(self, assembling: Assembling) -> StackRequest:
+        folder = kept_root(self._with.run_files, self._run.id) if self._request.keep else None
         return StackRequest(
             ingredients=self._prepared.ingredients,
-            rebuild_before=self._with.clock.now() if self._request.refresh else None,
-            keep_folder=self._kept if self._request.keep else None,
+            # The run's own layers are from scratch also when a process of it was killed.
+            rebuild_before=self._run.started_at if self._request.refresh else None,
+            keep_folder=folder,
             keyrings=self._prepared.keyrings,
             meanwhile=assembling.draft,
         )
@@ -133,10 +120,6 @@ class Making:
             predecessor=self._predecessor,
         )
         return Assembling(assembly, self._prepared.plan, roots, held)
-
-    @property
-    def _kept(self) -> PurePath:
-        return self._with.run_files.folder(self._run.id) / "root"
 
     def _predecessor(self) -> Predecessor | None:
         before = self._prepared.before
@@ -159,16 +142,6 @@ class Making:
             artifact=self._with.blobs.path(qcow2.digest),
         )
 
-    def _unrecorded(self, stack: Stack, artifacts: Sequence[Artifact]) -> BuildResult:
-        return BuildResult(
-            run_id=self._run.id,
-            version=None,
-            built=stack.built,
-            files=tuple((a.format, self._with.blobs.path(a.digest)) for a in artifacts),
-            warnings=self._prepared.warnings,
-            reason=self._prepared.reason,
-        )
-
     def _packages(self, stack: Stack, roots: Roots) -> tuple[InstalledPackage, ...]:
         with roots.scratch(stack.layers) as root:
             result = root.machine(Network.NONE).run(_PACKAGES)
@@ -188,74 +161,6 @@ class Making:
             if row[0][1:2] == "i"
         )
 
-    def _validated(
-        self, stack: Stack, disk: BuiltDisk | None, roots: Roots
-    ) -> tuple[TestReport, ...]:
-        @contextmanager
-        def container_root() -> Iterator[PurePath]:
-            with roots.scratch(stack.layers) as root:
-                yield root.path
-
-        has_test_phase = any(
-            layer.component and layer.component.steps(PhaseName.TEST) for layer in stack.plan.layers
-        )
-        validating = Validating(
-            self._workers.tests, self._workers.booter, self._with.blobs, self._progress
-        )
-        with roots.scratch(stack.layers) as offline:
-            examination = Examination(
-                image=stack.plan.image,
-                tests=self._prepared.tests,
-                offline=offline.machine(Network.NONE),
-                container_root=container_root,
-                disk=disk.raw if disk else None,
-                firmware=stack.plan.disk.firmware,
-                consoles=self._with.run_files.folder(self._run.id),
-                component_tests=self._component_tests(stack.plan) if has_test_phase else None,
-            )
-            try:
-                return validating.validate(examination)
-            except ImageBuilderError as failure:
-                if self._request.keep:
-                    offline.keep_copy(self._kept)
-                    failure.hint = look_inside(self._kept)
-                raise
-
-    def _component_tests(self, plan: Plan) -> "_ComponentTests":
-        return _ComponentTests(
-            plan, self._prepared.recipe.path, self._workers.means, self._progress
-        )
-
-    def _recorded(self, stack: Stack, made: "_Made") -> ImageVersion:
-        self._progress.step_started("record")
-        plan, prepared = replace(stack.plan, follows=made.follows), self._prepared
-        # A revocation may have come into force since the build began.
-        self._with.usability.refuse_parent(plan.image, plan.parent)
-        version = self._with.cataloguing.record(
-            VersionDraft(
-                image=plan.image,
-                asked=plan.recipe_version,
-                run_id=self._run.id,
-                plan_digest=plan.digest,
-                definition_digest=plan.definition,
-                plan=_plan_document(plan, stack.upgrades),
-                parent=ParentEdge(
-                    asked=plan.parent.asked,
-                    identity=plan.parent.identity,
-                    version_id=plan.parent.version_id,
-                ),
-                disk_digest=made.disk.digest if made.disk else made.artifacts[0].digest,
-                artifacts=made.artifacts,
-                layers=_recorded_layers(stack),
-                packages=made.packages,
-                reports=made.reports,
-                documents=prepared.documents,
-                indexes=made.indexes,
-            )
-        )
-        self._progress.step_ended(StepState.SUCCEEDED, version.reference)
-        return version
-
     def _indexes(self, stack: Stack) -> Mapping[str, Digest]:
         """Say which signed indexes packages came from; those of before when none was fetched."""
         if self._prepared.indexes:
@@ -264,15 +169,44 @@ class Making:
             return self._with.sources.indexes(self._prepared.archives)
         return self._prepared.before.indexes
 
+    def _built(self, stack: Stack, parts: "_Parts") -> Built:
+        plan, prepared = replace(stack.plan, follows=parts.follows), self._prepared
+        draft = VersionDraft(
+            image=plan.image,
+            asked=plan.recipe_version,
+            run_id=self._run.id,
+            plan_digest=plan.digest,
+            definition_digest=plan.definition,
+            plan=_plan_document(plan, stack.upgrades),
+            parent=ParentEdge(
+                asked=plan.parent.asked,
+                identity=plan.parent.identity,
+                version_id=plan.parent.version_id,
+            ),
+            disk_digest=parts.disk.digest if parts.disk else parts.artifacts[0].digest,
+            artifacts=parts.artifacts,
+            layers=_recorded_layers(stack),
+            packages=parts.packages,
+            reports=(),
+            documents=prepared.documents,
+            indexes=parts.indexes,
+        )
+        return Built(
+            draft=draft,
+            before=prepared.before.id if prepared.before else None,
+            made=stack.built,
+            reason=prepared.reason,
+            warnings=prepared.warnings,
+        )
+
 
 @dataclass(frozen=True, slots=True)
-class _Made:
+class _Parts:
     """What a stack was made into, and what was seen of it."""
 
     disk: BuiltDisk | None
     artifacts: tuple[Artifact, ...]
     packages: tuple[InstalledPackage, ...]
-    reports: tuple[TestReport, ...]
     indexes: Mapping[str, Digest]
 
     @property
@@ -284,40 +218,10 @@ class _Made:
         return disk.predecessor.disk_digest
 
 
-class _ComponentTests:
-    """The test phases of a plan's components, on a booted machine."""
-
-    def __init__(self, plan: Plan, on: str, means: Means, progress: Progress) -> None:
-        self._plan = plan
-        self._on = on
-        self._means = means
-        self._progress = progress
-
-    def __call__(self, machine: Machine) -> tuple[TestResult, ...]:
-        """Give a result for each step. Raises: ComponentFailed: a step says that it counts."""
-        results = []
-        for layer in self._plan.layers:
-            if layer.component is None:
-                continue
-            runner = ComponentRunner(
-                component=layer.component,
-                parameters=layer.parameters,
-                machine=machine,
-                means=self._means,
-                on=self._on,
-                on_line=self._progress.line,
-                on_detail=self._progress.detailed,
-            )
-            results += [
-                TestResult(
-                    name=f"{layer.name}: {outcome.name}",
-                    outcome=Outcome.PASSED if outcome.is_success else Outcome.SKIPPED,
-                    seconds=outcome.seconds,
-                    detail="" if outcome.is_success else "its failure is ignored",
-                )
-                for outcome in runner.run(PhaseName.TEST)
-            ]
-        return tuple(results)
+def unchanged(prepared: Preparation) -> Built:
+    """Give that the newest version already is what would be built."""
+    before = prepared.before.id if prepared.before else None
+    return Built(draft=None, before=before, warnings=prepared.warnings)
 
 
 def _plan_document(plan: Plan, answers: Mapping[Digest, Upgrades]) -> Canonical:

@@ -6,27 +6,20 @@ from datetime import timedelta
 from pathlib import PurePath
 
 from imagebuilder.domain.component import Component
-from imagebuilder.domain.digest import Canonical, Digest, digest_of
-from imagebuilder.domain.image import DocumentText, ImageVersion, Reference
+from imagebuilder.domain.digest import Digest
+from imagebuilder.domain.image import DocumentText, ImageVersion, VersionDraft
 from imagebuilder.domain.plan import (
-    FINISH_LAYER,
-    INITRAMFS_LAYER,
     Plan,
     PlannedParent,
     PlannedTest,
-    Upgrades,
 )
 from imagebuilder.domain.recipe import (
-    ImageParent,
     Recipe,
     Repository,
-    RootfsParent,
-    Suite,
-    SuiteParent,
     overridden,
 )
 from imagebuilder.domain.resolution import Ingredients, resolve
-from imagebuilder.domain.updates import upgrades_of
+from imagebuilder.domain.updates import recorded_upgrades
 from imagebuilder.domain.versions import BuildVersion, RecipeVersion
 from imagebuilder.ports.blobs import BlobStore
 from imagebuilder.ports.building import LayerDamaged, LayerMissing, LayerStore, PackageSources
@@ -35,6 +28,12 @@ from imagebuilder.ports.clock import Clock
 from imagebuilder.ports.documents import DocumentSource
 from imagebuilder.ports.values import ValueSource
 from imagebuilder.services.authoring import Authoring
+from imagebuilder.services.pipelines.parentage import (
+    Parentage,
+    TakenParent,
+    asked_of,
+    text_of,
+)
 from imagebuilder.services.pipelines.usability import Usability
 from imagebuilder.services.provisioning.outside import with_outside
 
@@ -92,9 +91,11 @@ class Foundation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Parent:
-    planned: PlannedParent
-    archives: tuple[Repository, ...]
+class _Read:
+    recipe: Recipe
+    components: Components
+    warnings: tuple[str, ...]
+    documents: tuple[DocumentText, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +128,9 @@ class Planning:
         self._sources = inventory.sources
         self._values = inventory.values
         self._clock = clock
+        self._parentage = Parentage(
+            inventory.documents, inventory.versions, inventory.sources, clock
+        )
 
     def prepare(self, request: BuildRequest) -> Preparation:
         """Give everything decided that can be decided now.
@@ -134,36 +138,42 @@ class Planning:
         Raises: InvalidDocument; ComponentNotFound; VersionNotFound: the parent image was never
         built; ParentUnusable; NewestRevoked: nothing changed since a version that is revoked.
         """
-        path = request.recipe_path
-        recipe, components, warnings, texts = self._read(request)
-        found = self._foundation(recipe, components, path)
-        self._usability.refuse_parent(recipe.name, found.ingredients.parent)
-        told = self._usability.told_of_parent(recipe.parent, found.ingredients.parent)
-        recipe = found.ingredients.recipe
-        tests = tuple(self._documents.locate(test, path) for test in recipe.tests)
-        before = self._versions().newest(recipe.name)
-        ingredients = replace(
-            found.ingredients,
-            tests=tuple(
-                PlannedTest(path=name, digest=self._documents.folder_digest(file))
-                for name, file in zip(recipe.tests, tests, strict=True)
-            ),
-            follows=before.disk_digest if before and self._can_be_followed(before) else None,
+        read = self._read(request)
+        found = self._foundation(read.recipe, read.components, request.recipe_path)
+        parent = found.ingredients.parent
+        self._usability.refuse_parent(read.recipe.name, parent.version_id)
+        told = tuple(self._usability.told_of_parent(read.recipe.parent, parent))
+        prepared = self._prepared(request, replace(read, warnings=(*read.warnings, *told)), found)
+        before = self._versions().newest(read.recipe.name)
+        follows = before.disk_digest if before and self._can_be_followed(before) else None
+        prepared = replace(
+            prepared,
+            before=before,
+            ingredients=replace(prepared.ingredients, follows=follows),
+            plan=replace(prepared.plan, follows=follows),
         )
-        return self._judged(
-            Preparation(
-                recipe=recipe,
-                ingredients=ingredients,
-                plan=resolve(ingredients),
-                archives=found.archives,
-                before=before,
-                documents=texts,
-                tests=tests,
-                keyrings=found.keyrings,
-                warnings=(*warnings, *told),
-            ),
-            request,
+        return self._judged(prepared, request)
+
+    def pinned(self, request: BuildRequest, built: VersionDraft) -> Preparation:
+        """Give what documents say now of something that was built of them.
+
+        Its parent and its upgrades are those that it was built with, whatever there is today:
+        neither the archives nor the catalogue are asked. There is no reason, and no version before.
+        Raises: as `prepare` of documents.
+        """
+        read = self._read(request)
+        parent = PlannedParent(
+            asked=asked_of(read.recipe.parent),
+            identity=built.parent.identity,
+            version_id=built.parent.version_id,
+            suite=text_of(built.plan, "suite"),
         )
+        taken = TakenParent(planned=parent, archives=())
+        found = self._foundation(read.recipe, read.components, request.recipe_path, taken)
+        prepared = self._prepared(request, read, found)
+        known = recorded_upgrades(built.plan)
+        ingredients = replace(prepared.ingredients, known_upgrades=known)
+        return replace(prepared, ingredients=ingredients, plan=resolve(ingredients))
 
     def foundation(self, recipe: Recipe, components: Components, path: str) -> Foundation:
         """Give what a recipe at `path` is built from, with the upgrades of its newest version.
@@ -178,9 +188,11 @@ class Planning:
         known = recorded_upgrades(before.plan) if before else {}
         return replace(found, ingredients=replace(found.ingredients, known_upgrades=known))
 
-    def _foundation(self, recipe: Recipe, components: Components, path: str) -> Foundation:
+    def _foundation(
+        self, recipe: Recipe, components: Components, path: str, taken: TakenParent | None = None
+    ) -> Foundation:
         recipe, keyrings = self._with_located_keyrings(recipe, path)
-        parent = self._parent(recipe, path)
+        parent = taken or self._parentage.taken(recipe.parent, path)
         return Foundation(
             ingredients=Ingredients(
                 recipe=recipe,
@@ -198,9 +210,28 @@ class Planning:
             keyrings=keyrings,
         )
 
-    def _read(
-        self, request: BuildRequest
-    ) -> tuple[Recipe, Components, tuple[str, ...], tuple[DocumentText, ...]]:
+    def _prepared(self, request: BuildRequest, read: _Read, found: Foundation) -> Preparation:
+        """Give all of it that is known without a look at what was built before."""
+        recipe = found.ingredients.recipe
+        tests = tuple(self._documents.locate(test, request.recipe_path) for test in recipe.tests)
+        planned = tuple(
+            PlannedTest(path=name, digest=self._documents.folder_digest(file))
+            for name, file in zip(recipe.tests, tests, strict=True)
+        )
+        ingredients = replace(found.ingredients, tests=planned)
+        return Preparation(
+            recipe=recipe,
+            ingredients=ingredients,
+            plan=resolve(ingredients),
+            archives=found.archives,
+            before=None,
+            documents=read.documents,
+            tests=tests,
+            keyrings=found.keyrings,
+            warnings=read.warnings,
+        )
+
+    def _read(self, request: BuildRequest) -> _Read:
         read = self._authoring.recipe(request.recipe_path)
         recipe = overridden(read.value, request.overrides)
         shelf = self._authoring.components_for(recipe, request.recipe_path)
@@ -208,7 +239,12 @@ class Planning:
         used = [c for top, _ in shelf.components for c in (top, *top.all_documents)]
         texts += [_document("component", c.name, c.text) for c in used]
         warnings = tuple(str(problem) for problem in (*read.warnings, *shelf.warnings))
-        return recipe, shelf.components, warnings, tuple(dict.fromkeys(texts))
+        return _Read(
+            recipe=recipe,
+            components=shelf.components,
+            warnings=warnings,
+            documents=tuple(dict.fromkeys(texts)),
+        )
 
     def _with_located_keyrings(self, recipe: Recipe, path: str) -> tuple[Recipe, dict[str, bytes]]:
         """Give the recipe with absolute keyring paths, and what those files hold."""
@@ -221,71 +257,6 @@ class Planning:
                 repository = replace(repository, keyring=str(file))  # noqa: PLW2901 - the same, located
             repositories.append(repository)
         return replace(recipe, repositories=tuple(repositories)), keyrings
-
-    def _parent(self, recipe: Recipe, path: str) -> _Parent:
-        match recipe.parent:
-            case SuiteParent() as suite:
-                return self._suite(suite, path)
-            case RootfsParent() as rootfs:
-                return self._rootfs(rootfs, path)
-            case ImageParent() as image:
-                return self._image(image)
-
-    def _suite(self, parent: SuiteParent, path: str) -> _Parent:
-        keyring, content = None, b""
-        if parent.keyring is not None:
-            keyring = str(self._documents.locate(parent.keyring, path))
-            content = self._documents.content(PurePath(keyring))
-        if parent.mirror is not None:
-            url = parent.mirror.replace("{snapshot}", parent.snapshot or "")
-            archives: tuple[Repository, ...] = (
-                Repository(
-                    url=url,
-                    suites=(parent.suite,),
-                    allows_expired=parent.snapshot is not None,
-                ),
-            )
-        else:
-            archives = self._sources.repositories(parent.suite)
-        archives = tuple(replace(archive, keyring=keyring) for archive in archives)
-        asked = f"debian:{parent.suite}"
-        identity = digest_of([asked, parent.mirror, str(Digest.of_bytes(content)), parent.snapshot])
-        return _Parent(
-            planned=PlannedParent(
-                asked=asked, identity=str(identity), source=parent, suite=parent.suite
-            ),
-            archives=archives,
-        )
-
-    def _rootfs(self, parent: RootfsParent, path: str) -> _Parent:
-        file = self._documents.locate(parent.path, path)
-        digest = self._documents.folder_digest(file)
-        return _Parent(
-            planned=PlannedParent(
-                asked=f"rootfs:{parent.path}",
-                identity=str(digest),
-                source=replace(parent, path=str(file)),
-            ),
-            archives=(),
-        )
-
-    def _image(self, parent: ImageParent) -> _Parent:
-        asked = Reference(name=parent.name, asked=parent.asked)
-        version = self._versions().find(asked, self._clock.now())
-        contents = _contents_for_children(version)
-        suite = _text(version.plan, "suite")
-        return _Parent(
-            planned=PlannedParent(
-                asked=f"image:{parent.name}@{parent.asked}"
-                if parent.asked
-                else f"image:{parent.name}",
-                identity=str(digest_of([str(content) for content in contents])),
-                version_id=version.id,
-                contents=contents,
-                suite=suite,
-            ),
-            archives=self._sources.repositories(Suite(suite)) if suite else (),
-        )
 
     def _judged(self, prepared: Preparation, request: BuildRequest) -> Preparation:
         """Say why there is something to build, or nothing."""
@@ -320,7 +291,7 @@ class Planning:
             yield "a build from scratch was asked for"
         if plan.open_question is not None:
             yield "the package archives changed since"
-        if _text(before.plan, "content") != str(plan.content_digest):
+        if text_of(before.plan, "content") != str(plan.content_digest):
             yield _what_changed(before, plan)
         if not _is_asked_for(before.version, plan.recipe_version):
             yield "its recipe asks for another version"
@@ -350,17 +321,6 @@ class Planning:
         return all(self._layers.has(layer.content) for layer in version.layers)
 
 
-def _contents_for_children(version: ImageVersion) -> tuple[Digest, ...]:
-    """Give what a child is built on: all but what a version has for itself, at its top.
-
-    A component may be called as one of these is, and stays.
-    """
-    layers, own = list(version.layers), {FINISH_LAYER, INITRAMFS_LAYER}
-    while layers and layers[-1].name in own and layers[-1].component_digest is None:
-        own.remove(layers.pop().name)
-    return tuple(layer.content for layer in layers)
-
-
 def _is_asked_for(version: BuildVersion, asked: RecipeVersion) -> bool:
     numbers = version.version
     is_in_line = (numbers.major, numbers.minor) == (asked.major, asked.minor)
@@ -371,30 +331,10 @@ def _what_changed(before: ImageVersion, plan: Plan) -> str:
     if before.definition_digest != plan.definition:
         return "its recipe, a component or a test changed"
     recorded = before.plan.get("parent") if isinstance(before.plan, Mapping) else None
-    if _text(recorded, "identity") != plan.parent.identity:
+    if text_of(recorded, "identity") != plan.parent.identity:
         return "its parent changed"
     return "what it is built from changed"
 
 
-def recorded_upgrades(plan: Canonical) -> dict[Digest, Upgrades]:
-    """Give the upgrade answers that a recorded plan holds. Shape: question -> answer."""
-    answers = plan.get("upgrades") if isinstance(plan, Mapping) else None
-    if not isinstance(answers, Mapping):
-        return {}
-    known: dict[Digest, Upgrades] = {}
-    for question, answer in answers.items():
-        try:
-            known[Digest.parse(question)] = upgrades_of(answer)
-        except ValueError:
-            # An earlier imagebuilder kept it in another form: it is asked for anew.
-            continue
-    return known
-
-
 def _document(kind: str, name: str, text: str) -> DocumentText:
     return DocumentText(kind=kind, name=name, text=text, digest=Digest.of_bytes(text.encode()))
-
-
-def _text(document: Canonical, name: str) -> str:
-    value = document.get(name) if isinstance(document, Mapping) else None
-    return value if isinstance(value, str) else ""

@@ -26,13 +26,16 @@ class Usability:
         self._standings = standings
         self._clock = clock
 
-    def refuse_parent(self, image: ImageName, parent: PlannedParent) -> None:
-        """Let a parent pass that may be built on now. Raises: ParentUnusable."""
-        if parent.version_id is None:
+    def refuse_parent(self, image: ImageName, parent: VersionId | None) -> None:
+        """Let a version pass that may be built on now; None is no version of ours.
+
+        Raises: ParentUnusable.
+        """
+        if parent is None:
             return
-        standing = self._standing(parent.version_id)
+        standing = self._standing(parent)
         if not standing.is_usable:
-            name = self._reference(parent.version_id)
+            name = self._reference(parent)
             raise ParentUnusable(image, name, standing, self._revoked(standing))
 
     def refuse_revoked(self, newest: ImageVersion) -> None:

@@ -1,8 +1,11 @@
 """RecordedProgress: what the person watching sees is also what the run's record keeps."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 from imagebuilder.domain.digest import Canonical, canonical_json
+from imagebuilder.domain.errors import ImageBuilderError
 from imagebuilder.domain.ids import RunId
 from imagebuilder.domain.run import StepRun, StepState
 from imagebuilder.ports.clock import Clock
@@ -16,18 +19,20 @@ class RecordedProgress:
     def __init__(
         self, run_id: RunId, watcher: Progress, runs: RunStore, files: RunFiles, clock: Clock
     ) -> None:
-        """Keep the steps of one run."""
+        """Keep the steps of one run, behind those that other processes kept of it."""
         self._run_id = run_id
         self._watcher = watcher
         self._runs = runs
         self._files = files
         self._clock = clock
         self._step: StepRun | None = None
-        self._count = 0
+        self._count: int | None = None
         self._started = 0.0
 
     def step_started(self, name: str) -> None:
         """A step began; it is kept as running, so that a killed run shows where it was."""
+        if self._count is None:
+            self._count = self._ended_before()
         self._count += 1
         self._started = self._clock.monotonic()
         self._step = StepRun(
@@ -63,3 +68,25 @@ class RecordedProgress:
     def fail_open_step(self, reason: str) -> None:
         """End the step that an error came out of."""
         self.step_ended(StepState.FAILED, reason)
+
+    def _ended_before(self) -> int:
+        """Give the highest number of the run's steps; one that was killed is said to have ended."""
+        earlier = self._runs.steps(self._run_id)
+        for step in earlier:
+            if step.state is StepState.RUNNING:
+                lost = replace(step, state=StepState.FAILED, detail="its process ended")
+                self._runs.save_step(self._run_id, lost)
+        return max((step.number for step in earlier), default=0)
+
+
+@contextmanager
+def failing_step(progress: RecordedProgress) -> Iterator[None]:
+    """See that the step an error came out of is shown and kept as failed."""
+    try:
+        yield
+    except ImageBuilderError as error:
+        progress.fail_open_step(error.message)
+        raise
+    except BaseException:
+        progress.fail_open_step("interrupted")
+        raise

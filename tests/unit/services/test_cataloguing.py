@@ -92,7 +92,7 @@ def test_record_when_recorded_then_is_told_in_the_same_transaction() -> None:
             act=Act(actor="ann", at=recorded.created_at),
             action=AuditAction.VERSION_RECORDED,
             subject=recorded.reference,
-            after={"id": recorded.id, "run": "run-1"},
+            after={"id": recorded.id, "run": recorded.run_id},
         )
     ]
 

@@ -1,0 +1,141 @@
+"""Parentage: what a recipe's parent turns out to be today."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import PurePath
+
+from imagebuilder.domain.digest import Canonical, Digest, digest_of
+from imagebuilder.domain.image import ImageVersion, Reference
+from imagebuilder.domain.plan import FINISH_LAYER, INITRAMFS_LAYER, PlannedParent
+from imagebuilder.domain.recipe import (
+    ImageParent,
+    Parent,
+    Repository,
+    RootfsParent,
+    Suite,
+    SuiteParent,
+)
+from imagebuilder.ports.building import PackageSources
+from imagebuilder.ports.catalogue import VersionStore
+from imagebuilder.ports.clock import Clock
+from imagebuilder.ports.documents import DocumentSource
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakenParent:
+    """A parent, and the archives that what is built on it may fetch from."""
+
+    planned: PlannedParent
+    archives: tuple[Repository, ...]
+
+
+class Parentage:
+    """Looks up parents in documents, catalogue and archives."""
+
+    def __init__(
+        self,
+        documents: DocumentSource,
+        versions: Callable[[], VersionStore],
+        sources: PackageSources,
+        clock: Clock,
+    ) -> None:
+        """Ask a catalogue that is opened when it is needed, for what is meant at clock's time."""
+        self._documents = documents
+        self._versions = versions
+        self._sources = sources
+        self._clock = clock
+
+    def taken(self, parent: Parent, path: str) -> TakenParent:
+        """Give what the parent of a recipe at `path` is now.
+
+        Raises: DocumentUnreadable; VersionNotFound: the parent image was never built.
+        """
+        match parent:
+            case SuiteParent() as suite:
+                return self._suite(suite, path)
+            case RootfsParent() as rootfs:
+                return self._rootfs(rootfs, path)
+            case ImageParent() as image:
+                return self._image(image)
+
+    def _suite(self, parent: SuiteParent, path: str) -> TakenParent:
+        keyring, content = None, b""
+        if parent.keyring is not None:
+            keyring = str(self._documents.locate(parent.keyring, path))
+            content = self._documents.content(PurePath(keyring))
+        if parent.mirror is not None:
+            url = parent.mirror.replace("{snapshot}", parent.snapshot or "")
+            archives: tuple[Repository, ...] = (
+                Repository(
+                    url=url,
+                    suites=(parent.suite,),
+                    allows_expired=parent.snapshot is not None,
+                ),
+            )
+        else:
+            archives = self._sources.repositories(parent.suite)
+        archives = tuple(replace(archive, keyring=keyring) for archive in archives)
+        asked = asked_of(parent)
+        identity = digest_of([asked, parent.mirror, str(Digest.of_bytes(content)), parent.snapshot])
+        return TakenParent(
+            planned=PlannedParent(
+                asked=asked, identity=str(identity), source=parent, suite=parent.suite
+            ),
+            archives=archives,
+        )
+
+    def _rootfs(self, parent: RootfsParent, path: str) -> TakenParent:
+        file = self._documents.locate(parent.path, path)
+        digest = self._documents.folder_digest(file)
+        return TakenParent(
+            planned=PlannedParent(
+                asked=asked_of(parent),
+                identity=str(digest),
+                source=replace(parent, path=str(file)),
+            ),
+            archives=(),
+        )
+
+    def _image(self, parent: ImageParent) -> TakenParent:
+        asked = Reference(name=parent.name, asked=parent.asked)
+        version = self._versions().find(asked, self._clock.now())
+        contents = _contents_for_children(version)
+        suite = text_of(version.plan, "suite")
+        return TakenParent(
+            planned=PlannedParent(
+                asked=asked_of(parent),
+                identity=str(digest_of([str(content) for content in contents])),
+                version_id=version.id,
+                contents=contents,
+                suite=suite,
+            ),
+            archives=self._sources.repositories(Suite(suite)) if suite else (),
+        )
+
+
+def asked_of(parent: Parent) -> str:
+    """Give a parent as recipes write it."""
+    match parent:
+        case SuiteParent(suite=suite):
+            return f"debian:{suite}"
+        case RootfsParent(path=path):
+            return f"rootfs:{path}"
+        case ImageParent(name=name, asked=asked):
+            return f"image:{Reference(name=name, asked=asked)}"
+
+
+def _contents_for_children(version: ImageVersion) -> tuple[Digest, ...]:
+    """Give what a child is built on: all but what a version has for itself, at its top.
+
+    A component may be called as one of these is, and stays.
+    """
+    layers, own = list(version.layers), {FINISH_LAYER, INITRAMFS_LAYER}
+    while layers and layers[-1].name in own and layers[-1].component_digest is None:
+        own.remove(layers.pop().name)
+    return tuple(layer.content for layer in layers)
+
+
+def text_of(document: Canonical, name: str) -> str:
+    """Give a text that a document has under a name; empty when it has none."""
+    value = document.get(name) if isinstance(document, Mapping) else None
+    return value if isinstance(value, str) else ""

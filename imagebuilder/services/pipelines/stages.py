@@ -1,0 +1,220 @@
+"""Stages: a build in parts that can each be done by another process, and done again.
+
+What a stage leaves to the next is a document among the blobs; its digest is all that a caller has
+to remember. Between two stages nothing is held: what the documents name is claimed in the name of
+the run, and so nobody takes it from the store until the run has ended.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from typing import Any
+
+from imagebuilder.domain.built import (
+    Built,
+    Examined,
+    Needs,
+    RecipeChangedMeanwhile,
+    StageDocumentUnusable,
+    built_document,
+    built_of,
+    examined_document,
+    examined_of,
+)
+from imagebuilder.domain.digest import Canonical, Digest, canonical_json
+from imagebuilder.domain.evidence import TestReport
+from imagebuilder.domain.image import ImageVersion, VersionDraft
+from imagebuilder.domain.recipe import ArtifactFormat
+from imagebuilder.domain.run import Run
+from imagebuilder.ports.progress import Progress
+from imagebuilder.services.pipelines.desk import BuildResult, Desk, Job
+from imagebuilder.services.pipelines.examining import Examining, Specimen
+from imagebuilder.services.pipelines.making import Making, Workers, unchanged
+from imagebuilder.services.pipelines.planning import BuildRequest
+from imagebuilder.services.pipelines.recording import recorded
+from imagebuilder.services.pipelines.watching import RecordedProgress, failing_step
+from imagebuilder.services.validating import Validating
+
+
+class Stages:
+    """Does one stage of a run after the other; each can be done in another process, and done again.
+
+    The run is somebody else's to keep: no stage changes what is recorded of it but its steps.
+    """
+
+    def __init__(self, desk: Desk, workers: Callable[[], Workers], process: str) -> None:
+        """Let workers do what there is to do; process says to others who is at it."""
+        self._with = desk
+        self._workers = workers
+        self._process = process
+
+    def build(self, run: Run, request: BuildRequest, watcher: Progress) -> Digest:
+        """Make layers, disk and artifacts, and give the digest of what tells all of it.
+
+        Durable: what was built and its document survive our own death. Done again, it finds the
+        layers that were made before.
+
+        Raises: any ImageBuilderError, as a build does; RecipeChangedMeanwhile: the recipe makes
+        another image now.
+        """
+        with self._stage("build", run, watcher) as progress:
+            prepared = self._with.planning.prepare(request)
+            if prepared.recipe.name != run.image:
+                what = f"{request.recipe_path} makes {prepared.recipe.name} now."
+                raise RecipeChangedMeanwhile(run.image, what)
+            built = self._built(Job(request=request, prepared=prepared, run=run), progress)
+            return self._kept(run, built_document(built), built.needs)
+
+    def validate(self, run: Run, request: BuildRequest, built: Digest, watcher: Progress) -> Digest:
+        """Boot and test what was built, and give the digest of what was said of it.
+
+        Its layers are those that were built, and its disk as well, whatever the archives and the
+        parent's image have today. Nothing is to be said of a build that changed nothing.
+
+        Raises: ValidationFailed; RecipeChangedMeanwhile: the documents are others by now, and their
+        tests might be; StageDocumentUnusable; LayerMissing; LayerDamaged; BlobMissing.
+        """
+        with self._stage("validation", run, watcher) as progress:
+            draft = self.read(run, built).draft
+            reports = () if draft is None else self._reports(run, request, draft, progress)
+            examined = Examined(built=built, reports=reports)
+            return self._kept(run, examined_document(examined), examined.needs)
+
+    def record(
+        self,
+        run: Run,
+        request: BuildRequest,  # noqa: ARG002 - the stages are called alike
+        built: Digest,
+        reports: Digest,
+        watcher: Progress,
+    ) -> ImageVersion:
+        """Record the version that passed, and give it; when nothing changed, the one there is.
+
+        Durable: a run records one version, also when this is done again, or by several at once.
+
+        Raises: ParentUnusable; NewestRevoked; StageDocumentUnusable: the reports are of something
+        else.
+        """
+        with self._stage("record", run, watcher) as progress:
+            known = self._with.cataloguing.of_run(run.id)
+            if known is not None:
+                return known
+            made = self.read(run, built)
+            if made.draft is None:
+                return self._unchanged(made, built)
+            examined = self._examined(reports)
+            if examined.built != built:
+                raise StageDocumentUnusable(reports, f"It speaks of {examined.built.short}.")
+            return recorded(self._with, made.draft, examined.reports, progress)
+
+    def read(self, run: Run, built: Digest) -> Built:
+        """Give what a run built, of the document that its first stage gave.
+
+        Raises: StageDocumentUnusable: it is of another run, or imagebuilder; BlobMissing.
+        """
+        try:
+            made = built_of(self._document(built))
+        except ValueError as error:
+            raise StageDocumentUnusable(built, f"{error}.") from error
+        if made.draft is not None and made.draft.run_id != run.id:
+            raise StageDocumentUnusable(built, f"It was written by run {made.draft.run_id}.")
+        return made
+
+    @contextmanager
+    def _stage(self, what: str, run: Run, watcher: Progress) -> Iterator[RecordedProgress]:
+        """Let nobody else work on the image, and keep the steps of a stage."""
+        desk = self._with
+        progress = RecordedProgress(run.id, watcher, desk.runs, desk.run_files, desk.clock)
+        with desk.working(run.image, self._process, what), failing_step(progress):
+            yield progress
+
+    def _built(self, job: Job, progress: RecordedProgress) -> Built:
+        prepared, workers = job.prepared, self._workers
+        if prepared.is_unchanged and not job.request.until_artifact:
+            return unchanged(prepared)
+        with Making(self._with, workers(), job, progress).made() as made:
+            self._with.layers.settle()
+            if made.disk is not None:
+                # At hand it needs no conversion when it is booted.
+                workers().disks.remember(job.run.image, made.disk)
+            return made.built
+
+    def _reports(
+        self, run: Run, request: BuildRequest, draft: VersionDraft, progress: RecordedProgress
+    ) -> tuple[TestReport, ...]:
+        prepared = self._with.planning.pinned(request, draft)
+        if prepared.plan.definition != draft.definition_digest:
+            what = "Its recipe, a component, a value of an account or a test is another one now."
+            raise RecipeChangedMeanwhile(draft.image, what)
+        job = Job(request=request, prepared=prepared, run=run)
+        layers = tuple(self._with.layers.get(layer.content) for layer in draft.layers)
+        artifacts = {each.format: self._with.blobs.path(each.digest) for each in draft.artifacts}
+        artifacts.pop(ArtifactFormat.TAR, None)
+        workers, disk = self._workers(), None
+        with ExitStack() as held:
+            roots = held.enter_context(workers.workshop.opened(prepared.archives))
+            if artifacts:
+                recalled = workers.disks.recalled(draft.image, draft.disk_digest, artifacts)
+                disk = held.enter_context(recalled)
+            specimen = Specimen(plan=prepared.plan, layers=layers, roots=roots, disk=disk)
+            return _examining(self._with, workers, job, progress).reports(specimen, progress)
+
+    def _unchanged(self, made: Built, digest: Digest) -> ImageVersion:
+        if made.before is None:
+            raise StageDocumentUnusable(digest, "It names no version.")
+        before = self._with.cataloguing.show(made.before)
+        # A revocation may have come into force since it was found to be the same.
+        self._with.usability.refuse_revoked(before)
+        return before
+
+    def _examined(self, reports: Digest) -> Examined:
+        try:
+            return examined_of(self._document(reports))
+        except ValueError as error:
+            raise StageDocumentUnusable(reports, f"{error}.") from error
+
+    def _document(self, digest: Digest) -> Mapping[str, Any]:
+        document = json.loads(self._with.blobs.read(digest))
+        if not isinstance(document, dict):
+            raise ValueError("it is no document of a stage")  # noqa: TRY004 - another file
+        return document
+
+    def _kept(self, run: Run, document: Canonical, needs: Needs) -> Digest:
+        digest = self._with.blobs.put(canonical_json(document))
+        self._with.claims.claim(run.id, needs | Needs(blobs=frozenset({digest})))
+        return digest
+
+
+def in_one(desk: Desk, workers: Workers, job: Job, progress: RecordedProgress) -> BuildResult:
+    """Do all stages of a job at once; nothing is written down for another process.
+
+    What was built is where it was made while it is looked at, and is claimed by nobody, since the
+    store stays shared to the end.
+    """
+    with Making(desk, workers, job, progress).made() as made:
+        built = made.built
+        result = BuildResult(
+            run_id=job.run.id,
+            version=job.prepared.before if built.is_unchanged else None,
+            is_unchanged=built.is_unchanged,
+            built=built.made,
+            warnings=built.warnings,
+            reason=built.reason,
+        )
+        if built.draft is None:
+            return result
+        if job.request.until_artifact:
+            files = ((a.format, desk.blobs.path(a.digest)) for a in built.draft.artifacts)
+            return replace(result, files=tuple(files))
+        reports = _examining(desk, workers, job, progress).reports(made.specimen, progress)
+        desk.layers.settle()
+        version = recorded(desk, built.draft, reports, progress)
+        if made.disk is not None:
+            workers.disks.remember(version.image, made.disk)
+    return replace(result, version=version)
+
+
+def _examining(desk: Desk, workers: Workers, job: Job, progress: Progress) -> Examining:
+    validating = Validating(workers.tests, workers.booter, desk.blobs, progress)
+    return Examining(desk, validating, workers.means, job)
