@@ -14,12 +14,15 @@ class Kind(StrEnum):
     RECIPE = "recipe"
     COMPONENT = "component"
     RETENTION = "retention"
+    PIPELINE = "pipeline"
 
 
 def schema(
     kind: Annotated[
         Kind,
-        typer.Argument(help="recipe, component or retention.", metavar="KIND", show_default=False),
+        typer.Argument(
+            help="recipe, component, retention or pipeline.", metavar="KIND", show_default=False
+        ),
     ],
 ) -> None:
     """Print the JSON Schema of a kind of document, for editors."""

@@ -34,6 +34,7 @@ class DocumentKind(StrEnum):
     RECIPE = "recipe"
     COMPONENT = "component"
     RETENTION = "retention"
+    PIPELINE = "pipeline"
 
 
 @dataclass(frozen=True, slots=True)

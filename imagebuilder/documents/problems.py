@@ -1,6 +1,6 @@
 """Problems: what is wrong in a document, as values; all are collected, one error carries them."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from imagebuilder.documents.excerpt import excerpt
@@ -63,6 +63,11 @@ class Problems:
     def warn(self, problem: Problem) -> None:
         """Keep a warning: the document is read all the same."""
         self._warnings.append(problem)
+
+    def rewrite(self, change: Callable[[Problem], Problem | None]) -> None:
+        """Let each fault and warning be what `change` makes of it; None takes it away."""
+        self._faults = [new for old in self._faults if (new := change(old)) is not None]
+        self._warnings = [new for old in self._warnings if (new := change(old)) is not None]
 
     @property
     def warnings(self) -> tuple[Problem, ...]:

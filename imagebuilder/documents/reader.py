@@ -20,6 +20,7 @@ from imagebuilder.domain.recipe import Recipe
 from imagebuilder.domain.versions import Version
 
 if TYPE_CHECKING:
+    from imagebuilder.domain.pipeline import Pipeline
     from imagebuilder.domain.retention import RetentionRule
 
 T_co = TypeVar("T_co", covariant=True)
@@ -102,6 +103,19 @@ def read_retention(text: str, document: str) -> "Read[RetentionRule]":
     from imagebuilder.documents.retention_document import retention_of  # noqa: PLC0415 - start-up
 
     value, warnings = retention_of(text, document)
+    return Read(value=value, warnings=warnings)
+
+
+def read_pipeline(text: str, document: str) -> "Read[Pipeline]":
+    """Give the pipeline that text writes; `document` is its path, for places.
+
+    Raises: InvalidDocument: with all that is wrong.
+    """
+    from imagebuilder.documents.pipeline_document import (  # noqa: PLC0415 - start-up
+        pipeline_document_of,
+    )
+
+    value, warnings = pipeline_document_of(text, document)
     return Read(value=value, warnings=warnings)
 
 

@@ -1,5 +1,6 @@
 """What reading any kind of document begins with, and how its values are taken from sound nodes."""
 
+import re
 from dataclasses import dataclass
 
 from imagebuilder.documents.composer import compose
@@ -10,15 +11,18 @@ from imagebuilder.documents.schema import validate
 from imagebuilder.documents.source import SourceText
 from imagebuilder.domain.origin import Origin
 
+_CREDENTIALS = re.compile(r"^[a-z]+://[^/]*@")
 _FIRST_KEYS = {
     DocumentKind.RECIPE: "kind: Recipe",
     DocumentKind.COMPONENT: "schemaVersion: 1.0",
     DocumentKind.RETENTION: "kind: Retention",
+    DocumentKind.PIPELINE: "kind: Pipeline",
 }
 _MARKS = {
     DocumentKind.RECIPE: "parent",
     DocumentKind.COMPONENT: "schemaVersion",
     DocumentKind.RETENTION: "then",
+    DocumentKind.PIPELINE: "recipe",
 }
 
 
@@ -105,3 +109,8 @@ def mapping_at(node: MappingNode, key: str) -> MappingNode | None:
 def texts_at(node: MappingNode, key: str) -> tuple[str, ...]:
     """Give the single values a key lists, as they are written."""
     return tuple(item.text for item in list_at(node, key) if isinstance(item, ScalarNode))
+
+
+def holds_credentials(node: ScalarNode) -> bool:
+    """Whether an address names a user, or a password too."""
+    return _CREDENTIALS.match(node.text) is not None

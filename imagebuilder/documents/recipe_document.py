@@ -1,6 +1,5 @@
 """Recipe documents: nodes to the domain's Recipe, with what the schema cannot say checked here."""
 
-import re
 from datetime import datetime
 
 from imagebuilder.documents.excerpt import quoted
@@ -9,6 +8,7 @@ from imagebuilder.documents.nodes import MappingNode, Node, ScalarNode
 from imagebuilder.documents.problems import Problem
 from imagebuilder.documents.reading import (
     OpenDocument,
+    holds_credentials,
     list_at,
     mapping_at,
     opened,
@@ -35,7 +35,6 @@ from imagebuilder.domain.recipe import (
 from imagebuilder.domain.units import duration_seconds, size_bytes
 from imagebuilder.domain.versions import BuildVersion, RecipeVersion, Wildcard
 
-_CREDENTIALS = re.compile(r"^[a-z]+://[^/]*@")
 _BELONGS_TO = {"mirror": "debian", "keyring": "debian", "snapshot": "debian", "sha256": "rootfs"}
 _LARGEST_SIZE_BYTES = 2**60
 
@@ -115,7 +114,7 @@ def _check_moment(reading: OpenDocument, node: ScalarNode | None) -> None:
 
 
 def _check_url(reading: OpenDocument, node: ScalarNode | None) -> None:
-    if node is not None and _CREDENTIALS.match(node.text):
+    if node is not None and holds_credentials(node):
         reading.fault(
             "An address in a recipe may not hold credentials.",
             node.origin,

@@ -146,12 +146,13 @@ def test_component_check_when_given_a_recipe_then_says_which_command_checks_it(c
     assert "imagebuilder recipe check" in result.stderr
 
 
-@pytest.mark.parametrize("kind", ["recipe", "component"])
+@pytest.mark.parametrize("kind", ["recipe", "component", "retention", "pipeline"])
 def test_schema_then_prints_a_json_schema(cli: Cli, kind: str) -> None:
     schema = json.loads(cli("schema", kind).stdout)
 
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
-    assert "version" in schema["properties"]
+    assert schema["$id"] == f"urn:imagebuilder:schema:{kind}:v1"
+    assert "name" in schema["properties"]
 
 
 def test_schema_when_there_is_no_such_kind_then_exits_with_2(cli: Cli) -> None:
