@@ -1,7 +1,4 @@
-"""Settings become the catalogue's stores, and the services that stand on little else.
-
-It is the part of `bootstrap` that has a file of its own.
-"""
+"""Settings become the catalogue's stores, and the services that stand on little else."""
 
 from functools import cached_property
 from typing import TYPE_CHECKING
