@@ -4,12 +4,12 @@ This is the map of the house. Imports run down only; `lint-imports` holds every 
 
     cli            the door: commands, tables, exit codes              singular nouns
     bootstrap      settings -> wired services; the only place that knows both sides
-    wiring         the part of bootstrap that makes the catalogue's stores and services
+    wiring         the parts of bootstrap that have files of their own
     settings       every knob, read once from file and environment
     services       use cases; ports come in through the constructor    -ing words
     adapters       the world, one folder for each part; strangers to each other and to services
                      system (programs, files, clock), local (layers, disks, QEMU), sql,
-                     confined (testinfra, ansible)
+                     confined (testinfra, ansible), web, aws, mail
     ports          the roles services need, as Protocols, and the errors they may raise
     documents      text people write <-> domain; YAML and JSON Schema live only here
     formats        bytes that standards demand <-> domain

@@ -9,7 +9,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imagebuilder.wiring.catalogue import CatalogueWiring
+from imagebuilder.wiring.signals import SignalWiring
 
 # ruff: noqa: PLC0415 - what a command does not need is not imported, for the start-up time
 if TYPE_CHECKING:
@@ -24,9 +24,7 @@ if TYPE_CHECKING:
     from imagebuilder.adapters.local.roots import LocalWorkshop
     from imagebuilder.adapters.local.sources import AptSources
     from imagebuilder.adapters.system.document_files import FileDocumentSource
-    from imagebuilder.adapters.system.locks import FileLocks
     from imagebuilder.adapters.system.process import SystemCommandRunner
-    from imagebuilder.adapters.system.run_files import FolderRunFiles
     from imagebuilder.domain.component import ActionName
     from imagebuilder.ports.actions import Action
     from imagebuilder.services.authoring import Authoring
@@ -47,12 +45,11 @@ if TYPE_CHECKING:
     from imagebuilder.services.pipelines.watching import RecordedProgress
     from imagebuilder.services.provisioning.components import Means
     from imagebuilder.services.retiring import Retiring
-    from imagebuilder.services.sweeping import Sweeping
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
-class Application(CatalogueWiring):
+class Application(SignalWiring):
     """The services, wired for one set of settings."""
 
     @cached_property
@@ -138,15 +135,6 @@ class Application(CatalogueWiring):
         from imagebuilder.services.pipelines.usability import Usability
 
         return Usability(lambda: self.versions, lambda: self.standings, self.clock)
-
-    @cached_property
-    def sweeping(self) -> "Sweeping":
-        """Puts records right after a process was killed."""
-        from imagebuilder.adapters.local.workplace import sweep
-        from imagebuilder.services.sweeping import Sweeping
-
-        work = self._home / "work"
-        return Sweeping(self.runs, self.locks, self.clock, clear=lambda: sweep(work))
 
     @cached_property
     def caring(self) -> "Caring":
@@ -355,13 +343,6 @@ class Application(CatalogueWiring):
         return VirtualMachines(self.commands, self.clock, acceleration, self._home / "work")
 
     @cached_property
-    def run_files(self) -> "FolderRunFiles":
-        """The logs of runs."""
-        from imagebuilder.adapters.system.run_files import FolderRunFiles
-
-        return FolderRunFiles(self._home / "runs")
-
-    @cached_property
     def commands(self) -> "SystemCommandRunner":
         """The machine's programs."""
         from imagebuilder.adapters.system.process import SystemCommandRunner
@@ -379,13 +360,6 @@ class Application(CatalogueWiring):
         from imagebuilder.adapters.local.layers import FileLayerStore
 
         return FileLayerStore(self._home / "layers", _BOOT_ID.read_text().strip())
-
-    @cached_property
-    def locks(self) -> "FileLocks":
-        """Who is at work."""
-        from imagebuilder.adapters.system.locks import FileLocks
-
-        return FileLocks(self._home / "locks")
 
     @cached_property
     def _sources(self) -> "AptSources":

@@ -27,10 +27,19 @@ _KNOBS = (
     "download_proxy",
     "s3_endpoint",
     "imds_endpoint",
+    "notice_hosts",
+    "smtp_host",
+    "smtp_port",
+    "smtp_from",
+    "smtp_user",
+    "smtp_password",
+    "aws_endpoint",
+    "hook_key",
     "test_postgres",
     "traceback",
     "actor",
 )
+_LARGEST_SECRET_BYTES = 64 * 1024
 _ONLY_FROM_ENVIRONMENT = frozenset(("settings", "traceback"))
 """What is wanted before the file is read, or when it cannot be."""
 
@@ -78,6 +87,20 @@ class SettingMalformed(InvalidInput):
         )
 
 
+class SecretMissing(InvalidInput):
+    """A reference to a secret names nothing that can be read."""
+
+    code = "secret-missing"
+
+    def __init__(self, reference: str, reason: str) -> None:
+        """Name the reference; what it should have been, if it may be the secret itself, is not."""
+        super().__init__(
+            f"The secret behind {reference} cannot be had.",
+            context=reason,
+            hint="Write env:NAME or file:PATH, and put the secret there for this process.",
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DownloadSettings:
     """What components may fetch from outside, and through what.
@@ -89,6 +112,31 @@ class DownloadSettings:
     hosts: frozenset[str] = frozenset()
     proxy: str | None = field(default=None, repr=False)
     s3_endpoint: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailSettings:
+    """The server that takes mail, and whose it is; `password` is a reference, as in `secret_of`."""
+
+    host: str | None = None
+    port: int = 25
+    sender: str = ""
+    user: str = ""
+    password: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoticeSettings:
+    """How people and programs are told, and who may tell us.
+
+    `hosts` may be told though they are not public. `aws_endpoint` is asked instead of AWS itself.
+    `hook_key` is a reference to what those who call our hook sign with.
+    """
+
+    hosts: frozenset[str] = frozenset()
+    mail: MailSettings = field(default_factory=MailSettings)
+    aws_endpoint: str | None = None
+    hook_key: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +157,7 @@ class Settings:
     imds_endpoint: str | None
     credentials: Mapping[str, str] = field(repr=False)
     downloads: DownloadSettings = field(default_factory=DownloadSettings)
+    notices: NoticeSettings = field(default_factory=NoticeSettings)
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
@@ -141,7 +190,31 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         component_folders=tuple(map(Path, filter(None, knobs.get("components", "").split(":")))),
         credentials=credentials,
         downloads=_downloads(knobs),
+        notices=_notices(knobs),
     )
+
+
+def secret_of(reference: str) -> bytes:
+    """Give the secret that env:NAME or file:PATH names, read anew each time, kept nowhere.
+
+    The end of a file's last line is no part of it. Raises: SecretMissing.
+    """
+    kind, _, name = reference.partition(":")
+    if kind == "env" and name:
+        found = os.environ.get(name, "").encode()
+        reason = "There is no such variable in the environment, or nothing in it."
+    elif kind == "file" and name:
+        try:
+            with Path(name).open("rb") as file:
+                found = file.read(_LARGEST_SECRET_BYTES).rstrip(b"\r\n")
+            reason = "The file is empty."
+        except OSError as error:
+            raise SecretMissing(reference, str(error.strerror)) from error
+    else:
+        raise SecretMissing("the reference", "It is not of the form env:NAME or file:PATH.")
+    if not found:
+        raise SecretMissing(reference, reason)
+    return found
 
 
 def _user(environment: Mapping[str, str]) -> str:
@@ -184,17 +257,43 @@ def _from_file(path: Path, *, must_exist: bool) -> dict[str, str]:
 
 
 def _downloads(knobs: Mapping[str, str]) -> DownloadSettings:
-    hosts = knobs.get("download_hosts", "").replace(",", " ").lower().split()
+    hosts = _hosts("download_hosts", knobs)
     try:
         limit_bytes = size_bytes(knobs.get("download_limit") or "4GiB")
     except ValueError as error:
         raise SettingMalformed("download_limit", "a size such as 4GiB") from error
     return DownloadSettings(
         limit_bytes=limit_bytes,
-        hosts=frozenset(hosts),
+        hosts=hosts,
         proxy=_http("download_proxy", knobs),
         s3_endpoint=_http("s3_endpoint", knobs),
     )
+
+
+def _notices(knobs: Mapping[str, str]) -> NoticeSettings:
+    try:
+        port = int(knobs.get("smtp_port") or "25")
+    except ValueError as error:
+        raise SettingMalformed("smtp_port", "the number of a port") from error
+    for name in ("smtp_password", "hook_key"):
+        if knobs.get(name) and not knobs[name].startswith(("env:", "file:")):
+            raise SettingMalformed(name, "a reference such as env:NAME or file:PATH")
+    return NoticeSettings(
+        hosts=_hosts("notice_hosts", knobs),
+        mail=MailSettings(
+            host=knobs.get("smtp_host") or None,
+            port=port,
+            sender=knobs.get("smtp_from", ""),
+            user=knobs.get("smtp_user", ""),
+            password=knobs.get("smtp_password", ""),
+        ),
+        aws_endpoint=_http("aws_endpoint", knobs),
+        hook_key=knobs.get("hook_key", ""),
+    )
+
+
+def _hosts(name: str, knobs: Mapping[str, str]) -> frozenset[str]:
+    return frozenset(knobs.get(name, "").replace(",", " ").lower().split())
 
 
 def _http(name: str, knobs: Mapping[str, str]) -> str | None:

@@ -29,10 +29,10 @@ from imagebuilder.domain.image import (
 from imagebuilder.domain.layer import Entry, EntryKind
 from imagebuilder.domain.lineage import Kin
 from imagebuilder.domain.package import InstalledPackage, Upgrade
-from imagebuilder.domain.pipeline import Pipeline, Timing
+from imagebuilder.domain.pipeline import Pipeline, Timing, Trigger
 from imagebuilder.domain.plan import PlannedParent
 from imagebuilder.domain.recipe import ArtifactFormat, Recipe, Suite, SuiteParent
-from imagebuilder.domain.run import Run, RunState, StepRun, StepState
+from imagebuilder.domain.run import Run, RunOrder, RunState, StepRun, StepState
 from imagebuilder.domain.schedule import cron_schedule, zone_of
 from imagebuilder.domain.standing import Revocation
 from imagebuilder.domain.updates import HeldPackage, PlannedUpdate
@@ -206,6 +206,15 @@ def a_run(run_id: str = "run-1", **more: Any) -> Run:
         "started_at": SOME_DAY,
     } | more
     return Run(id=RunId(run_id), **values)
+
+
+def an_order(pipeline: str = "nightly-web", **more: Any) -> RunOrder:
+    """Give what a pipeline asks of a run that a person made due, unless said otherwise."""
+    values: dict[str, Any] = {
+        "recipe_path": "recipes/debian-web.yaml",
+        "trigger": Trigger.PERSON,
+    } | more
+    return RunOrder(pipeline=PipelineName(pipeline), **values)
 
 
 def a_step(number: int = 1, **more: Any) -> StepRun:

@@ -27,6 +27,23 @@ def parsed_moment(text: MomentText) -> "datetime | None":
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
+def parsed_since(text: MomentText, now: "datetime") -> "datetime | None":
+    """Give the moment that a duration such as 12h before now was, or that a moment writes.
+
+    Raises: MomentMalformed.
+    """
+    from datetime import timedelta  # noqa: PLC0415 - few commands need it
+
+    from imagebuilder.domain.units import duration_seconds  # noqa: PLC0415 - the same
+
+    if text is None:
+        return None
+    try:
+        return now - timedelta(seconds=duration_seconds(text))
+    except (ValueError, OverflowError):
+        return parsed_moment(text)
+
+
 class MomentMalformed(InvalidInput):
     """What was typed is no moment."""
 

@@ -99,6 +99,10 @@ ImageOption = Annotated[
     typer.Option("--image", metavar="NAME", help="Only this image.", autocompletion=_images),
 ]
 
+PipelineOption = Annotated[
+    str | None, typer.Option("--pipeline", metavar="NAME", help="Only this pipeline.")
+]
+
 ComponentArgument = Annotated[
     str,
     typer.Argument(

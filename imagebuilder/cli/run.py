@@ -4,195 +4,92 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from imagebuilder.cli.options import AsJson, ImageOption, RunArgument
-from imagebuilder.cli.output import (
-    Json,
-    moment_text,
-    print_json,
-    print_lines,
-    print_table,
-    told_errors,
-)
-from imagebuilder.domain.errors import WrongState
+from imagebuilder.cli import run_acts, run_logs, run_show
+from imagebuilder.cli.moments import parsed_since
+from imagebuilder.cli.options import AsJson, ImageOption, PipelineOption
+from imagebuilder.cli.output import moment_text, print_json, print_table, told_errors
+from imagebuilder.domain.run import RunQuery, RunState
 from imagebuilder.domain.units import duration_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping
 
-    from imagebuilder.bootstrap import Application
     from imagebuilder.domain.ids import VersionId
-    from imagebuilder.domain.run import Run, StepRun
+    from imagebuilder.domain.run import Run
 
 app = typer.Typer(help="Runs: builds under way and past.", no_args_is_help=True)
+app.command()(run_show.show)
+app.command()(run_logs.logs)
+app.command()(run_acts.cancel)
+app.command()(run_acts.approve)
+app.command()(run_acts.reject)
+app.command()(run_acts.retry)
 
 # ruff: noqa: PLC0415 - what a command does not need is not imported, for the start-up time
 
 
 @app.command("list")
-def list_(
+def list_(  # noqa: PLR0913 - typer takes each option as a parameter
     *,
+    pipeline: PipelineOption = None,
     image: ImageOption = None,
+    state: Annotated[
+        list[RunState] | None,
+        typer.Option("--state", help="Only those that stand so; may be given several times."),
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--since", metavar="TIME", help="Only those started since: a moment, or 12h, 7d."
+        ),
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many, the newest first.")] = 20,
     as_json: AsJson = False,
 ) -> None:
     """List runs, the newest first."""
     with told_errors(as_json=as_json):
-        from imagebuilder.domain.ids import ImageName
+        from imagebuilder.cli.run_shape import (
+            pipeline_text,
+            references,
+            run_json,
+            seconds,
+            swept,
+        )
+        from imagebuilder.domain.ids import ImageName, PipelineName
 
-        application = _swept()
-        runs = application.runs.newest(limit, ImageName(image) if image else None)
-        references = _references(application, runs)
+        application = swept()
+        now = application.clock.now()
+        runs = application.runs.find(
+            RunQuery(
+                pipeline=PipelineName(pipeline) if pipeline else None,
+                image=ImageName(image) if image else None,
+                states=frozenset(state or ()),
+                since_at=parsed_since(since, now),
+                limit=limit,
+            )
+        )
+        named = references(application, runs)
         if as_json:
-            print_json([_run_json(application, run, references) for run in runs])
+            print_json([run_json(run, now, named) for run in runs])
             return
         print_table(
-            ("RUN", "IMAGE", "STATE", "STARTED", "TOOK", "RESULT"),
+            ("RUN", "IMAGE", "STATE", "STARTED", "TOOK", "RESULT", "PIPELINE"),
             [
                 (
                     run.id,
                     run.image,
                     run.state,
                     moment_text(run.started_at),
-                    duration_text(_seconds(application, run)),
-                    _result(run, references),
+                    duration_text(seconds(run, now)),
+                    _result(run, named),
+                    pipeline_text(run),
                 )
                 for run in runs
             ],
         )
 
 
-@app.command()
-def show(run: RunArgument, *, as_json: AsJson = False) -> None:
-    """Show a run and its steps."""
-    with told_errors(as_json=as_json):
-        application = _swept()
-        found = application.runs.get(run)
-        steps = application.runs.steps(found.id)
-        references = _references(application, [found])
-        if as_json:
-            shown = _run_json(application, found, references)
-            print_json({**shown, "steps": [_step_json(step) for step in steps]})
-            return
-        _print_run(application, found, references)
-        print_table(
-            ("STEP", "STATE", "TOOK", "NAME", "DETAIL"),
-            [(str(s.number), s.state, duration_text(s.seconds), s.name, s.detail) for s in steps],
-        )
-
-
-@app.command()
-def logs(
-    run: RunArgument,
-    *,
-    step: Annotated[int | None, typer.Option(min=1, help="Only this step's, as it is.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Show what the steps of a run printed."""
-    with told_errors(as_json=as_json):
-        application = _swept()
-        found = application.runs.get(run)
-        steps = application.runs.steps(found.id)
-        chosen = [s for s in steps if step in (None, s.number)]
-        if step is not None and not chosen:
-            raise StepNotFound(found.id, step, len(steps))
-        texts = [application.run_files.log(found.id, s.number) for s in chosen]
-        if as_json:
-            logged: list[Json] = [
-                {
-                    "number": s.number,
-                    "name": s.name,
-                    "text": text,
-                    "details": [str(f) for f in application.run_files.details(found.id, s.number)],
-                }
-                for s, text in zip(chosen, texts, strict=True)
-            ]
-            print_json({"run": found.id, "steps": logged})
-            return
-        for s, text in zip(chosen, texts, strict=True):
-            if step is None:
-                print_lines(f"== {s.number} {s.name} ({s.state})")
-            print_lines(*text.splitlines())
-            if step is None:
-                files = application.run_files.details(found.id, s.number)
-                print_lines(*(f"== all details: {file}" for file in files))
-
-
-class StepNotFound(WrongState):
-    """A run has no step of that number."""
-
-    code = "step-not-found"
-
-    def __init__(self, run_id: str, asked: int, count: int) -> None:
-        """Say how many there are."""
-        super().__init__(
-            f"Run {run_id} has no step {asked}.",
-            context=f"Its steps are 1 to {count}." if count else "It has no steps.",
-            hint=f"List them with: imagebuilder run show {run_id}",
-        )
-
-
-def _swept() -> "Application":
-    """Give the services, once runs whose process is gone are recorded as interrupted."""
-    from imagebuilder.bootstrap import Application
-
-    application = Application()
-    application.sweeping.sweep()
-    return application
-
-
-def _references(application: "Application", runs: "Iterable[Run]") -> "Mapping[VersionId, str]":
-    versions = {run.version_id for run in runs if run.version_id is not None}
-    return application.versions.references(versions)
-
-
-def _seconds(application: "Application", run: "Run") -> float:
-    return ((run.ended_at or application.clock.now()) - run.started_at).total_seconds()
-
-
-def _result(run: "Run", references: "Mapping[VersionId, str]") -> str:
+def _result(run: "Run", named: "Mapping[VersionId, str]") -> str:
     if run.version_id is not None:
-        return references.get(run.version_id, run.version_id)
+        return named.get(run.version_id, run.version_id)
     return run.error
-
-
-def _run_json(
-    application: "Application", run: "Run", references: "Mapping[VersionId, str]"
-) -> dict[str, Json]:
-    return {
-        "id": run.id,
-        "image": run.image,
-        "state": run.state,
-        "started_at": run.started_at.isoformat(),
-        "ended_at": run.ended_at.isoformat() if run.ended_at else None,
-        "seconds": round(_seconds(application, run), 3),
-        "version": references.get(run.version_id) if run.version_id else None,
-        "version_id": run.version_id,
-        "error": {"code": run.error_code or None, "message": run.error} if run.error else None,
-    }
-
-
-def _step_json(step: "StepRun") -> dict[str, Json]:
-    return {
-        "number": step.number,
-        "name": step.name,
-        "state": step.state,
-        "started_at": step.started_at.isoformat(),
-        "seconds": round(step.seconds, 3),
-        "detail": step.detail,
-    }
-
-
-def _print_run(
-    application: "Application", run: "Run", references: "Mapping[VersionId, str]"
-) -> None:
-    facts: Sequence[tuple[str, str]] = (
-        ("run", run.id),
-        ("image", run.image),
-        ("state", run.state),
-        ("started", moment_text(run.started_at)),
-        ("ended", moment_text(run.ended_at)),
-        ("took", duration_text(_seconds(application, run))),
-        ("version", references.get(run.version_id, "") if run.version_id else ""),
-        ("error", f"{run.error} ({run.error_code})" if run.error_code else run.error),
-    )
-    print_lines(*(f"{name:9}{value}" for name, value in facts if value), "")

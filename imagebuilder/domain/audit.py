@@ -30,6 +30,10 @@ class AuditAction(StrEnum):
     PIPELINE_RESUMED = "pipeline-resumed"
     CATALOGUE_RESTORED = "catalogue-restored"
     CATALOGUE_COPIED = "catalogue-copied"
+    RUN_CANCELLED = "run-cancelled"
+    RUN_APPROVED = "run-approved"
+    RUN_REJECTED = "run-rejected"
+    RUN_RETRIED = "run-retried"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +47,7 @@ class Act:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditEntry:
-    """One change. `subject` is what people name: web@1.2.0/3, web@stable, web.
+    """One change. `subject` is what people name: web@1.2.0/3, web@stable, web, a run.
 
     Shape: `before` and `after` hold what changed of the subject, None where there was nothing.
     """

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from imagebuilder.domain.digest import Canonical
-from imagebuilder.domain.errors import WrongState
+from imagebuilder.domain.errors import InvalidInput, WrongState
 from imagebuilder.domain.ids import ChannelName, ImageName, PipelineName, RunId, VersionId
 from imagebuilder.domain.pipeline import StartCondition, Trigger
 
@@ -189,6 +189,65 @@ class RunOver(WrongState):
             f"Run {run.id} cannot be {wanted}: it is {run.state}.",
             context=run.error,
             hint=f"See how it went: imagebuilder run show {run.id}",
+        )
+
+
+class RunByHand(WrongState):
+    """Only runs of pipelines can be told to do that, and this is a build that somebody began."""
+
+    code = "run-by-hand"
+
+    def __init__(self, run: Run, wanted: str) -> None:
+        """Say what was wanted, and what to do instead."""
+        hint = "Build again, from the layers that are made: imagebuilder build RECIPE"
+        if not run.state.is_final:
+            hint = "End it where it was begun, with Ctrl-C."
+        super().__init__(
+            f"Run {run.id} cannot be {wanted}: it is of no pipeline.",
+            context=f"It is a build of {run.image} that somebody began, and it is {run.state}.",
+            hint=hint,
+        )
+
+
+class CancelAsked(WrongState):
+    """Somebody wants the run to end already."""
+
+    code = "cancel-asked"
+
+    def __init__(self, run: Run) -> None:
+        """Say who."""
+        super().__init__(
+            f"Run {run.id} is being cancelled already.",
+            context=f"{run.cancelled_by} asked for it; the run is {run.state}.",
+            hint=f"Wait for its end: imagebuilder run logs {run.id} --follow",
+        )
+
+
+class ApprovalGiven(WrongState):
+    """Somebody said already what becomes of the run."""
+
+    code = "approval-given"
+
+    def __init__(self, approval: Approval) -> None:
+        """Say who, when and what."""
+        super().__init__(
+            f"Run {approval.run_id} was {approval.verdict} already.",
+            context=f"By {approval.actor}, at {approval.at:%Y-%m-%d %H:%M:%SZ}.",
+            hint=f"See how it stands: imagebuilder run show {approval.run_id}",
+        )
+
+
+class ApproverUnknown(InvalidInput):
+    """Nobody is named who gives their word."""
+
+    code = "approver-unknown"
+
+    def __init__(self, run: Run, actor: str) -> None:
+        """Say that a name is missing."""
+        super().__init__(
+            f"Nobody is named who speaks for run {run.id}.",
+            context=f"Who is at work is known only as {actor!r}.",
+            hint="Set IMAGEBUILDER_ACTOR to who it is.",
         )
 
 

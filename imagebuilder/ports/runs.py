@@ -50,6 +50,10 @@ class RunStore(Protocol):
         """Keep who wants a run to end; False when it is over already, or asked to by another."""
         ...
 
+    def requeue(self, run: Run, given: Collection[RunState]) -> bool:
+        """As `move`, for a run that begins again: who asked to cancel it before is forgotten."""
+        ...
+
     def save_step(self, run_id: RunId, step: StepRun) -> None:
         """Keep a step as it stands now, replacing what was kept under its number.
 
@@ -132,6 +136,13 @@ class RunFiles(Protocol):
 
     def log(self, run_id: RunId, number: int) -> str:
         """Give a step's log; empty when it said nothing."""
+        ...
+
+    def log_after(self, run_id: RunId, number: int, offset: int) -> tuple[str, int]:
+        """Give whole lines that a step's log has behind an offset, and the offset behind them.
+
+        At most a MiB at a time, but always a line, however long. Units: bytes.
+        """
         ...
 
     def keep_details(self, run_id: RunId, number: int, component: str, document: bytes) -> None:

@@ -51,3 +51,32 @@ def test_details_then_are_the_newest_of_each_component_of_that_step(files: RunFi
     assert [Path(file).read_bytes() for file in found] == [b"2", b"3"]
     assert files.log(RUN, 1) == "a line\n"
     assert files.details(RUN, 3) == []
+
+
+def test_log_after_then_gives_what_came_since(files: RunFiles) -> None:
+    assert files.log_after(RUN, 1, 0) == ("", 0)
+    files.append(RUN, 1, "nginx", "grün")
+    text, offset = files.log_after(RUN, 1, 0)
+    assert (text, offset) == ("grün\n", 6)
+    assert files.log_after(RUN, 1, offset) == ("", offset)
+
+    files.append(RUN, 1, "nginx", "two")
+    files.append(RUN, 2, "other", "not this")
+
+    assert files.log_after(RUN, 1, offset) == ("two\n", 10)
+
+
+def test_log_after_when_there_is_much_then_gives_whole_lines_until_all_are_given(
+    files: RunFiles,
+) -> None:
+    lines = ["x" * 700_000, "y" * 2_000_000, "z"]
+    for line in lines:
+        files.append(RUN, 1, "nginx", line)
+
+    given, offset = "", 0
+    for _ in range(9):
+        text, offset = files.log_after(RUN, 1, offset)
+        assert not text or text.endswith("\n")
+        given += text
+
+    assert given.splitlines() == lines

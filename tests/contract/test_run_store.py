@@ -11,7 +11,7 @@ from imagebuilder.adapters.sql.runs import SqlRunStore
 from imagebuilder.domain.ids import ImageName, RunId, VersionId
 from imagebuilder.domain.run import RunState, StepState
 from imagebuilder.ports.runs import RunNotFound, RunStore
-from tests.build import SOME_DAY, a_run, a_step
+from tests.build import SOME_DAY, a_run, a_step, an_order
 from tests.databases import DATABASES, FreshLocation
 from tests.fakes.runs import FakeRunStore
 
@@ -133,3 +133,27 @@ def test_running_when_some_have_ended_then_gives_the_others_oldest_first(runs: R
     runs.save(a_run("run-3", started_at=SOME_DAY))
 
     assert [run.id for run in runs.running()] == ["run-3", "run-1"]
+
+
+def test_requeue_when_the_run_stands_as_given_then_its_canceller_is_forgotten(
+    runs: RunStore,
+) -> None:
+    runs.save(a_run(order=an_order()))
+    assert runs.cancel(RunId("run-1"), "eva")
+    runs.save(a_run(state=RunState.CANCELLED, ended_at=SOME_DAY, order=an_order()))
+    again = a_run(state=RunState.QUEUED, order=an_order(), attempt=2, queued_at=SOME_DAY)
+
+    assert runs.requeue(again, [RunState.CANCELLED, RunState.FAILED])
+
+    assert runs.get("run-1") == again
+    assert runs.cancel(RunId("run-1"), "max")
+
+
+def test_requeue_when_the_run_stands_otherwise_then_nothing_is_done(runs: RunStore) -> None:
+    runs.save(a_run(order=an_order()))
+    runs.cancel(RunId("run-1"), "eva")
+
+    assert not runs.requeue(a_run(state=RunState.QUEUED), [RunState.CANCELLED])
+
+    assert runs.get("run-1") == a_run(order=an_order(), cancelled_by="eva")
+    assert not runs.requeue(a_run("run-2"), [RunState.CANCELLED])

@@ -76,6 +76,13 @@ class FakeRunStore:
         self.save(run)
         return True
 
+    def requeue(self, run: Run, given: Collection[RunState]) -> bool:
+        """As `move`, for a run that begins again: who asked to cancel it is forgotten."""
+        is_moved = self.move(run, given)
+        if is_moved:
+            self.runs[run.id] = replace(self.runs[run.id], cancelled_by="")
+        return is_moved
+
     def cancel(self, run_id: RunId, actor: str) -> bool:
         """Keep who wants a run to end; False when it is over already, or asked to by another."""
         run = self.runs.get(run_id)
@@ -177,6 +184,11 @@ class FakeRunFiles:
     def log(self, run_id: RunId, number: int) -> str:
         """Give a step's log; empty when it said nothing."""
         return "".join(f"{line}\n" for line in self.logs.get((run_id, number), ()))
+
+    def log_after(self, run_id: RunId, number: int, offset: int) -> tuple[str, int]:
+        """Give the lines that a step's log has behind an offset, and the offset behind them."""
+        text = self.log(run_id, number).encode()[offset:]
+        return text.decode(), offset + len(text)
 
     def keep_details(self, run_id: RunId, number: int, component: str, document: bytes) -> None:
         """Keep what a component did within a step."""

@@ -41,7 +41,7 @@ def test_list_then_shows_a_run_whose_process_is_gone_as_interrupted(cli: Cli) ->
         ("run-good", "succeeded"),
         ("run-bad", "failed"),
     ]
-    assert rows[1][4:] == ["1 min 15 s", "debian-web@1.2.1/1"]
+    assert rows[1][4:] == ["1 min 15 s", "debian-web@1.2.1/1", ""]
     assert rows[2][5] == "Component nginx failed."
 
 
@@ -70,6 +70,10 @@ def test_list_as_json_when_an_image_is_named_then_gives_its_runs(cli: Cli) -> No
             "version": None,
             "version_id": None,
             "error": {"code": "component-failed", "message": "Component nginx failed."},
+            "attempt": 1,
+            "queued_at": None,
+            "cancelled_by": None,
+            "order": None,
         }
     ]
 
@@ -79,7 +83,8 @@ def test_show_then_tells_the_run_and_its_steps(cli: Cli) -> None:
     shown = cli("run", "show", "run-g").stdout
 
     assert "version  debian-web@1.2.1/1\n" in shown
-    assert "1\tcached\t2.5 s\tnginx\t4 MiB\n2\tsucceeded\t2.5 s\tnginx\t4 MiB\n" in shown
+    times = f"+0.0 s\t2.5 s\t{'━' * 24}\tnginx\t4 MiB\n"
+    assert f"1\tcached\t{times}2\tsucceeded\t{times}" in shown
 
 
 @pytest.mark.usefixtures("runs")

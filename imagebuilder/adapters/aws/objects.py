@@ -9,13 +9,12 @@ from contextlib import contextmanager
 from pathlib import PurePath
 from typing import Any
 
+from imagebuilder.adapters.aws.clients import Patience, made_client
 from imagebuilder.domain.units import GIB, size_text
 from imagebuilder.ports.transfers import Bucket, TransferFailed
 
 # ruff: noqa: PLC0415 - a third of a second that builds without transfers need not wait
-_CONNECT_SECONDS = 10
-_READ_SECONDS = 60
-_ATTEMPTS = 5
+_PATIENCE = Patience(connect_seconds=10, read_seconds=60, attempts=5)
 _LARGEST_BYTES = 4 * GIB
 
 
@@ -66,18 +65,7 @@ class S3Objects:
     def _client(self) -> Any:  # noqa: ANN401 - boto3 makes its classes as it runs
         with self._making:
             if self._made is None:
-                import boto3
-                from botocore.config import Config
-
-                self._made = boto3.session.Session().client(
-                    "s3",
-                    endpoint_url=self._endpoint,
-                    config=Config(
-                        connect_timeout=_CONNECT_SECONDS,
-                        read_timeout=_READ_SECONDS,
-                        retries={"total_max_attempts": _ATTEMPTS, "mode": "standard"},
-                    ),
-                )
+                self._made = made_client("s3", self._endpoint, _PATIENCE)
             return self._made
 
 

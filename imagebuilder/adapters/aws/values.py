@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from imagebuilder.adapters.aws.clients import Patience, made_client
 from imagebuilder.ports.values import (
     OutsideValue,
     ValueNotFound,
@@ -19,9 +20,7 @@ if TYPE_CHECKING:
     from urllib.request import Request
 
 _SECRETS_MANAGER = "/aws/reference/secretsmanager/"
-_CONNECT_SECONDS = 10
-_READ_SECONDS = 30
-_ATTEMPTS = 4
+_PATIENCE = Patience(connect_seconds=10, read_seconds=30, attempts=4)
 _METADATA_SECONDS = 5.0
 _LONGEST_METADATA_BYTES = 64 * 1024
 _ABSENT = {"ParameterNotFound", "ParameterVersionNotFound", "ResourceNotFoundException"}
@@ -98,18 +97,7 @@ class AwsValues:
 
     def _client(self, service: str) -> Any:  # noqa: ANN401 - boto3 makes its classes as it runs
         if service not in self._clients:
-            import boto3  # noqa: PLC0415 - a third of a second that most builds need not wait
-            from botocore.config import Config  # noqa: PLC0415 - as above
-
-            self._clients[service] = boto3.session.Session().client(
-                service,
-                endpoint_url=self._endpoint,
-                config=Config(
-                    connect_timeout=_CONNECT_SECONDS,
-                    read_timeout=_READ_SECONDS,
-                    retries={"total_max_attempts": _ATTEMPTS, "mode": "standard"},
-                ),
-            )
+            self._clients[service] = made_client(service, self._endpoint, _PATIENCE)
         return self._clients[service]
 
 

@@ -63,6 +63,10 @@ class SqlRunStore:
         """Keep who wants a run to end; False when it is over already, or asked to by another."""
         return self._updated(run_id, UNFINISHED, {"cancelled_by": actor}, _r.cancelled_by.is_(None))
 
+    def requeue(self, run: Run, given: Collection[RunState]) -> bool:
+        """As `move`, for a run that begins again: who asked to cancel it is forgotten."""
+        return self._updated(run.id, given, {**run_rows.run_values(run), "cancelled_by": None})
+
     def _updated(
         self,
         run_id: RunId,

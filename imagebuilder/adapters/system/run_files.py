@@ -7,6 +7,7 @@ from pathlib import Path, PurePath
 from imagebuilder.domain.ids import RunId
 
 _DETAILS = ".detailedoutput.json"
+_MOST_BYTES = 1 << 20
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -29,6 +30,19 @@ class FolderRunFiles:
         """Give a step's log; empty when it said nothing."""
         found = sorted((self._folder / run_id).glob(f"{number:02d}-*.log"))
         return found[0].read_text(encoding="utf-8", errors="replace") if found else ""
+
+    def log_after(self, run_id: RunId, number: int, offset: int) -> tuple[str, int]:
+        """Give whole lines that a step's log has behind an offset, and the offset behind them."""
+        found = sorted((self._folder / run_id).glob(f"{number:02d}-*.log"))
+        if not found:
+            return "", offset
+        with found[0].open("rb") as log:
+            log.seek(offset)
+            read = log.read(_MOST_BYTES)
+            if b"\n" not in read:
+                read += log.readline()
+        whole = read[: read.rfind(b"\n") + 1]
+        return whole.decode("utf-8", errors="replace"), offset + len(whole)
 
     def keep_details(self, run_id: RunId, number: int, component: str, document: bytes) -> None:
         """Keep what a component did within a step; the file appears whole or not at all."""

@@ -1,22 +1,28 @@
 """UrllibFetcher: files of the web, from public addresses only, with limits.
 
-Redirects are followed here and not by the library, so that each address on the way is judged. The
-address that was judged is the one that is spoken to, whatever the name says a moment later.
+Redirects are followed here and not by the library, so that each address on the way is judged.
 """
 
 import contextlib
 import hashlib
-import threading
 import time
-from base64 import b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
-from socket import SOCK_STREAM, gaierror, getaddrinfo
 from typing import TYPE_CHECKING, BinaryIO
-from urllib.parse import SplitResult, unquote, urljoin, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 
-from imagebuilder.domain.addresses import is_public
+from imagebuilder.adapters.web.connections import (
+    PORTS,
+    HostNotPublicError,
+    HostUnknownError,
+    Ways,
+    authorization,
+    connections,
+    is_done_within,
+    target,
+    without_secret,
+)
 from imagebuilder.domain.units import GIB, size_text
 from imagebuilder.ports.clock import Clock
 from imagebuilder.ports.transfers import TransferFailed, WebSource
@@ -34,9 +40,7 @@ _TOO_MANY_REQUESTS = 429
 _SERVER_ERROR = 500
 _CONNECT_SECONDS = 30.0
 _READ_SECONDS = 60.0
-_SPARE_SECONDS = 1.0
 _CHUNK_BYTES = 1 << 18
-_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +67,7 @@ class _Task:
     ends_at: float | None
 
     def failed(self, reason: str, *, hint: str = "") -> TransferFailed:
-        return TransferFailed(_without_secret(self.source.url), reason, hint=hint)
+        return TransferFailed(without_secret(self.source.url), reason, hint=hint)
 
 
 class UrllibFetcher:
@@ -79,6 +83,7 @@ class UrllibFetcher:
         """Fetch within limits; pause between the attempts."""
         self._clock = clock
         self._limits = limits or DownloadLimits()
+        self._ways = Ways(hosts=self._limits.hosts, proxy=self._limits.proxy)
         self._pause = pause
 
     def fetch(self, source: WebSource, into: PurePath, timeout_seconds: float | None) -> None:
@@ -91,21 +96,8 @@ class UrllibFetcher:
         if timeout_seconds is None:
             self._tried(task, into)
             return
-        # A server that sends its headers a byte at a time is never late for the library.
-        failures: list[BaseException] = []
-        thread = threading.Thread(target=self._noted, args=(task, into, failures), daemon=True)
-        thread.start()
-        thread.join(timeout_seconds + _SPARE_SECONDS)
-        if thread.is_alive():
+        if not is_done_within(timeout_seconds, lambda: self._tried(task, into)):
             raise task.failed("Its time was up.")
-        if failures:
-            raise failures[0]
-
-    def _noted(self, task: _Task, into: PurePath, failures: list[BaseException]) -> None:
-        try:
-            self._tried(task, into)
-        except BaseException as failure:  # noqa: BLE001 - raised again where it is waited for
-            failures.append(failure)
 
     def _tried(self, task: _Task, into: PurePath) -> None:
         for attempt in range(1, _ATTEMPTS + 1):
@@ -134,7 +126,7 @@ class UrllibFetcher:
                     return
                 url = urljoin(url, response.headers.get("Location", ""))
             if url in seen:
-                raise task.failed(f"It redirects in a circle, back to {_without_secret(url)}.")
+                raise task.failed(f"It redirects in a circle, back to {without_secret(url)}.")
             seen.append(url)
             if len(seen) > _REDIRECTS + 1:
                 raise task.failed(f"It redirects more than {_REDIRECTS} times.")
@@ -145,19 +137,18 @@ class UrllibFetcher:
         from urllib3.exceptions import HTTPError, LocationValueError, SSLError
 
         parts = _judged_parts(task, url)
-        target = parts._replace(scheme="", netloc="", fragment="").geturl() or "/"
         headers = {
             "Host": parts.netloc.rpartition("@")[2],
             "Accept-Encoding": "identity",
             "User-Agent": "imagebuilder",
-            **_authorization(parts),
+            **authorization(parts),
         }
         with contextlib.ExitStack() as opened:
             try:
                 pool = opened.enter_context(self._pool(task, parts))
                 response = pool.urlopen(
                     "GET",
-                    target if self._limits.proxy is None else _without_user(parts),
+                    target(parts, self._ways),
                     headers=headers,
                     redirect=False,
                     retries=False,
@@ -168,7 +159,7 @@ class UrllibFetcher:
                 self._require_good(task, response, url)
                 yield response
             except LocationValueError as error:
-                raise task.failed(f"{_without_secret(url)} is no address.") from error
+                raise task.failed(f"{without_secret(url)} is no address.") from error
             except SSLError as error:
                 # To trust another certificate the next time is not ours to hope for.
                 raise task.failed(f"The certificate of {parts.hostname}: {error}.") from error
@@ -179,7 +170,7 @@ class UrllibFetcher:
         status = response.status
         if status == _OK or (status in _REDIRECTING and "Location" in response.headers):
             return
-        reason = f"{_without_secret(url)} answers {status} {response.reason or ''}".rstrip() + "."
+        reason = f"{without_secret(url)} answers {status} {response.reason or ''}".rstrip() + "."
         if status >= _SERVER_ERROR or status == _TOO_MANY_REQUESTS:
             raise _TryAgainError(reason)
         raise task.failed(reason)
@@ -221,86 +212,27 @@ class UrllibFetcher:
 
     def _pool(self, task: _Task, parts: SplitResult) -> "HTTPConnectionPool | ProxyManager":
         """Give connections to the address that a host has now, or to the proxy."""
-        from urllib3 import (
-            HTTPConnectionPool,
-            HTTPSConnectionPool,
-            ProxyManager,
-            Timeout,
-            disable_warnings,
-        )
+        from urllib3 import Timeout
 
         left = None if task.ends_at is None else max(0.1, task.ends_at - self._clock.monotonic())
         timeout = Timeout(
             connect=min(_CONNECT_SECONDS, left or _CONNECT_SECONDS),
             read=min(_READ_SECONDS, left or _READ_SECONDS),
         )
-        host, port = str(parts.hostname), parts.port or _PORTS[parts.scheme]
-        if task.source.ignores_certificate:
-            disable_warnings()
-        trust = "CERT_NONE" if task.source.ignores_certificate else "CERT_REQUIRED"
-        address = self._judged_address(task, host, port)
-        if self._limits.proxy is not None:
-            proxy = urlsplit(self._limits.proxy)
-            return ProxyManager(
-                _without_user(proxy),
-                timeout=timeout,
-                cert_reqs=trust,
-                proxy_headers=_authorization(proxy, "Proxy-Authorization"),
-            )
-        if parts.scheme == "http":
-            return HTTPConnectionPool(address, port, timeout=timeout)
-        return HTTPSConnectionPool(
-            address,
-            port,
-            timeout=timeout,
-            cert_reqs=trust,
-            server_hostname=host,
-            assert_hostname=False if task.source.ignores_certificate else host,
-        )
-
-    def _judged_address(self, task: _Task, host: str, port: int) -> str:
-        """Give an address of a host, if all it has are public or the settings name it.
-
-        Raises: TransferFailed: it is in a network of this machine's own.
-        """
+        ignores_certificate = task.source.ignores_certificate
         try:
-            found = getaddrinfo(host, port, type=SOCK_STREAM)
-        except (gaierror, UnicodeError) as error:
-            if self._limits.proxy is not None:
-                return host
-            raise _TryAgainError(f"{host} has no address: {error}.") from error
-        addresses = sorted({str(info[4][0]) for info in found})
-        if host not in self._limits.hosts and not all(map(is_public, addresses)):
-            raise task.failed(
-                f"{host} is not a public address.",
-                hint="Name the host in the setting download_hosts, if files may come from it.",
-            )
-        return addresses[0]
+            return connections(parts, self._ways, timeout, ignores_certificate=ignores_certificate)
+        except HostUnknownError as error:
+            raise _TryAgainError(str(error)) from error
+        except HostNotPublicError as error:
+            hint = "Name the host in the setting download_hosts, if files may come from it."
+            raise task.failed(str(error), hint=hint) from error
 
 
 def _judged_parts(task: _Task, url: str) -> SplitResult:
     """Give the parts of an address of the web. Raises: TransferFailed: it is something else."""
     with contextlib.suppress(ValueError):
         parts = urlsplit(url)
-        if parts.scheme in _PORTS and parts.hostname and parts.port != 0:
+        if parts.scheme in PORTS and parts.hostname and parts.port != 0:
             return parts
-    raise task.failed(f"{_without_secret(url)} is no address that begins with http:// or https://.")
-
-
-def _authorization(parts: SplitResult, header: str = "Authorization") -> dict[str, str]:
-    if parts.username is None:
-        return {}
-    secret = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-    return {header: f"Basic {b64encode(secret.encode()).decode()}"}
-
-
-def _without_user(parts: SplitResult) -> str:
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment="").geturl()
-
-
-def _without_secret(url: str) -> str:
-    """Give an address as it may be shown: without a user, and without what stands behind a ?."""
-    shown, query, _ = url.partition("?")
-    before, slashes, rest = shown.partition("//")
-    authority, slash, path = rest.partition("/")
-    return f"{before}{slashes}{authority.rpartition('@')[2]}{slash}{path}{query and '?...'}"
+    raise task.failed(f"{without_secret(url)} is no address that begins with http:// or https://.")

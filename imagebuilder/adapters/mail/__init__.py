@@ -1,0 +1,1 @@
+"""Mail: what is told to people by a mail server."""

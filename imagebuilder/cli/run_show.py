@@ -1,0 +1,135 @@
+"""`imagebuilder run show`."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from imagebuilder.cli.options import AsJson, RunArgument
+from imagebuilder.cli.output import moment_text, print_json, print_lines, print_table, told_errors
+from imagebuilder.cli.timeline import Span, bar
+from imagebuilder.domain.run import StepState
+from imagebuilder.domain.units import duration_text
+
+if TYPE_CHECKING:
+    from imagebuilder.domain.run import Approval, Run, StageRun, StepRun
+
+# ruff: noqa: PLC0415 - what a command does not need is not imported, for the start-up time
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Story:
+    """All that is shown of a run."""
+
+    run: "Run"
+    stages: "Sequence[StageRun]"
+    steps: "Sequence[StepRun]"
+    approval: "Approval | None"
+    version: str
+    now: datetime
+
+
+def show(run: RunArgument, *, as_json: AsJson = False) -> None:
+    """Show a run, and when its stages and steps were at work."""
+    with told_errors(as_json=as_json):
+        from imagebuilder.cli import run_shape
+
+        application = run_shape.swept()
+        found = application.runs.get(run)
+        named = run_shape.references(application, [found])
+        story = _Story(
+            run=found,
+            stages=application.runs.stages(found.id),
+            steps=application.runs.steps(found.id),
+            approval=application.runs.approval(found.id),
+            version=named.get(found.version_id, "") if found.version_id else "",
+            now=application.clock.now(),
+        )
+        if as_json:
+            print_json(
+                {
+                    **run_shape.run_json(found, story.now, named),
+                    "steps": [run_shape.step_json(step) for step in story.steps],
+                    "stages": [run_shape.stage_json(stage) for stage in story.stages],
+                    "approval": run_shape.approval_json(story.approval),
+                }
+            )
+            return
+        print_lines(*(f"{name:9}{value}" for name, value in _facts(story) if value), "")
+        print_table(
+            ("STEP", "STATE", "AT", "TOOK", "TIMELINE", "NAME", "DETAIL"), list(_rows(story))
+        )
+
+
+def _facts(story: _Story) -> Iterator[tuple[str, str]]:
+    from imagebuilder.cli.run_shape import pipeline_text, seconds
+
+    run, order = story.run, story.run.order
+    yield "run", run.id
+    yield "image", run.image
+    yield "pipeline", pipeline_text(run)
+    yield "state", run.state
+    if order is not None:
+        yield "trigger", f"{order.trigger}{f': {order.why}' if order.why else ''}"
+        yield "slot", moment_text(order.slot_at)
+    yield "queued", moment_text(run.queued_at)
+    yield "started", moment_text(run.started_at)
+    yield "ended", moment_text(run.ended_at)
+    yield "took", duration_text(seconds(run, story.now))
+    yield "attempt", str(run.attempt) if run.attempt > 1 else ""
+    yield "version", story.version
+    yield "error", f"{run.error} ({run.error_code})" if run.error_code else run.error
+    yield "cancelled", f"by {run.cancelled_by}" if run.cancelled_by else ""
+    if story.approval is not None:
+        given = story.approval
+        why = f": {given.why}" if given.why else ""
+        yield given.verdict, f"by {given.actor}, {moment_text(given.at)}{why}"
+
+
+def _rows(story: _Story) -> Iterator[tuple[str, ...]]:
+    """Give a row for each stage, and one for each step below the stage that took it."""
+    begun = [stage.started_at for stage in story.stages]
+    begun += [step.started_at for step in story.steps]
+    ended = [_of_step(step, story).ends_at for step in story.steps]
+    ended += [_of_stage(stage, story).ends_at for stage in story.stages]
+    whole = Span(
+        begins_at=min(begun, default=story.run.started_at),
+        ends_at=max(ended, default=story.run.ended_at or story.now),
+    )
+    waiting = list(story.steps)
+    for stage in sorted(story.stages, key=lambda stage: stage.started_at):
+        while waiting and waiting[0].started_at < stage.started_at:
+            yield _step_row(waiting.pop(0), story, whole)
+        yield _stage_row(stage, story, whole)
+    for step in waiting:
+        yield _step_row(step, story, whole)
+
+
+def _stage_row(stage: "StageRun", story: _Story, whole: Span) -> tuple[str, ...]:
+    told = [f"attempt {stage.attempt}"] if stage.attempt > 1 else []
+    told += [f"on {stage.worker}"] if stage.worker else []
+    told += [f"{stage.error} ({stage.error_code})"] if stage.error else []
+    times = _times(_of_stage(stage, story), whole)
+    return (stage.stage, stage.state, *times, "", ", ".join(told))
+
+
+def _step_row(step: "StepRun", story: _Story, whole: Span) -> tuple[str, ...]:
+    times = _times(_of_step(step, story), whole)
+    return (str(step.number), step.state, *times, step.name, step.detail)
+
+
+def _times(part: Span, whole: Span) -> tuple[str, str, str]:
+    after = (part.begins_at - whole.begins_at).total_seconds()
+    return f"+{duration_text(after)}", duration_text(part.seconds), bar(part, whole)
+
+
+def _of_stage(stage: "StageRun", story: _Story) -> Span:
+    end = stage.ended_at or story.run.ended_at or story.now
+    return Span(begins_at=stage.started_at, ends_at=max(end, stage.started_at))
+
+
+def _of_step(step: "StepRun", story: _Story) -> Span:
+    end = step.started_at + timedelta(seconds=step.seconds)
+    if step.state is StepState.RUNNING:
+        end = max(step.started_at, story.run.ended_at or story.now)
+    return Span(begins_at=step.started_at, ends_at=end)
