@@ -9,7 +9,7 @@ This is the map of the house. Imports run down only; `lint-imports` holds every 
     services       use cases; ports come in through the constructor    -ing words
     adapters       the world, one folder for each part; strangers to each other and to services
                      system (programs, files, clock), local (layers, disks, QEMU), sql,
-                     confined (testinfra, ansible), web, aws, mail
+                     confined (testinfra, ansible), web, aws, mail, apscheduler
     ports          the roles services need, as Protocols, and the errors they may raise
     documents      text people write <-> domain; YAML and JSON Schema live only here
     formats        bytes that standards demand <-> domain

@@ -48,6 +48,21 @@ class MatrixRefused(InvalidInput):
         super().__init__("The matrix cannot be used.", context=reason, hint=hint)
 
 
+class VariantUnknown(InvalidInput):
+    """A pipeline makes no such variant."""
+
+    code = "variant-unknown"
+
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        """Say which there are."""
+        is_one = list(known) == [""]
+        super().__init__(
+            f"There is no variant {name}.",
+            context="The pipeline has no matrix." if is_one else f"There are {', '.join(known)}.",
+            hint="Name no variant." if is_one else "Name one of them, or none for all.",
+        )
+
+
 def variants_of(matrix: Matrix | None) -> tuple[Variant, ...]:
     """Give the variants, in the order written; a single one without name when there is no matrix.
 

@@ -144,22 +144,21 @@ class RunQuery:
     limit: int = 100
 
 
-class Verdict(StrEnum):
-    """What a person said of a run that waited for it."""
-
-    APPROVED = "approved"
-    REJECTED = "rejected"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaitingRun:
-    """What of a run that waits, for its turn or for a person, tells whether it goes on."""
+    """What of a run that waits, for its turn or for a person, tells what is to be done with it."""
 
     id: RunId
     state: RunState
     attempt: int
     is_cancelled: bool = False
-    verdict: Verdict | None = None
+
+
+class Verdict(StrEnum):
+    """What a person said of a run that waited for it."""
+
+    APPROVED = "approved"
+    REJECTED = "rejected"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

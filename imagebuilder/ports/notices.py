@@ -43,6 +43,10 @@ class Teller(Protocol):
         """Keep that the run came to stand as it stands now; nothing is sent yet."""
         ...
 
+    def tell_of_pipeline(self, pipeline: PipelineName, event: Event, why: str) -> None:
+        """Keep that something became of a pipeline itself; nothing is sent yet."""
+        ...
+
 
 class NoticeStore(Protocol):
     """Keeps notices until they arrived, or were given up. Durable."""

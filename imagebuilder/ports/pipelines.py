@@ -121,3 +121,18 @@ class PipelineNotFound(WrongState):
             context=f"There are {', '.join(existing[:8])}." if existing else "There are none yet.",
             hint=f"{question}List them with: imagebuilder pipeline list",
         )
+
+
+class PipelinePaused(WrongState):
+    """Nothing of a pipeline starts but what a person starts."""
+
+    code = "pipeline-paused"
+
+    def __init__(self, name: PipelineName, pause: Pause) -> None:
+        """Say since when, by whom and why."""
+        why = f": {pause.why}" if pause.why else ""
+        super().__init__(
+            f"Pipeline {name} is paused.",
+            context=f"Since {pause.at:%Y-%m-%d %H:%M:%SZ}, by {pause.actor}{why}.",
+            hint=f"Let it go on with: imagebuilder pipeline resume {name}",
+        )

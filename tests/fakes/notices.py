@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from imagebuilder.domain.ids import RunId
+from imagebuilder.domain.ids import PipelineName, RunId
+from imagebuilder.domain.notice import Event
 from imagebuilder.domain.pipeline import NoticeTarget
 from imagebuilder.domain.run import Run, RunState
 from imagebuilder.ports.notices import KeptNotice, NoticeUndelivered, Payload
@@ -16,10 +17,15 @@ class FakeTeller:
     def __init__(self) -> None:
         """Begin untold."""
         self.told: list[tuple[RunId, RunState]] = []
+        self.of_pipelines: list[tuple[PipelineName, Event, str]] = []
 
     def tell(self, run: Run) -> None:
         """Keep that the run came to stand as it stands now; nothing is sent yet."""
         self.told.append((run.id, run.state))
+
+    def tell_of_pipeline(self, pipeline: PipelineName, event: Event, why: str) -> None:
+        """Keep that something became of a pipeline itself; nothing is sent yet."""
+        self.of_pipelines.append((pipeline, event, why))
 
 
 class FakeNoticeStore:

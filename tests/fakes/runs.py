@@ -59,7 +59,6 @@ class FakeRunStore:
                 state=run.state,
                 attempt=run.attempt,
                 is_cancelled=bool(run.cancelled_by),
-                verdict=self.approvals[run.id].verdict if run.id in self.approvals else None,
             )
             for run in self.runs.values()
             if run.order is not None and run.state in WAITING

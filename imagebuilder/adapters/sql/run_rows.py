@@ -62,13 +62,12 @@ def run(row: RowMapping) -> Run:
 
 
 def waiting_run(row: RowMapping) -> WaitingRun:
-    """Give what of a run's row, and of the word on it, tells whether it goes on."""
+    """Give what of the row of a run that waits tells what is to be done with it."""
     return WaitingRun(
         id=RunId(row["id"]),
         state=RunState(row["state"]),
         attempt=row["attempt"],
         is_cancelled=bool(row["cancelled_by"]),
-        verdict=None if row["verdict"] is None else Verdict(row["verdict"]),
     )
 
 

@@ -169,11 +169,8 @@ class SqlRunStore:
 
     def waiting(self) -> Sequence[WaitingRun]:
         """Give the runs of pipelines that wait, for their turn or for a person: cheaply."""
-        approvals = tables.approvals
-        query = (
-            select(_r.id, _r.state, _r.attempt, _r.cancelled_by, approvals.c.verdict)
-            .select_from(tables.runs.outerjoin(approvals, approvals.c.run_id == _r.id))
-            .where(_r.state.in_([state.value for state in WAITING]), _r.pipeline.is_not(None))
+        query = select(_r.id, _r.state, _r.attempt, _r.cancelled_by).where(
+            _r.state.in_([state.value for state in WAITING]), _r.pipeline.is_not(None)
         )
         with self._database.reading() as connection:
             return [run_rows.waiting_run(row) for row in connection.execute(query).mappings()]

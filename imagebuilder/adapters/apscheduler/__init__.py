@@ -1,0 +1,1 @@
+"""The clock of APScheduler, without its stores, its pools of threads and its own arithmetic."""
