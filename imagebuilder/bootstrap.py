@@ -6,65 +6,40 @@ them, and a build that finds nothing changed needs only the catalogue and the do
 
 import os
 from functools import cached_property, partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imagebuilder.wiring.signals import SignalWiring
+from imagebuilder.wiring.planning import PlanningWiring
 
 # ruff: noqa: PLC0415 - what a command does not need is not imported, for the start-up time
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from imagebuilder.adapters.aws.values import AwsValues
     from imagebuilder.adapters.confined.testinfra.suite import ConfinedSuite
     from imagebuilder.adapters.local.booting import LocalBooter
     from imagebuilder.adapters.local.claims import FolderClaims
-    from imagebuilder.adapters.local.layers import FileLayerStore
     from imagebuilder.adapters.local.qemu import VirtualMachines
     from imagebuilder.adapters.local.roots import LocalWorkshop
-    from imagebuilder.adapters.local.sources import AptSources
-    from imagebuilder.adapters.system.document_files import FileDocumentSource
-    from imagebuilder.adapters.system.process import SystemCommandRunner
     from imagebuilder.domain.component import ActionName
     from imagebuilder.ports.actions import Action
-    from imagebuilder.services.authoring import Authoring
-    from imagebuilder.services.browsing import Browsing
     from imagebuilder.services.building.stacking import Stacking
     from imagebuilder.services.caring import Caring
     from imagebuilder.services.comparing import Comparing
     from imagebuilder.services.diagnosing import Diagnosing
     from imagebuilder.services.freeing import Freeing
+    from imagebuilder.services.pipelines.deciding import Deciding, Decisions
     from imagebuilder.services.pipelines.desk import BuildResult, Desk, Job
     from imagebuilder.services.pipelines.journey import BuildImage
     from imagebuilder.services.pipelines.making import Workers
-    from imagebuilder.services.pipelines.planning import Planning
     from imagebuilder.services.pipelines.stages import Stages
     from imagebuilder.services.pipelines.trying import Trying
-    from imagebuilder.services.pipelines.usability import Usability
     from imagebuilder.services.pipelines.visiting import Visiting
     from imagebuilder.services.pipelines.watching import RecordedProgress
     from imagebuilder.services.provisioning.components import Means
     from imagebuilder.services.retiring import Retiring
 
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
-
-class Application(SignalWiring):
+class Application(PlanningWiring):
     """The services, wired for one set of settings."""
-
-    @cached_property
-    def authoring(self) -> "Authoring":
-        """Reads documents."""
-        from imagebuilder.services.authoring import Authoring
-
-        return Authoring(self._documents)
-
-    @cached_property
-    def browsing(self) -> "Browsing":
-        """Looks at components."""
-        from imagebuilder.services.browsing import Browsing
-
-        return Browsing(self._documents)
 
     @cached_property
     def comparing(self) -> "Comparing":
@@ -115,26 +90,22 @@ class Application(SignalWiring):
         return FolderClaims(self._home / "claims")
 
     @cached_property
-    def planning(self) -> "Planning":
-        """Plans builds."""
-        from imagebuilder.services.pipelines.planning import Inventory, Planning
+    def deciding(self) -> "Deciding":
+        """Decides whether recipes must be built."""
+        from imagebuilder.services.pipelines.deciding import Deciding
 
-        inventory = Inventory(
-            documents=self._documents,
-            versions=lambda: self.versions,
-            usability=self._usability,
-            layers=self._layers,
-            blobs=self.blobs,
-            sources=self._sources,
-            values=self._values,
-        )
-        return Planning(self.authoring, inventory, self.clock)
+        return Deciding(self._decisions)
 
-    @cached_property
-    def _usability(self) -> "Usability":
-        from imagebuilder.services.pipelines.usability import Usability
+    def _decisions(self) -> "Decisions":
+        from imagebuilder.adapters.system.read_once import ReadOnce
+        from imagebuilder.services.authoring import Authoring
+        from imagebuilder.services.pipelines.deciding import Decisions
+        from imagebuilder.services.pipelines.planning import Planning
 
-        return Usability(lambda: self.versions, lambda: self.standings, self.clock)
+        documents = ReadOnce(self._documents)
+        inventory = self._inventory(documents, self._archives(is_lasting=True))
+        planning = Planning(Authoring(documents), inventory, self.clock)
+        return Decisions(planning, self.building.missing_parents)
 
     @cached_property
     def caring(self) -> "Caring":
@@ -194,7 +165,7 @@ class Application(SignalWiring):
             sweeping=self.sweeping,
             layers=self._layers,
             blobs=self.blobs,
-            sources=self._sources,
+            sources=self._archives()[0],
             runs=self.runs,
             run_files=self.run_files,
             claims=self._claims,
@@ -295,12 +266,6 @@ class Application(SignalWiring):
         return Trying(self.authoring, self.planning, bench)
 
     @cached_property
-    def _values(self) -> "AwsValues":
-        from imagebuilder.adapters.aws.values import AwsValues
-
-        return AwsValues(metadata=self.settings.imds_endpoint)
-
-    @cached_property
     def _suite(self) -> "ConfinedSuite":
         from imagebuilder.adapters.confined.testinfra.suite import ConfinedSuite
         from imagebuilder.adapters.local.workplace import working_folder
@@ -341,34 +306,3 @@ class Application(SignalWiring):
 
         acceleration = Acceleration(self.commands, self._home / "cache/acceleration.json")
         return VirtualMachines(self.commands, self.clock, acceleration, self._home / "work")
-
-    @cached_property
-    def commands(self) -> "SystemCommandRunner":
-        """The machine's programs."""
-        from imagebuilder.adapters.system.process import SystemCommandRunner
-
-        return SystemCommandRunner(self.clock)
-
-    @cached_property
-    def _documents(self) -> "FileDocumentSource":
-        from imagebuilder.adapters.system.document_files import FileDocumentSource
-
-        return FileDocumentSource(self.settings.component_folders)
-
-    @cached_property
-    def _layers(self) -> "FileLayerStore":
-        from imagebuilder.adapters.local.layers import FileLayerStore
-
-        return FileLayerStore(self._home / "layers", _BOOT_ID.read_text().strip())
-
-    @cached_property
-    def _sources(self) -> "AptSources":
-        from imagebuilder.adapters.local.sources import AptSources, Mirrors
-
-        mirrors = Mirrors(
-            main=self.settings.mirror,
-            security=self.settings.security_mirror,
-            credentials=self.settings.credentials,
-        )
-        known = self._home / "cache/apt-sources.json"
-        return AptSources(self.commands, mirrors, Path("/etc/apt"), known)

@@ -18,6 +18,7 @@ from imagebuilder.services.pipelines.stages import Stages, in_one
 from imagebuilder.services.pipelines.usability import Usability
 from imagebuilder.services.pipelines.watching import RecordedProgress
 from imagebuilder.services.sweeping import Sweeping
+from tests.fakes.archives import FakePackageArchives
 from tests.fakes.audit import FakeAuditLog
 from tests.fakes.blobs import FakeBlobStore
 from tests.fakes.building import FakeLayerStore, FakePackageSources, FakeRoots, FakeWorkshop
@@ -60,7 +61,10 @@ def a_component_text(name: str, action: str = "ExecuteBash", command: str = "ins
 
 @dataclass(slots=True)
 class House:
-    """Wired with fakes; `pending` is what apt would upgrade, `packages` what dpkg lists."""
+    """Wired with fakes; `pending` is what apt would upgrade, `packages` what dpkg lists.
+
+    `ground` is what an image tells of the packages below UpdateOS: nothing, unless a test says so.
+    """
 
     folder: Path
     documents: FakeDocumentSource = field(init=False)
@@ -69,6 +73,7 @@ class House:
     blobs: FakeBlobStore = field(default_factory=FakeBlobStore)
     versions: FakeVersionStore = field(default_factory=FakeVersionStore)
     sources: FakePackageSources = field(default_factory=FakePackageSources)
+    archives: FakePackageArchives = field(default_factory=FakePackageArchives)
     audit: FakeAuditLog = field(default_factory=FakeAuditLog)
     runs: FakeRunStore = field(default_factory=FakeRunStore)
     run_files: FakeRunFiles = field(default_factory=FakeRunFiles)
@@ -81,6 +86,7 @@ class House:
     progress: FakeProgress = field(default_factory=FakeProgress)
     pending: tuple[Upgrade, ...] = ()
     packages: str = ""
+    ground: str = ""
     fails: dict[str, Answer | BaseException] = field(default_factory=dict)
     roots: FakeRoots = field(init=False)
     workshop: FakeWorkshop = field(init=False)
@@ -117,6 +123,8 @@ class House:
                 for u in self.pending
             )
             return Answer(stdout="".join(lines).encode())
+        if "@@ architecture" in script.text:
+            return Answer(stdout=self.ground.encode())
         if "db:Status-Abbrev" in script.text:
             return Answer(stdout=self.packages.encode())
         if "@@ installed" in script.text:
@@ -139,6 +147,7 @@ class House:
             layers=self.layers,
             blobs=self.blobs,
             sources=self.sources,
+            archives=self.archives,
             values=self.values,
         )
         return Planning(Authoring(self.documents), inventory, self.clock)

@@ -5,8 +5,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from imagebuilder.adapters.local.fetching import ArchiveFetcher
 from imagebuilder.adapters.local.layers import FileLayerStore
 from imagebuilder.adapters.local.roots import LocalRoot, LocalRoots, LocalWorkshop, Places
+from imagebuilder.adapters.local.sources import AptSources, Mirrors
 from imagebuilder.adapters.system.clock import SystemClock
 from imagebuilder.adapters.system.process import SystemCommandRunner
 from imagebuilder.domain.component import Network
@@ -79,3 +81,8 @@ def said(root: LocalRoot, text: str, network: Network = Network.NONE) -> str:
     result = ran(root, text, network)
     assert result.exit_status == 0, result.last_lines
     return result.stdout.decode().strip()
+
+
+def machine_sources(known: Path) -> AptSources:
+    """Give the archives that this machine's own apt has; what it says of them is kept in a file."""
+    return AptSources(RUNNER, Mirrors(), Path("/etc/apt"), known, ArchiveFetcher())

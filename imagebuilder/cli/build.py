@@ -117,6 +117,7 @@ def _show_plan(application: Application, request: "BuildRequest", *, as_json: bo
                 "image": plan.image,
                 "is_unchanged": prepared.is_unchanged,
                 "reason": prepared.reason,
+                "reasons": [{"kind": r.kind, "text": r.text} for r in prepared.reasons],
                 "plan": plan.document(),
                 "layers": rows,
                 "then": list(later),

@@ -1,10 +1,18 @@
 """Updates: what an UpdateOS step does to the installed packages, and what it leaves as it is."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
+from fnmatch import fnmatchcase
 
 from imagebuilder.domain.digest import Canonical, Digest
+from imagebuilder.domain.kept import (
+    kept_mapping,
+    kept_part,
+    kept_rows,
+    kept_text,
+    kept_texts,
+)
 from imagebuilder.domain.package import Upgrade
 
 
@@ -34,11 +42,33 @@ class HeldPackage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateScope:
+    """What UpdateOS is to do: include, or everything when that is empty, and never exclude.
+
+    Shape: names of packages, in which * and ? stand for others.
+    """
+
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    is_security_only: bool = False
+
+    def takes(self, package: str) -> bool:
+        """Whether a package may be upgraded; what it depends on may be beside it."""
+        is_included = not self.include or _fits(package, self.include)
+        return is_included and not _fits(package, self.exclude)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedUpdate:
-    """What one UpdateOS step is to do exactly, and which packages it leaves behind."""
+    """What one UpdateOS step is to do exactly, and which packages it leaves behind.
+
+    `scopes` is what was asked for to find that: none when the step was not due, None when an
+    earlier imagebuilder asked.
+    """
 
     upgrades: tuple[Upgrade, ...] = ()
     held: tuple[HeldPackage, ...] = ()
+    scopes: tuple[UpdateScope, ...] | None = field(default=None, compare=False)
 
 
 def update_text(updates: Iterable[PlannedUpdate]) -> str:
@@ -62,9 +92,7 @@ def upgrades_document(upgrades: Mapping[str, PlannedUpdate]) -> Canonical:
 
 def upgrades_of(document: Canonical) -> dict[str, PlannedUpdate]:
     """Give what was kept as that. Raises: ValueError: it is no such document."""
-    if not isinstance(document, Mapping):
-        raise ValueError("updates are kept by their steps")  # noqa: TRY004 - a damaged text
-    return {step: update_of(update) for step, update in document.items()}
+    return {step: update_of(update) for step, update in kept_mapping(document).items()}
 
 
 def recorded_updates(plan: Canonical) -> PlannedUpdate:
@@ -86,11 +114,8 @@ def recorded_updates(plan: Canonical) -> PlannedUpdate:
 
 def recorded_upgrades(plan: Canonical) -> dict[Digest, dict[str, PlannedUpdate]]:
     """Give the upgrade answers that a recorded plan holds. Shape: question -> step -> update."""
-    answers = plan.get("upgrades") if isinstance(plan, Mapping) else None
-    if not isinstance(answers, Mapping):
-        return {}
     known: dict[Digest, dict[str, PlannedUpdate]] = {}
-    for question, answer in answers.items():
+    for question, answer in kept_part(plan, "upgrades").items():
         try:
             known[Digest.parse(question)] = upgrades_of(answer)
         except ValueError:
@@ -101,7 +126,7 @@ def recorded_upgrades(plan: Canonical) -> dict[Digest, dict[str, PlannedUpdate]]
 
 def update_document(update: PlannedUpdate) -> Canonical:
     """Give an update as it is kept; `cves` is null where no changelog could be read."""
-    return {
+    document: dict[str, Canonical] = {
         "upgrades": [
             {
                 "name": u.name,
@@ -125,35 +150,40 @@ def update_document(update: PlannedUpdate) -> Canonical:
             for h in update.held
         ],
     }
+    if update.scopes is not None:
+        document["scopes"] = [_scope_document(scope) for scope in update.scopes]
+    return document
 
 
 def update_of(document: Canonical) -> PlannedUpdate:
     """Give the update that was kept as that. Raises: ValueError: it is no such document."""
-    if not isinstance(document, Mapping):
-        raise ValueError("an update is kept as a mapping")  # noqa: TRY004 - a damaged text
+    kept = kept_mapping(document)
     return PlannedUpdate(
         upgrades=tuple(
             Upgrade(
-                name=_text(row, "name"),
-                architecture=_text(row, "architecture"),
-                old_version=_text(row, "old_version"),
-                new_version=_text(row, "new_version"),
-                origin=_text(row, "origin"),
+                name=kept_text(row, "name"),
+                architecture=kept_text(row, "architecture"),
+                old_version=kept_text(row, "old_version"),
+                new_version=kept_text(row, "new_version"),
+                origin=kept_text(row, "origin"),
                 is_security=row.get("is_security") is True,
-                cves=_texts(row.get("cves")),
+                cves=kept_texts(row.get("cves")),
             )
-            for row in _rows(document, "upgrades")
+            for row in kept_rows(kept, "upgrades")
         ),
         held=tuple(
             HeldPackage(
-                name=_text(row, "name"),
-                version=_text(row, "version"),
-                available=_text(row, "available"),
-                reason=HoldReason(_text(row, "reason")),
-                detail=_text(row, "detail"),
+                name=kept_text(row, "name"),
+                version=kept_text(row, "version"),
+                available=kept_text(row, "available"),
+                reason=HoldReason(kept_text(row, "reason")),
+                detail=kept_text(row, "detail"),
             )
-            for row in _rows(document, "held")
+            for row in kept_rows(kept, "held")
         ),
+        scopes=None
+        if kept.get("scopes") is None
+        else tuple(map(_scope_of, kept_rows(kept, "scopes"))),
     )
 
 
@@ -161,21 +191,21 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _rows(document: Mapping[str, Canonical], name: str) -> list[Mapping[str, Canonical]]:
-    rows = document.get(name)
-    if not isinstance(rows, Sequence) or isinstance(rows, str):
-        raise ValueError(f"an update has a list of {name}")  # noqa: TRY004 - a damaged text
-    return [row for row in rows if isinstance(row, Mapping)]
+def _scope_document(scope: UpdateScope) -> Canonical:
+    return {
+        "include": list(scope.include),
+        "exclude": list(scope.exclude),
+        "is_security_only": scope.is_security_only,
+    }
 
 
-def _text(row: Mapping[str, Canonical], name: str) -> str:
-    value = row.get(name)
-    if not isinstance(value, str):
-        raise ValueError(f"{name} is a text")  # noqa: TRY004 - a damaged text
-    return value
+def _scope_of(row: Mapping[str, Canonical]) -> UpdateScope:
+    return UpdateScope(
+        include=kept_texts(row.get("include")) or (),
+        exclude=kept_texts(row.get("exclude")) or (),
+        is_security_only=row.get("is_security_only") is True,
+    )
 
 
-def _texts(value: Canonical) -> tuple[str, ...] | None:
-    if not isinstance(value, Sequence) or isinstance(value, str):
-        return None
-    return tuple(str(item) for item in value)
+def _fits(name: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)

@@ -5,6 +5,7 @@ What the names of parents mean is asked elsewhere; here only recipes that could 
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import chain
 from pathlib import PurePath
 from typing import TYPE_CHECKING
@@ -70,6 +71,12 @@ class ComponentShelf:
         return tuple((item.component, item.parameters) for item in self.items)
 
 
+# The same text at the same path always says the same: who looks at many recipes reads each once.
+_read_recipe = lru_cache(maxsize=4096)(read_recipe)
+_read_component = lru_cache(maxsize=1024)(read_component)
+_heading = lru_cache(maxsize=1024)(component_heading)
+
+
 @dataclass(frozen=True, slots=True)
 class _Glimpse:
     path: str
@@ -86,14 +93,14 @@ class Authoring:
 
     def recipe(self, path: str) -> Read[Recipe]:
         """Give the recipe at a path. Raises: DocumentUnreadable; InvalidDocument."""
-        return read_recipe(self._source.text(path), path)
+        return _read_recipe(self._source.text(path), path)
 
     def component(self, path: str) -> Read[Component]:
         """Give the component at a path, and what it ships.
 
         Raises: DocumentUnreadable; InvalidDocument: also when a file it ships is not there.
         """
-        return self._with_files(read_component(self._source.text(path), path), path)
+        return self._with_files(_read_component(self._source.text(path), path), path)
 
     def retention(self, path: str) -> "Read[RetentionRule]":
         """Give the retention rule at a path. Raises: DocumentUnreadable; InvalidDocument."""
@@ -116,7 +123,7 @@ class Authoring:
             if glimpses is None:
                 glimpses = list(self._glimpses(beside))
             chosen = _chosen(use, glimpses)
-            read = self._with_files(read_component(chosen.text, chosen.path), chosen.path)
+            read = self._with_files(_read_component(chosen.text, chosen.path), chosen.path)
             found.append((use, chosen.path, read))
         problems = [p for use, _, read in found for p in _parameter_faults(recipe, use, read.value)]
         if problems:
@@ -255,7 +262,7 @@ class Authoring:
     def _glimpses(self, beside: str) -> Iterator[_Glimpse]:
         for path in self._source.component_paths(beside):
             text = self._source.text(path)
-            yield _Glimpse(path, text, component_heading(text, path))
+            yield _Glimpse(path, text, _heading(text, path))
 
 
 def with_defaults(component: Component, given: Mapping[str, str]) -> dict[str, str]:

@@ -4,14 +4,10 @@ Debian packages dnf too, so it is installed into a Debian root, which then forge
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from imagebuilder.adapters.local.roots import LocalRoot
-from imagebuilder.adapters.local.sources import AptSources, Mirrors
-from imagebuilder.adapters.system.clock import SystemClock
-from imagebuilder.adapters.system.process import SystemCommandRunner
 from imagebuilder.domain.component import ActionName, Network, PhaseName
 from imagebuilder.domain.digest import Canonical
 from imagebuilder.domain.plan import PlannedParent
@@ -21,7 +17,7 @@ from imagebuilder.ports.actions import ActionCall, ActionResult
 from imagebuilder.ports.machine import Script
 from imagebuilder.services.provisioning.actions import own_actions
 from imagebuilder.services.provisioning.packages import pending_of, pending_upgrades_script
-from tests.workshops import said, shop
+from tests.workshops import machine_sources, said, shop
 
 pytestmark = [pytest.mark.root, pytest.mark.network, pytest.mark.timeout(600)]
 
@@ -58,9 +54,7 @@ printf '[own]\nname=own\nbaseurl=file:///srv/rpms\ngpgcheck=0\n' > /etc/yum.repo
 def _root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalRoot]:
     """Give a root whose package manager is dnf."""
     folder = tmp_path_factory.mktemp("dnf")
-    sources = AptSources(
-        SystemCommandRunner(SystemClock()), Mirrors(), Path("/etc/apt"), folder / "apt.json"
-    )
+    sources = machine_sources(folder / "apt.json")
     parent = PlannedParent(
         asked="debian:bookworm",
         identity="bookworm",

@@ -7,16 +7,13 @@ import json
 import time
 import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from imagebuilder.adapters.local.sources import AptSources, Mirrors
-from imagebuilder.adapters.system.clock import SystemClock
-from imagebuilder.adapters.system.process import SystemCommandRunner
 from imagebuilder.domain.recipe import Suite
 from tests.examples import ROOT, House, plain_qemu
+from tests.workshops import machine_sources
 
 RECIPES = sorted(path.stem for path in (ROOT / "recipes").glob("*.yaml"))
 
@@ -133,9 +130,7 @@ def test_update_when_packages_are_behind_then_exactly_the_list_is_applied_and_ke
 
 def _write_patched(house: House) -> None:
     """Write an image that knows the main archive alone, and one on it that takes all updates."""
-    mirror = AptSources(
-        SystemCommandRunner(SystemClock()), Mirrors(), Path("/etc/apt"), house.folder / "apt.json"
-    ).repositories(Suite.BOOKWORM)[0]
+    mirror = machine_sources(house.folder / "apt.json").repositories(Suite.BOOKWORM)[0]
     component = house.folder / "components/patch/component.yaml"
     component.parent.mkdir()
     component.write_text(

@@ -2,21 +2,19 @@
 
 import hashlib
 import json
-from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from imagebuilder.adapters.local.fetching import ArchiveFetcher
 from imagebuilder.domain.digest import Digest
 from imagebuilder.domain.errors import InvalidInput
 from imagebuilder.domain.recipe import Repository, Suite
-from imagebuilder.ports.building import MirrorUnreachable
 from imagebuilder.ports.process import Command, CommandRunner
 
 _TARGET_FORMAT = "$(RELEASE) $(COMPONENT) $(REPO_URI)"
-_TIMEOUT_SECONDS = 20
 _FALSE = frozenset(("0", "no", "false", "without", "off", "disable"))
 """Source: apt.conf(5), the values of a boolean that mean no."""
 _POCKETS = {
@@ -43,24 +41,26 @@ class NoMirror(InvalidInput):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mirrors:
-    """The archives that settings name; None leaves it to the machine's apt.
-
-    Shape: `credentials` maps a host to user:password.
-    """
+    """The archives that settings name; None leaves it to the machine's apt."""
 
     main: str | None = None
     security: str | None = None
-    credentials: Mapping[str, str] = field(default_factory=dict)
 
 
 class AptSources:
     """Asks settings first, then this machine's apt."""
 
     def __init__(
-        self, commands: CommandRunner, mirrors: Mirrors, etc_apt: Path, cache: Path
+        self,
+        commands: CommandRunner,
+        mirrors: Mirrors,
+        etc_apt: Path,
+        cache: Path,
+        fetcher: ArchiveFetcher,
     ) -> None:
         """Remember in cache what apt said of the sources in etc_apt, until they change."""
         self._commands = commands
+        self._fetcher = fetcher
         self._mirrors = mirrors
         self._etc_apt = etc_apt
         self._cache = cache
@@ -95,22 +95,7 @@ class AptSources:
             return dict(zip(addresses, threads.map(self._digest_at, addresses), strict=True))
 
     def _digest_at(self, address: str) -> Digest:
-        # ruff: noqa: PLC0415 - a build that asks no archive starts a twentieth of a second sooner
-        from http.client import HTTPException
-        from urllib.request import Request, urlopen
-
-        request = Request(address)  # noqa: S310 - http(s) by schema
-        credentials = self._mirrors.credentials.get(address_of(address)[0])
-        if credentials is not None:
-            secret = b64encode(credentials.encode()).decode()
-            # Not for where a redirection leads.
-            request.add_unredirected_header("Authorization", f"Basic {secret}")
-        try:
-            with urlopen(request, timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310 - as above
-                return Digest.of_bytes(answer.read())
-        except (OSError, HTTPException) as error:
-            reason = str(error) or type(error).__name__
-            raise MirrorUnreachable(address, reason) from error
+        return Digest.of_bytes(self._fetcher.index(address))
 
     def _from_apt(self) -> "_Known":
         """Give what this machine's apt knows; to ask it takes half a second."""

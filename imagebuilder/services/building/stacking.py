@@ -9,6 +9,7 @@ from shlex import quote
 from imagebuilder.domain.component import Component, Network, PhaseName
 from imagebuilder.domain.digest import Digest
 from imagebuilder.domain.errors import StepFailed
+from imagebuilder.domain.ground import Ground
 from imagebuilder.domain.layer import Layer, contents_of
 from imagebuilder.domain.plan import (
     FINISH_LAYER,
@@ -31,6 +32,7 @@ from imagebuilder.ports.progress import Progress
 from imagebuilder.services.building import finishing, upgrading
 from imagebuilder.services.building.initramfs import InitramfsMaker
 from imagebuilder.services.provisioning.components import ComponentRunner, Means
+from imagebuilder.services.provisioning.grounding import GROUND_SCRIPT, ground_in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,12 +57,15 @@ class Stack:
     """All layers of an image, and the plan with every key known.
 
     Shape: `layers` lowest first, the parent's included. `built` are the names of those made now.
+    `grounds` maps a question about upgrades that was asked now to what it was asked of, None when
+    that cannot be told.
     """
 
     plan: Plan
     layers: tuple[Layer, ...]
     upgrades: Mapping[Digest, Upgrades]
     built: tuple[str, ...]
+    grounds: Mapping[Digest, Ground | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +113,7 @@ class Stacking:
             layers=tuple(work.done),
             upgrades=work.given.known_upgrades,
             built=tuple(work.built),
+            grounds=work.grounds,
         )
 
     def preview(self, request: StackRequest) -> tuple[PreviewedLayer, ...]:
@@ -168,6 +174,7 @@ class _Work:
         self.plan = resolve(self.given)
         self.done: list[Layer] = []
         self.built: list[str] = []
+        self.grounds: dict[Digest, Ground | None] = {}
         self._asked: set[Digest] = set()
         self._not_before = not_before(self.plan, request, stores.clock)
         self._initramfs = InitramfsMaker(stores.layers, stores.blobs, roots, self._not_before)
@@ -208,7 +215,9 @@ class _Work:
         self._asked.add(planned.question)
         self._progress.step_started(f"{planned.name}: what would be upgraded")
         with self._roots.scratch(self.done) as root:
+            said = root.machine(Network.NONE).run(GROUND_SCRIPT).stdout.decode(errors="replace")
             upgrades = self._runner(planned.component, planned, root).pending_upgrades()
+        self.grounds[planned.question] = ground_in(said)
         self._learn(planned.question, upgrades)
         self.plan = resolve(self.given)
         for update in upgrades.values():

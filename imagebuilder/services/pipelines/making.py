@@ -1,6 +1,6 @@
 """Making: the stage of a build that makes layers, the disk and the files."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
@@ -8,16 +8,16 @@ from imagebuilder.domain.artifact import Artifact
 from imagebuilder.domain.built import Built
 from imagebuilder.domain.component import Network
 from imagebuilder.domain.digest import Canonical, Digest, DigestMismatch
+from imagebuilder.domain.ground import recorded_grounds
 from imagebuilder.domain.image import ParentEdge, RecordedLayer, VersionDraft
+from imagebuilder.domain.kept import kept_mapping
 from imagebuilder.domain.package import InstalledPackage
-from imagebuilder.domain.plan import Plan, Upgrades
 from imagebuilder.domain.recipe import ArtifactFormat
 from imagebuilder.domain.updates import upgrades_document
 from imagebuilder.ports.blobs import BlobMissing
 from imagebuilder.ports.building import LayerMissing, Roots, Workshop
 from imagebuilder.ports.disks import BuiltDisk, DiskBuilder, Predecessor
 from imagebuilder.ports.inspection import Booter, TestRunner
-from imagebuilder.ports.machine import Script
 from imagebuilder.services.building.assembling import Assembling, Assembly
 from imagebuilder.services.building.finishing import FinishFailed
 from imagebuilder.services.building.stacking import Stack, Stacking, StackRequest
@@ -26,12 +26,7 @@ from imagebuilder.services.pipelines.examining import Specimen, kept_root
 from imagebuilder.services.pipelines.planning import Preparation
 from imagebuilder.services.pipelines.watching import RecordedProgress
 from imagebuilder.services.provisioning.components import Means
-
-_PACKAGES = Script(
-    text="if command -v dpkg-query >/dev/null; then dpkg-query -W -f '${db:Status-Abbrev}|"
-    "${Package}|${Version}|${Architecture}|${source:Package}|${source:Version}\\n'; fi\n",
-    timeout_seconds=60,
-)
+from imagebuilder.services.provisioning.grounding import PACKAGES_SCRIPT, installed_packages
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,8 +92,8 @@ class Making:
         """Whether all questions were answered as for the newest version, and nothing was made."""
         if stack.built or self._request.until_artifact:
             return False
-        answered = replace(self._prepared, plan=stack.plan)
-        return not self._with.planning.reason(answered, self._request)
+        answered = replace(self._prepared, plan=stack.plan, forecast=None)
+        return not self._with.planning.reasons(answered, self._request)
 
     def _stack_request(self, assembling: Assembling) -> StackRequest:
         folder = kept_root(self._with.run_files, self._run.id) if self._request.keep else None
@@ -144,22 +139,28 @@ class Making:
 
     def _packages(self, stack: Stack, roots: Roots) -> tuple[InstalledPackage, ...]:
         with roots.scratch(stack.layers) as root:
-            result = root.machine(Network.NONE).run(_PACKAGES)
+            result = root.machine(Network.NONE).run(PACKAGES_SCRIPT)
         if result.exit_status != 0 or result.has_timed_out:
             raise FinishFailed("list of packages", result)
-        rows = (line.split("|") for line in result.stdout.decode(errors="replace").splitlines())
-        return tuple(
-            InstalledPackage(
-                name=row[1],
-                version=row[2],
-                architecture=row[3],
-                source=row[4],
-                source_version=row[5],
-            )
-            for row in rows
-            # The second letter says what is there; the first only what is wanted, such as on hold.
-            if row[0][1:2] == "i"
-        )
+        return installed_packages(result.stdout.decode(errors="replace"))
+
+    def _plan_document(self, stack: Stack, packages: Sequence[InstalledPackage]) -> Canonical:
+        """Give the plan with what was asked, and of what, for the questions that it still has."""
+        before, asked = self._prepared.before, {layer.question for layer in stack.plan.layers}
+        known = recorded_grounds(before.plan, before.packages) if before else {}
+        return {
+            **kept_mapping(stack.plan.document()),
+            "upgrades": {
+                str(q): upgrades_document(answer)
+                for q, answer in stack.upgrades.items()
+                if q in asked
+            },
+            "grounds": {
+                str(q): ground.document(packages)
+                for q, ground in {**known, **stack.grounds}.items()
+                if ground is not None and q in asked
+            },
+        }
 
     def _indexes(self, stack: Stack) -> Mapping[str, Digest]:
         """Say which signed indexes packages came from; those of before when none was fetched."""
@@ -177,7 +178,7 @@ class Making:
             run_id=self._run.id,
             plan_digest=plan.digest,
             definition_digest=plan.definition,
-            plan=_plan_document(plan, stack.upgrades),
+            plan=self._plan_document(replace(stack, plan=plan), parts.packages),
             parent=ParentEdge(
                 asked=plan.parent.asked,
                 identity=plan.parent.identity,
@@ -222,15 +223,6 @@ def unchanged(prepared: Preparation) -> Built:
     """Give that the newest version already is what would be built."""
     before = prepared.before.id if prepared.before else None
     return Built(draft=None, before=before, warnings=prepared.warnings)
-
-
-def _plan_document(plan: Plan, answers: Mapping[Digest, Upgrades]) -> Canonical:
-    document = plan.document()
-    if not isinstance(document, Mapping):
-        raise TypeError("a plan's document is a mapping")
-    asked = {layer.question for layer in plan.layers}
-    upgrades = {str(q): upgrades_document(answer) for q, answer in answers.items() if q in asked}
-    return {**document, "upgrades": upgrades}
 
 
 def _recorded_layers(stack: Stack) -> tuple[RecordedLayer, ...]:

@@ -1,13 +1,14 @@
 """Planning: a recipe's path becomes ingredients, a plan, and a verdict whether to build."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 from pathlib import PurePath
 
 from imagebuilder.domain.component import Component
 from imagebuilder.domain.digest import Digest
+from imagebuilder.domain.forecast import Forecast
 from imagebuilder.domain.image import DocumentText, ImageVersion, VersionDraft
+from imagebuilder.domain.need import Reason
 from imagebuilder.domain.plan import (
     Plan,
     PlannedParent,
@@ -20,20 +21,22 @@ from imagebuilder.domain.recipe import (
 )
 from imagebuilder.domain.resolution import Ingredients, resolve
 from imagebuilder.domain.updates import recorded_upgrades
-from imagebuilder.domain.versions import BuildVersion, RecipeVersion
+from imagebuilder.ports.archives import PackageArchives
 from imagebuilder.ports.blobs import BlobStore
-from imagebuilder.ports.building import LayerDamaged, LayerMissing, LayerStore, PackageSources
+from imagebuilder.ports.building import LayerStore, PackageSources
 from imagebuilder.ports.catalogue import VersionStore
 from imagebuilder.ports.clock import Clock
 from imagebuilder.ports.documents import DocumentSource
 from imagebuilder.ports.values import ValueSource
 from imagebuilder.services.authoring import Authoring
+from imagebuilder.services.pipelines.forecasting import Forecasting
 from imagebuilder.services.pipelines.parentage import (
     Parentage,
     TakenParent,
     asked_of,
     text_of,
 )
+from imagebuilder.services.pipelines.reasoning import Case, Evidence, Reasoning
 from imagebuilder.services.pipelines.usability import Usability
 from imagebuilder.services.provisioning.outside import with_outside
 
@@ -43,9 +46,10 @@ Components = Sequence[tuple[Component, Mapping[str, str]]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildRequest:
-    """What a person asks for.
+    """What a person, or a pipeline, asks for.
 
-    Shape: `overrides` maps component.parameter to a value.
+    Shape: `overrides` maps component.parameter to a value. `max_age_seconds` counts where the
+    recipe allows its layers to be older, or of any age.
     """
 
     recipe_path: str
@@ -53,6 +57,7 @@ class BuildRequest:
     refresh: bool = False
     keep: bool = False
     until_artifact: bool = False
+    max_age_seconds: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +65,8 @@ class Preparation:
     """All that is known before anything is built.
 
     `before` is the image's newest version; `archives` are what the build may fetch from;
-    `suite` is the Debian suite at the bottom, empty when it is not known.
+    `forecast` is what apt would answer otherwise than for that version, None when nothing is known
+    to be otherwise.
     """
 
     recipe: Recipe
@@ -73,12 +79,18 @@ class Preparation:
     keyrings: Mapping[str, bytes] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     indexes: Mapping[str, Digest] = field(default_factory=dict)
-    reason: str = ""
+    forecast: Forecast | None = None
+    reasons: tuple[Reason, ...] = ()
+
+    @property
+    def reason(self) -> str:
+        """All reasons in a line, empty when there is none."""
+        return "; ".join(map(str, self.reasons))
 
     @property
     def is_unchanged(self) -> bool:
         """Whether the newest version already is what would be built."""
-        return not self.reason
+        return not self.reasons
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +123,7 @@ class Inventory:
     layers: LayerStore
     blobs: BlobStore
     sources: PackageSources
+    archives: PackageArchives
     values: ValueSource
 
 
@@ -124,13 +137,20 @@ class Planning:
         self._versions = inventory.versions
         self._usability = inventory.usability
         self._layers = inventory.layers
-        self._blobs = inventory.blobs
         self._sources = inventory.sources
         self._values = inventory.values
         self._clock = clock
         self._parentage = Parentage(
             inventory.documents, inventory.versions, inventory.sources, clock
         )
+        self._forecasting = Forecasting(inventory.archives)
+        evidence = Evidence(
+            versions=inventory.versions,
+            usability=inventory.usability,
+            layers=inventory.layers,
+            blobs=inventory.blobs,
+        )
+        self._reasoning = Reasoning(evidence, clock)
 
     def prepare(self, request: BuildRequest) -> Preparation:
         """Give everything decided that can be decided now.
@@ -234,6 +254,9 @@ class Planning:
     def _read(self, request: BuildRequest) -> _Read:
         read = self._authoring.recipe(request.recipe_path)
         recipe = overridden(read.value, request.overrides)
+        ages = (recipe.max_age_seconds, request.max_age_seconds)
+        limit = min((age for age in ages if age is not None), default=None)
+        recipe = replace(recipe, max_age_seconds=limit)
         shelf = self._authoring.components_for(recipe, request.recipe_path)
         texts = [_document("recipe", recipe.name, recipe.text)]
         used = [c for top, _ in shelf.components for c in (top, *top.all_documents)]
@@ -261,79 +284,50 @@ class Planning:
     def _judged(self, prepared: Preparation, request: BuildRequest) -> Preparation:
         """Say why there is something to build, or nothing."""
         prepared = self._with_known_upgrades(prepared, request)
-        return replace(prepared, reason=self.reason(prepared, request))
+        return replace(prepared, reasons=self.reasons(prepared, request))
 
     def _with_known_upgrades(self, prepared: Preparation, request: BuildRequest) -> Preparation:
-        """Take the newest version's answers while the archives' signed indexes are the same."""
+        """Take the newest version's answers as long as they would be the same today.
+
+        They are while the archives' signed indexes are; else what these list tells.
+        """
         if prepared.plan.open_question is None:
             return prepared
-        indexes = self._sources.indexes(prepared.archives)
-        prepared = replace(prepared, indexes=indexes)
+        prepared = replace(prepared, indexes=self._sources.indexes(prepared.archives))
         # From scratch means asked anew: the layers below will not be those that were asked about.
         before = prepared.before
-        if before is None or request.refresh or dict(before.indexes) != dict(indexes):
+        if before is None or request.refresh:
             return prepared
         known = recorded_upgrades(before.plan)
         ingredients = replace(prepared.ingredients, known_upgrades=known)
-        return replace(prepared, ingredients=ingredients, plan=resolve(ingredients))
+        plan = resolve(ingredients)
+        asked = [layer.question for layer in plan.layers if layer.question in known]
+        if asked and dict(before.indexes) != dict(prepared.indexes):
+            forecast = self._forecasting.forecast(before, filter(None, asked), prepared.archives)
+            if not forecast.is_as_before:
+                return replace(prepared, forecast=forecast)
+        return replace(prepared, ingredients=ingredients, plan=plan)
 
-    def reason(self, prepared: Preparation, request: BuildRequest) -> str:
-        """Say why the newest version is not what the plan would give; nothing when it is."""
-        if prepared.before is None:
-            return "it was never built"
-        return next(self._reasons(prepared, prepared.before, request), "")
+    def reasons(self, prepared: Preparation, request: BuildRequest) -> tuple[Reason, ...]:
+        """Say why the newest version is not what the plan would give; nothing when it is.
 
-    def _reasons(
-        self, prepared: Preparation, before: ImageVersion, request: BuildRequest
-    ) -> Iterator[str]:
-        plan = prepared.plan
-        if request.refresh:
-            yield "a build from scratch was asked for"
-        if plan.open_question is not None:
-            yield "the package archives changed since"
-        if text_of(before.plan, "content") != str(plan.content_digest):
-            yield _what_changed(before, plan)
-        if not _is_asked_for(before.version, plan.recipe_version):
-            yield "its recipe asks for another version"
-        yield from filter(None, [self._usability.gone(before)])
-        if any(not self._blobs.has(a.digest, a.size_bytes) for a in before.artifacts):
-            yield "its files are not in the store any more"
-        if not all(self._layers.has(layer.content) for layer in before.layers):
-            yield "its layers are not in the store any more"
-        if plan.max_age_seconds is not None:
-            yield from self._too_old(before, plan, timedelta(seconds=plan.max_age_seconds))
-        if not request.until_artifact:
-            self._usability.refuse_revoked(before)
-
-    def _too_old(self, before: ImageVersion, plan: Plan, limit: timedelta) -> Iterator[str]:
-        """Say so when one of a version's own layers is older than its recipe allows."""
-        own = [r.content for r in before.layers if r.content not in plan.parent.contents]
-        try:
-            made_at = [self._layers.get(content).created_at for content in own]
-        except (LayerMissing, LayerDamaged) as lost:
-            # A build makes it anew, and says so.
-            yield lost.message
-            return
-        if min(made_at, default=self._clock.now()) < self._clock.now() - limit:
-            yield "its layers are older than max_age allows"
+        Raises: NewestRevoked: it is, and it is revoked.
+        """
+        case = Case(
+            plan=prepared.plan,
+            before=prepared.before,
+            recipe=prepared.recipe,
+            documents=prepared.documents,
+            forecast=prepared.forecast,
+            is_from_scratch=request.refresh,
+        )
+        found = self._reasoning.reasons(case)
+        if not found and prepared.before is not None and not request.until_artifact:
+            self._usability.refuse_revoked(prepared.before)
+        return found
 
     def _can_be_followed(self, version: ImageVersion) -> bool:
         return all(self._layers.has(layer.content) for layer in version.layers)
-
-
-def _is_asked_for(version: BuildVersion, asked: RecipeVersion) -> bool:
-    numbers = version.version
-    is_in_line = (numbers.major, numbers.minor) == (asked.major, asked.minor)
-    return is_in_line and asked.patch in (None, numbers.patch)
-
-
-def _what_changed(before: ImageVersion, plan: Plan) -> str:
-    if before.definition_digest != plan.definition:
-        return "its recipe, a component or a test changed"
-    recorded = before.plan.get("parent") if isinstance(before.plan, Mapping) else None
-    if text_of(recorded, "identity") != plan.parent.identity:
-        return "its parent changed"
-    return "what it is built from changed"
 
 
 def _document(kind: str, name: str, text: str) -> DocumentText:

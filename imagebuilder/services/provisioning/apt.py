@@ -9,13 +9,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from shlex import quote
 
+from imagebuilder.domain.offers import SECURITY_FIRST
 from imagebuilder.domain.package import Upgrade
-from imagebuilder.domain.updates import HeldPackage, HoldReason, PlannedUpdate
+from imagebuilder.domain.updates import HeldPackage, HoldReason, PlannedUpdate, UpdateScope
 from imagebuilder.services.provisioning.packages_wanted import (
     Pin,
     WantedPackage,
     WantedPackages,
-    WantedUpdate,
 )
 
 _NEEDS_LISTS = (
@@ -37,14 +37,6 @@ _KEPT_LINE = re.compile(r" +(?P<name>\S+) \((?P<old>\S+) => (?P<new>\S+)\)")
 _UNMET_LINE = re.compile(r" (?P<name>\S+) : (?P<needs>.+)")
 _REASONS_LIMIT = 20
 _CHANGELOG_LIMIT_BYTES = 2_000_000
-
-_SECURITY_PINS = (
-    "Package: *\nPin: release a=now\nPin-Priority: 100\n\n"
-    "Package: *\nPin: release l=Debian-Security\nPin-Priority: 500\n\n"
-    "Package: *\nPin: release a=*-security\nPin-Priority: 500\n\n"
-    "Package: *\nPin: release *\nPin-Priority: 50\n\n"
-)
-"""What is installed goes before all but security archives; only what is new may come from them."""
 
 _HOLD = r"""hold() {
   [ -n "$1" ] || return 0
@@ -109,7 +101,7 @@ def pin_text(pin: Pin) -> str:
     return f"Package: {pin.package}\nPin: {what}\nPin-Priority: {pin.priority}\n"
 
 
-def pending_text(wanted: WantedUpdate) -> str:
+def pending_text(wanted: UpdateScope) -> str:
     """Give the script that says what an update would do; the image stays as it is."""
     lines = [
         f"{_ENVIRONMENT}work=$(mktemp -d)\ntrap 'rm -rf \"$work\"' EXIT",
@@ -119,7 +111,7 @@ def pending_text(wanted: WantedUpdate) -> str:
     ]
     if wanted.is_security_only:
         lines += [
-            f'printf %s {quote(_SECURITY_PINS)} > "$work/preferences"',
+            f'printf %s {quote(SECURITY_FIRST)} > "$work/preferences"',
             '[ ! -f /etc/apt/preferences ] || cat /etc/apt/preferences >> "$work/preferences"',
             'set -- -o Dir::Etc::Preferences="$work/preferences"',
         ]

@@ -12,8 +12,8 @@ from fnmatch import fnmatchcase
 from shlex import quote
 
 from imagebuilder.domain.package import Upgrade
-from imagebuilder.domain.updates import HeldPackage, HoldReason, PlannedUpdate
-from imagebuilder.services.provisioning.packages_wanted import WantedPackages, WantedUpdate
+from imagebuilder.domain.updates import HeldPackage, HoldReason, PlannedUpdate, UpdateScope
+from imagebuilder.services.provisioning.packages_wanted import WantedPackages
 
 _DNF = "dnf=$(command -v dnf || command -v yum)\nexport LC_ALL=C.UTF-8\n"
 _RULE = re.compile(r"=+")
@@ -43,7 +43,7 @@ def install_text(wanted: WantedPackages) -> str:
     return f'{_DNF}"$dnf" -y {options} install -- {names}\n'
 
 
-def pending_text(wanted: WantedUpdate) -> str:
+def pending_text(wanted: UpdateScope) -> str:
     """Give the script that says what an update would do; the image stays as it is."""
     options = ["--assumeno", "--setopt=best=False", "--setopt=install_weak_deps=False"]
     options += ["--security"] if wanted.is_security_only else []

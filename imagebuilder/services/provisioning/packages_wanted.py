@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 
 from imagebuilder.domain.digest import Canonical
+from imagebuilder.domain.updates import UpdateScope
 from imagebuilder.services.provisioning.inputs import Item, items
 from imagebuilder.services.provisioning.refusals import ActionRefusedError
 
@@ -48,15 +49,6 @@ class WantedPackages:
     pins: tuple[Pin, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WantedUpdate:
-    """What UpdateOS is to do: include, or everything when that is empty, and never exclude."""
-
-    include: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-    is_security_only: bool = False
-
-
 def wanted_packages(inputs: Canonical) -> WantedPackages:
     """Give what an InstallPackages step wants. Raises: ActionRefusedError."""
     given = _only(inputs)
@@ -71,10 +63,10 @@ def wanted_packages(inputs: Canonical) -> WantedPackages:
     )
 
 
-def wanted_update(inputs: Canonical) -> WantedUpdate:
+def wanted_update(inputs: Canonical) -> UpdateScope:
     """Give what an UpdateOS step wants. Raises: ActionRefusedError."""
     given = _only(inputs)
-    return WantedUpdate(
+    return UpdateScope(
         include=_patterns(given, "include"),
         exclude=_patterns(given, "exclude"),
         is_security_only=given.flag("security", default=False),

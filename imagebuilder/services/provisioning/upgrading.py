@@ -4,11 +4,12 @@ from dataclasses import dataclass, field
 
 from imagebuilder.domain.package import Upgrade
 from imagebuilder.domain.plan import Upgrades
-from imagebuilder.domain.updates import HeldPackage, PlannedUpdate
+from imagebuilder.domain.updates import HeldPackage, PlannedUpdate, UpdateScope
 from imagebuilder.ports.machine import Machine
 from imagebuilder.ports.process import OnLine
 from imagebuilder.services.provisioning.outcomes import Attempt, StepOutcome, Turn
 from imagebuilder.services.provisioning.packages import pending_of, pending_upgrades_script
+from imagebuilder.services.provisioning.packages_wanted import wanted_update
 from imagebuilder.services.provisioning.scripts import has_failed
 from imagebuilder.services.provisioning.stepping import Stepping
 
@@ -30,6 +31,7 @@ class UpgradeQuestion:
         A step whose condition does not hold now is taken for one that does nothing.
         """
         upgrades, held = set[Upgrade](), set[HeldPackage]()
+        scopes: dict[UpdateScope, None] = {}
         for iteration in stepping.iterations() if stepping.is_due() else ():
             inputs = stepping.turn_inputs(iteration)
             result = machine.run(pending_upgrades_script(inputs), self.on_line)
@@ -39,8 +41,11 @@ class UpgradeQuestion:
             found = pending_of(result.stdout.decode(errors="replace"))
             upgrades.update(found.upgrades)
             held.update(found.held)
+            scopes[wanted_update(inputs)] = None
         own = (u for u in upgrades if (u.name, u.architecture) not in self._taken)
-        self.answers[name] = PlannedUpdate(upgrades=tuple(sorted(own)), held=tuple(sorted(held)))
+        self.answers[name] = PlannedUpdate(
+            upgrades=tuple(sorted(own)), held=tuple(sorted(held)), scopes=tuple(scopes)
+        )
         self._taken.update((u.name, u.architecture) for u in upgrades)
         return None
 

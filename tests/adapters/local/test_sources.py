@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from imagebuilder.adapters.local.fetching import ArchiveFetcher
 from imagebuilder.adapters.local.sources import (
     AptSources,
     Mirrors,
@@ -51,9 +52,13 @@ def apt(targets: str) -> FakeCommandRunner:
 
 
 def sources(
-    commands: FakeCommandRunner, etc_apt: Path, mirrors: Mirrors | None = None
+    commands: FakeCommandRunner,
+    etc_apt: Path,
+    mirrors: Mirrors | None = None,
+    fetcher: ArchiveFetcher | None = None,
 ) -> AptSources:
-    return AptSources(commands, mirrors or Mirrors(), etc_apt, known(etc_apt))
+    fetcher = fetcher or ArchiveFetcher()
+    return AptSources(commands, mirrors or Mirrors(), etc_apt, known(etc_apt), fetcher)
 
 
 def known(etc_apt: Path) -> Path:
@@ -149,13 +154,25 @@ class TestIndexes:
         self, etc_apt: Path, served: Mirror
     ) -> None:
         served.answers[INDEX] = Answer(b"signed")
-        mirrors = Mirrors(credentials={"127.0.0.1": "user:pass"})
+        fetcher = ArchiveFetcher({"127.0.0.1": "user:pass"})
 
-        sources(apt(""), etc_apt, mirrors).indexes(
+        sources(apt(""), etc_apt, fetcher=fetcher).indexes(
             [Repository(url=f"{served.url}/debian", suites=("bookworm",))]
         )
 
         assert served.requests[0][2]["authorization"] == basic("user:pass")
+
+    def test_indexes_when_looked_at_for_many_then_each_is_fetched_once(
+        self, etc_apt: Path, served: Mirror
+    ) -> None:
+        served.answers[INDEX] = Answer(b"signed")
+        asked = sources(apt(""), etc_apt, fetcher=ArchiveFetcher(is_lasting=True))
+        repository = Repository(url=f"{served.url}/debian", suites=("bookworm",))
+
+        found = [asked.indexes([repository]) for _ in range(3)]
+
+        assert found[0] == found[2]
+        assert served.count(INDEX) == 1
 
     def test_indexes_when_redirected_then_credentials_stay_behind(
         self, etc_apt: Path, served: Mirror
@@ -163,8 +180,8 @@ class TestIndexes:
         with mirror() as other:
             served.answers[INDEX] = Answer(status=302, headers={"Location": other.url + INDEX})
             other.answers[INDEX] = Answer(b"signed")
-            mirrors = Mirrors(credentials={"127.0.0.1": "user:pass"})
-            sources(apt(""), etc_apt, mirrors).indexes(
+            fetcher = ArchiveFetcher({"127.0.0.1": "user:pass"})
+            sources(apt(""), etc_apt, fetcher=fetcher).indexes(
                 [Repository(url=f"{served.url}/debian", suites=("bookworm",))]
             )
             assert "authorization" not in other.requests[0][2]

@@ -2,15 +2,18 @@
 
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import pytest
 
 from imagebuilder.domain.digest import Digest
 from imagebuilder.domain.image import VersionNotFound
+from imagebuilder.domain.need import ReasonKind
 from imagebuilder.domain.recipe import Repository, RootfsParent
-from imagebuilder.ports.building import MirrorUnreachable
+from imagebuilder.ports.building import MirrorUnreachable, SignatureRefused
 from imagebuilder.ports.documents import DocumentUnreadable
 from tests.build import a_digest, a_layer, an_upgrade
+from tests.fakes.archives import SECURITY, an_index
 from tests.house import BASE, NGINX, PATCHES, WEB, House, a_component_text, a_recipe_text
 
 DEBIAN = Repository(url="http://deb.example.org/debian", suites=("bookworm",))
@@ -49,7 +52,7 @@ def test_prepare_when_no_component_upgrades_then_no_archive_is_asked(built: Hous
     assert built.sources.asked == 0
 
 
-def reason(house: House, path: str = WEB, **asked: bool) -> str:
+def reason(house: House, path: str = WEB, **asked: Any) -> str:
     return house.prepare(path, **asked).reason
 
 
@@ -59,26 +62,74 @@ def test_reason_when_refreshed_then_that_was_asked_for(built: House) -> None:
 
 def test_reason_when_archives_changed_then_upgrades_must_be_asked_for(built: House) -> None:
     built.sources.day = "tuesday"
-    assert reason(built, BASE) == "the package archives changed since"
+    assert reason(built, BASE) == (
+        "the package archives changed: what is new in them, only apt in the image can tell"
+    )
     assert reason(built, WEB) == ""
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("change", "told"),
     [
-        {NGINX: a_component_text("nginx", command="other")},
-        {WEB: a_recipe_text("web", "image:base@1.x", "[nginx, nginx]")},
-        {WEB: a_recipe_text("web", "image:base@1.x", more="disk: {size: 9GiB}\n")},
-        {WEB: a_recipe_text("web", "image:base@1.x", more="artifacts: [raw]\n")},
-        {WEB: a_recipe_text("web", "image:base@1.x", more="tests: [web.yaml]\n")},
+        (
+            {NGINX: a_component_text("nginx", command="other")},
+            "component changed: nginx 1.0.0 does not do the same",
+        ),
+        (
+            {NGINX: a_component_text("nginx", command="other").replace("1.0.0", "1.1.0")},
+            "component changed: nginx 1.0.0 to 1.1.0",
+        ),
+        (
+            {WEB: a_recipe_text("web", "image:base@1.x", "[nginx, patches]")},
+            "its recipe changed: component patches was added",
+        ),
+        (
+            {WEB: a_recipe_text("web", "image:base@1.x", "[]")},
+            "its recipe changed: component nginx was taken out",
+        ),
+        (
+            {WEB: a_recipe_text("web", "image:base@1.x", "[nginx, nginx]")},
+            "its recipe changed",
+        ),
+        (
+            {WEB: a_recipe_text("web", "image:base@1.x", more="disk: {size: 9GiB}\n")},
+            "its recipe changed: disk",
+        ),
+        (
+            {WEB: a_recipe_text("web", "image:base@1.x", more="artifacts: [raw]\n")},
+            "its recipe changed: artifacts",
+        ),
+        (
+            {WEB: a_recipe_text("web", "image:base")},
+            "its recipe changed: parent",
+        ),
+        (
+            {WEB: a_recipe_text("web", "image:base@1.x", more="tests: [web.yaml]\n")},
+            "its tests changed: web.yaml",
+        ),
     ],
-    ids=["component", "components", "disk", "artifacts", "tests"],
+    ids=[
+        *("component", "component-version", "added", "taken-out", "twice", "disk", "artifacts"),
+        *("parent", "tests"),
+    ],
 )
-def test_reason_when_what_people_wrote_changed_then_says_so(
-    built: House, change: dict[str, str]
+def test_reason_when_what_people_wrote_changed_then_says_what(
+    built: House, change: dict[str, str], told: str
 ) -> None:
     built.documents.documents.update(change)
-    assert reason(built) == "its recipe, a component or a test changed"
+    assert reason(built) == told
+
+
+def test_reason_when_archives_and_parameters_of_the_recipe_changed_then_says_what(
+    built: House,
+) -> None:
+    text = a_component_text("nginx") + "parameters: [{workers: {type: string, default: '1'}}]\n"
+    built.documents.documents[NGINX] = text
+    built.built()
+    own = "repositories: [{url: 'http://own.example.org', suites: [x]}]\n"
+    built.documents.documents[WEB] = a_recipe_text("web", "image:base@1.x", more=own)
+    prepared = built.prepare(overrides={"nginx.workers": "2"})
+    assert prepared.reason == "its recipe changed: parameters of nginx, repositories"
 
 
 def test_reason_when_only_words_changed_then_there_is_none(built: House) -> None:
@@ -93,7 +144,7 @@ def test_reason_when_the_recipe_asks_for_another_version_then_says_so(
 ) -> None:
     text = built.documents.documents[WEB]
     built.documents.documents[WEB] = text.replace("1.0.x", version)
-    assert reason(built) == "its recipe asks for another version"
+    assert reason(built) == f"its recipe changed: it asks for version {version}"
 
 
 def test_reason_when_the_recipe_fixes_the_version_there_is_then_there_is_none(
@@ -107,7 +158,7 @@ def test_reason_when_the_recipe_fixes_the_version_there_is_then_there_is_none(
 def test_reason_when_the_parent_image_was_built_anew_then_says_so(built: House) -> None:
     built.documents.documents[BASE] = a_recipe_text("base", "debian:bookworm", "[nginx]")
     built.built(BASE)
-    assert reason(built) == "its parent changed"
+    assert reason(built) == "its parent image:base@1.x was base@1.0.0/1 and is base@1.0.1/1"
 
 
 def test_reason_when_the_parent_was_built_anew_to_the_same_layers_then_there_is_none(
@@ -127,7 +178,9 @@ def test_reason_when_the_tools_rules_changed_then_what_it_is_built_from_did(
 
 def test_reason_when_a_file_is_gone_then_says_so(built: House) -> None:
     built.blobs.contents.clear()
-    assert reason(built) == "its files are not in the store any more"
+    (found,) = built.prepare().reasons
+    assert found.text == "its files are not in the store any more"
+    assert found.kind is ReasonKind.FILES_MISSING
 
 
 def test_reason_when_a_layer_is_gone_then_says_so_and_nothing_is_followed(built: House) -> None:
@@ -303,3 +356,71 @@ def test_prepare_then_all_documents_are_kept_once(built: House) -> None:
         ("component", "patches"),
     ]
     assert documents[2].text == built.documents.documents[PATCHES]
+
+
+GROUND = "@@ architecture amd64\nii |bash|1|amd64|bash|1\n@@ preferences\n@@ end\n"
+
+
+@pytest.fixture
+def asked(house: House) -> House:
+    """Give a house whose base image was asked on Monday, and has what UpdateOS was asked of."""
+    house.ground = GROUND
+    house.packages = "ii |bash|1|amd64|bash|1\nii |nginx|1|amd64|nginx|1\n"
+    house.archives.indexes = [an_index(bash="1", nginx="1")]
+    house.built(BASE)
+    house.sources.day = "tuesday"
+    return house
+
+
+def test_reason_when_archives_changed_and_have_nothing_for_it_then_there_is_none(
+    asked: House,
+) -> None:
+    # What was installed after UpdateOS is not what that upgrades.
+    asked.archives.indexes = [an_index(bash="1", nginx="2", new="7")]
+    prepared = asked.prepare(BASE)
+    assert prepared.is_unchanged
+    assert prepared.indexes != asked.versions.versions[0].indexes
+    assert asked.build(BASE).is_unchanged
+
+
+def test_reason_when_archives_have_updates_then_names_them(asked: House) -> None:
+    asked.archives.indexes += [an_index(SECURITY, bash="2")]
+    (found,) = asked.prepare(BASE).reasons
+    assert found.kind is ReasonKind.SECURITY_UPDATES
+    assert found.text == "1 security update: bash 1 to 2"
+
+
+def test_reason_when_archives_are_the_same_then_no_list_is_read(asked: House) -> None:
+    asked.sources.day = "monday"
+    asked.archives.asked = 0
+    assert asked.prepare(BASE).is_unchanged
+    assert asked.archives.asked == 0
+
+
+def test_prepare_when_nothing_new_was_found_then_the_next_version_keeps_what_was_asked(
+    asked: House,
+) -> None:
+    asked.documents.documents[BASE] += "artifacts: [raw]\n"
+    asked.built(BASE)
+    asked.sources.day = "wednesday"
+    assert asked.prepare(BASE).is_unchanged
+    asked.archives.indexes = [an_index(bash="3")]
+    assert reason(asked, BASE) == "1 update: bash 1 to 3"
+
+
+def test_prepare_when_a_list_of_packages_cannot_be_trusted_then_that_is_told(
+    asked: House,
+) -> None:
+    asked.archives.fails = SignatureRefused("http://deb.example.org/debian", "BADSIG")
+    with pytest.raises(SignatureRefused):
+        asked.prepare(BASE)
+
+
+def test_reason_when_a_pipeline_allows_less_age_then_that_counts(house: House) -> None:
+    house.documents.documents[WEB] += "max_age: 7d\n"
+    house.built()
+    house.clock.advance(3 * 86400)
+    assert house.prepare(max_age_seconds=4 * 86400).is_unchanged
+    (found,) = house.prepare(max_age_seconds=2 * 86400).reasons
+    assert found.kind is ReasonKind.MAX_AGE
+    assert house.prepare(max_age_seconds=9 * 86400).plan.max_age_seconds == 7 * 86400

@@ -99,7 +99,9 @@ def test_build_when_the_parent_s_channel_moves_then_is_built_on_what_it_means(
     moved = house.build(WEB)
 
     assert (web.parent.asked, web.parent.version_id) == ("image:base@stable", first.id)
-    assert moved.reason == "its parent changed"
+    assert moved.reason == (
+        f"its parent image:base@stable was {first.reference} and is {second.reference}"
+    )
     assert moved.version is not None
     assert moved.version.parent.version_id == second.id
 

@@ -1,0 +1,268 @@
+"""AptArchives: all packages of an archive's parts, from indexes whose signature was checked.
+
+What was read of a list of packages is kept as lines of a name with its versions, so that the next
+process reads two megabytes and not fifty. It is found by the digests of the signed index and of the
+keys that were trusted, so that it is as good as reading it anew.
+"""
+
+import contextlib
+import gzip
+import json
+import lzma
+import os
+import re
+import threading
+import zlib
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from hashlib import sha256
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from imagebuilder.adapters.local.fetching import ArchiveFetcher
+from imagebuilder.adapters.local.signatures import TrustedKeys
+from imagebuilder.domain.digest import Digest
+from imagebuilder.domain.offers import PackageIndex, Release
+from imagebuilder.domain.recipe import Repository
+from imagebuilder.ports.archives import IndexDiffers
+from imagebuilder.ports.building import MirrorUnreachable, SignatureRefused
+from imagebuilder.ports.clock import Clock
+
+_FORMAT = 1
+_ALL = "all"
+_LARGEST_BYTES = 512 * 2**20
+_UNPACKERS: Mapping[str, Callable[[bytes], bytes]] = {
+    ".gz": gzip.decompress,
+    ".xz": lzma.decompress,
+    "": bytes,
+}
+"""In the order in which they are wanted: what is quickly unpacked first."""
+_FIELDS = (b"\nPackage: ", b"\nVersion: ", b"\nArchitecture: ")
+_SUM = re.compile(r"^ ([0-9a-f]{64}) +([0-9]+) (\S+)$", re.MULTILINE)
+
+
+class AptArchives:
+    """Reads archives."""
+
+    def __init__(
+        self, fetcher: ArchiveFetcher, keys: TrustedKeys, cache: Path, clock: Clock
+    ) -> None:
+        """Keep in the folder cache what was read; fetch with fetcher; trust keys."""
+        self._fetcher = fetcher
+        self._keys = keys
+        self._cache = cache
+        self._clock = clock
+        self._read: dict[str, PackageIndex] = {}
+
+    def packages(
+        self, repositories: Sequence[Repository], architectures: Collection[str]
+    ) -> Sequence[PackageIndex]:
+        """Give all that the archives have for these architectures now.
+
+        Raises: MirrorUnreachable; SignatureRefused; IndexDiffers.
+        """
+        asked = [(r, suite) for r in repositories for suite in r.suites]
+        with ThreadPoolExecutor(max_workers=max(1, len(asked))) as threads:
+            parts = threads.map(lambda each: self._of_suite(each[0], each[1], architectures), asked)
+            return tuple(index for part in parts for index in part)
+
+    def _of_suite(
+        self, repository: Repository, suite: str, architectures: Collection[str]
+    ) -> Sequence[PackageIndex]:
+        folder = f"{repository.url.rstrip('/')}/dists/{suite}"
+        address = f"{folder}/InRelease"
+        keys = self._keys.keys(repository.keyring)
+        signed = self._fetcher.index(address)
+        state = f"{Digest.of_bytes(signed)} {Digest.of_bytes(keys)} {repository.allows_expired}"
+        wanted = [
+            _Wanted(folder=folder, component=component, architecture=architecture, state=state)
+            for component in repository.components
+            for architecture in sorted({*architectures, _ALL})
+        ]
+        found = [self._kept(each) for each in wanted]
+        if any(index is None for index in found):
+            index = _SignedIndex(self._keys.signed(signed, keys, address), address)
+            if not repository.allows_expired:
+                index.refuse_expired(self._clock.now())
+            found = [self._fetched(each, index) for each in wanted]
+        return [index for index in found if index is not None]
+
+    def _kept(self, wanted: "_Wanted") -> PackageIndex | None:
+        """Give what was read of a list before; of one that is not the newest nothing is."""
+        known = self._read.get(wanted.name)
+        if known is not None:
+            return known
+        with contextlib.suppress(OSError, ValueError, TypeError):
+            head, _, lines = (self._cache / wanted.file).read_text().partition("\n")
+            facts = json.loads(head)
+            if facts.pop("format") == _FORMAT and facts.pop("name") == wanted.name:
+                index = PackageIndex(release=Release(**facts), packages=_Lines.of(lines))
+                self._read[wanted.name] = index
+                return index
+        return None
+
+    def _fetched(self, wanted: "_Wanted", index: "_SignedIndex") -> PackageIndex:
+        lines = _lines_of(self._content(wanted, index)) if index.lists(wanted) else ""
+        release = index.release(wanted)
+        head = json.dumps({"format": _FORMAT, "name": wanted.name, **asdict(release)})
+        self._keep(self._cache / wanted.file, f"{head}\n{lines}")
+        read = PackageIndex(release=release, packages=_Lines.of(lines))
+        self._read[wanted.name] = read
+        return read
+
+    def _content(self, wanted: "_Wanted", index: "_SignedIndex") -> bytes:
+        for ending, unpack in _UNPACKERS.items():
+            path = f"{wanted.path}{ending}"
+            if path not in index.sums:
+                continue
+            address, (digest, size_bytes) = f"{wanted.folder}/{path}", index.sums[path]
+            content = self._listed(wanted, index, path)
+            if len(content) != size_bytes or sha256(content).hexdigest() != digest:
+                listed = f"It should have {size_bytes} bytes and the SHA-256 {digest}."
+                raise IndexDiffers(address, listed)
+            try:
+                return unpack(content)
+            except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+                raise IndexDiffers(address, f"It cannot be unpacked: {error}.") from error
+        return b""
+
+    def _listed(self, wanted: "_Wanted", index: "_SignedIndex", path: str) -> bytes:
+        """Give a list by its digest, where an archive has it so, for a mirror may be in between."""
+        digest, size_bytes = index.sums[path]
+        limit = min(size_bytes, _LARGEST_BYTES)
+        if index.has_by_hash:
+            by_hash = f"{path.rpartition('/')[0]}/by-hash/SHA256/{digest}"
+            with contextlib.suppress(MirrorUnreachable):
+                return self._fetcher.file(f"{wanted.folder}/{by_hash}", limit)
+        return self._fetcher.file(f"{wanted.folder}/{path}", limit)
+
+    def _keep(self, file: Path, text: str) -> None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        new = file.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
+        try:
+            new.write_text(text)
+            new.replace(file)
+        finally:
+            new.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wanted:
+    """A list of packages; `state` is what the signed index and the trust in it are now."""
+
+    folder: str
+    component: str
+    architecture: str
+    state: str
+
+    @property
+    def path(self) -> str:
+        return f"{self.component}/binary-{self.architecture}/Packages"
+
+    @property
+    def name(self) -> str:
+        return f"{self.folder} {self.path} {self.state}"
+
+    @property
+    def file(self) -> str:
+        """Where it is kept: in one place however often it changes."""
+        return sha256(f"{self.folder} {self.path}".encode()).hexdigest()
+
+
+class _SignedIndex:
+    """What an InRelease says. Source: Debian's RepositoryFormat, "Release" files."""
+
+    def __init__(self, text: str, address: str) -> None:
+        self._address = address
+        head, _, sums = text.partition("\nSHA256:")
+        self._fields = dict(_fields(f"{head}\n"))
+        self.sums = {path: (digest, int(size)) for digest, size, path in _SUM.findall(sums)}
+
+    @property
+    def has_by_hash(self) -> bool:
+        return self._fields.get("acquire-by-hash") == "yes"
+
+    def lists(self, wanted: _Wanted) -> bool:
+        """Whether a list has something that no other has."""
+        is_told_elsewhere = "Packages" in self._fields.get("no-support-for-architecture-all", "")
+        return not (wanted.architecture == _ALL and is_told_elsewhere)
+
+    def release(self, wanted: _Wanted) -> Release:
+        """Describe a part of the archive."""
+        fields = self._fields
+        return Release(
+            host=urlsplit(self._address).hostname or "",
+            archive=fields.get("suite", ""),
+            codename=fields.get("codename", ""),
+            version=fields.get("version", ""),
+            origin=fields.get("origin", ""),
+            label=fields.get("label", ""),
+            component=wanted.component,
+            is_not_automatic=fields.get("notautomatic") == "yes",
+            has_automatic_upgrades=fields.get("butautomaticupgrades") == "yes",
+        )
+
+    def refuse_expired(self, now: datetime) -> None:
+        """Let pass what is still to be believed. Raises: SignatureRefused."""
+        until = self._fields.get("valid-until", "")
+        if until and parsedate_to_datetime(until) < now:
+            raise SignatureRefused(self._address, f"It is valid until {until} only.")
+
+
+class _Lines(Mapping[str, Sequence[tuple[str, str]]]):
+    """What an archive has, by name; a line is taken apart when it is asked for."""
+
+    def __init__(self, lines: Mapping[str, str]) -> None:
+        self._lines = lines
+
+    @classmethod
+    def of(cls, text: str) -> "_Lines":
+        rows = (line.partition("\t") for line in text.split("\n") if line)
+        return cls({name: rest for name, _, rest in rows})
+
+    def __getitem__(self, name: str) -> Sequence[tuple[str, str]]:
+        words = self._lines[name].split("\t")
+        return tuple(zip(words[::2], words[1::2], strict=True))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._lines)
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+
+def _lines_of(content: bytes) -> str:
+    """Give the names of a list of packages, each with all its versions and their architectures."""
+    rows: dict[str, list[str]] = {}
+    start, size = 0, len(content)
+    while start < size:
+        end = content.find(b"\n\n", start)
+        end = size if end < 0 else end
+        name, version, architecture = (_value(content, field, start, end) for field in _FIELDS)
+        if name and version and architecture:
+            rows.setdefault(name, []).extend((version, architecture))
+        start = end + 2
+    return "".join("\t".join((name, *words)) + "\n" for name, words in rows.items())
+
+
+def _value(content: bytes, field: bytes, start: int, end: int) -> str:
+    """Give what a paragraph from start to end has in a field; nothing when it has none."""
+    # To look for a line takes a third of the time of a regular expression over all of it.
+    place = start + len(field) - 1
+    if not content.startswith(field[1:], start):
+        found = content.find(field, start, end)
+        if found < 0:
+            return ""
+        place = found + len(field)
+    line_end = content.find(b"\n", place, end)
+    return content[place : end if line_end < 0 else line_end].decode(errors="replace").strip()
+
+
+def _fields(text: str) -> Iterator[tuple[str, str]]:
+    for line in text.splitlines():
+        name, colon, value = line.partition(":")
+        if colon and not line.startswith(" "):
+            yield name.lower(), value.strip()

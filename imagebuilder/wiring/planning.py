@@ -1,0 +1,114 @@
+"""Settings become the planning of builds, and what that looks at: documents, layers, archives."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from imagebuilder.wiring.signals import SignalWiring
+
+# ruff: noqa: PLC0415 - what a command does not need is not imported, for the start-up time
+if TYPE_CHECKING:
+    from imagebuilder.adapters.aws.values import AwsValues
+    from imagebuilder.adapters.local.archives import AptArchives
+    from imagebuilder.adapters.local.layers import FileLayerStore
+    from imagebuilder.adapters.local.sources import AptSources
+    from imagebuilder.adapters.system.document_files import FileDocumentSource
+    from imagebuilder.adapters.system.process import SystemCommandRunner
+    from imagebuilder.ports.documents import DocumentSource
+    from imagebuilder.services.authoring import Authoring
+    from imagebuilder.services.browsing import Browsing
+    from imagebuilder.services.pipelines.planning import Inventory, Planning
+    from imagebuilder.services.pipelines.usability import Usability
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_ETC_APT = Path("/etc/apt")
+_DEBIAN_KEYS = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+
+
+class PlanningWiring(SignalWiring):
+    """The part of the services that plans builds, wired for one set of settings."""
+
+    @cached_property
+    def authoring(self) -> "Authoring":
+        """Reads documents."""
+        from imagebuilder.services.authoring import Authoring
+
+        return Authoring(self._documents)
+
+    @cached_property
+    def browsing(self) -> "Browsing":
+        """Looks at components."""
+        from imagebuilder.services.browsing import Browsing
+
+        return Browsing(self._documents)
+
+    @cached_property
+    def planning(self) -> "Planning":
+        """Plans builds."""
+        from imagebuilder.services.pipelines.planning import Planning
+
+        inventory = self._inventory(self._documents, self._archives())
+        return Planning(self.authoring, inventory, self.clock)
+
+    def _inventory(
+        self, documents: "DocumentSource", archives: "tuple[AptSources, AptArchives]"
+    ) -> "Inventory":
+        from imagebuilder.services.pipelines.planning import Inventory
+
+        return Inventory(
+            documents=documents,
+            versions=lambda: self.versions,
+            usability=self._usability,
+            layers=self._layers,
+            blobs=self.blobs,
+            sources=archives[0],
+            archives=archives[1],
+            values=self._values,
+        )
+
+    @cached_property
+    def _usability(self) -> "Usability":
+        from imagebuilder.services.pipelines.usability import Usability
+
+        return Usability(lambda: self.versions, lambda: self.standings, self.clock)
+
+    @cached_property
+    def _values(self) -> "AwsValues":
+        from imagebuilder.adapters.aws.values import AwsValues
+
+        return AwsValues(metadata=self.settings.imds_endpoint)
+
+    @cached_property
+    def _documents(self) -> "FileDocumentSource":
+        from imagebuilder.adapters.system.document_files import FileDocumentSource
+
+        return FileDocumentSource(self.settings.component_folders)
+
+    @cached_property
+    def _layers(self) -> "FileLayerStore":
+        from imagebuilder.adapters.local.layers import FileLayerStore
+
+        return FileLayerStore(self._home / "layers", _BOOT_ID.read_text().strip())
+
+    def _archives(self, *, is_lasting: bool = False) -> "tuple[AptSources, AptArchives]":
+        """Give a way to package archives; a lasting one asks for each signed index once."""
+        from imagebuilder.adapters.local.archives import AptArchives
+        from imagebuilder.adapters.local.fetching import ArchiveFetcher
+        from imagebuilder.adapters.local.signatures import TrustedKeys
+        from imagebuilder.adapters.local.sources import AptSources, Mirrors
+
+        fetcher = ArchiveFetcher(self.settings.credentials, is_lasting=is_lasting)
+        mirrors = Mirrors(main=self.settings.mirror, security=self.settings.security_mirror)
+        known = self._home / "cache/apt-sources.json"
+        keys = TrustedKeys(self.commands, _ETC_APT, _DEBIAN_KEYS)
+        return (
+            AptSources(self.commands, mirrors, _ETC_APT, known, fetcher),
+            AptArchives(fetcher, keys, self._home / "cache/indexes", self.clock),
+        )
+
+    @cached_property
+    def commands(self) -> "SystemCommandRunner":
+        """The machine's programs."""
+        from imagebuilder.adapters.system.process import SystemCommandRunner
+
+        return SystemCommandRunner(self.clock)
