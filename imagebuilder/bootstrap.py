@@ -8,7 +8,7 @@ import os
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
-from imagebuilder.wiring.planning import PlanningWiring
+from imagebuilder.wiring.triggers import TriggerWiring
 
 # ruff: noqa: PLC0415 - what a command does not need is not imported, for the start-up time
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from imagebuilder.services.retiring import Retiring
 
 
-class Application(PlanningWiring):
+class Application(TriggerWiring):
     """The services, wired for one set of settings."""
 
     @cached_property

@@ -137,15 +137,14 @@ def newest_slot(
 
     What lies between is not walked through, however long it is.
     """
-    span = _SHORT
-    while True:
-        start = max(after, until - span)
-        found = slots_between(schedule, start, until, anchor=anchor)
-        if found:
-            return found[-1]
-        if start == after:
-            return None
-        span *= _WIDER
+    match schedule:
+        case CronSchedule():
+            return _newest_cron_slot(schedule, after.astimezone(UTC), until.astimezone(UTC))
+        case RateSchedule(interval_seconds=seconds):
+            interval, start = timedelta(seconds=seconds), anchor.astimezone(UTC)
+            count = (until - start) // interval
+            slot = start + count * interval
+            return slot if count > 0 and slot > after else None
 
 
 def count_slots(
@@ -173,6 +172,19 @@ def _slots(schedule: Schedule, after: datetime, anchor: datetime) -> Iterator[da
         case RateSchedule():
             interval = timedelta(seconds=schedule.interval_seconds)
             return _rate_slots(interval, after.astimezone(UTC), anchor.astimezone(UTC))
+
+
+def _newest_cron_slot(schedule: CronSchedule, after: datetime, until: datetime) -> datetime | None:
+    """Look at ever longer spans before the end, the last hour first."""
+    span = _SHORT
+    while True:
+        start = max(after, until - span)
+        found = slots_between(schedule, start, until, anchor=start)
+        if found:
+            return found[-1]
+        if start == after:
+            return None
+        span *= _WIDER
 
 
 def _rate_slots(interval: timedelta, after: datetime, anchor: datetime) -> Iterator[datetime]:
