@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from imagebuilder.adapters.confined.testinfra.suite import ConfinedSuite
     from imagebuilder.adapters.local.booting import LocalBooter
-    from imagebuilder.adapters.local.claims import FolderClaims
     from imagebuilder.adapters.local.qemu import VirtualMachines
     from imagebuilder.adapters.local.roots import LocalWorkshop
     from imagebuilder.domain.component import ActionName
@@ -77,17 +76,11 @@ class Application(TriggerWiring):
             layers=FileLayerShelf(self._home / "layers"),
             blobs=self.blobs,
             disks=RawsAtHand(self._home / "disks"),
-            claims=self._claims,
+            claims=self.claims,
             leftovers=Leftovers(self._home),
         )
         ledger = Ledger(versions=self.versions, retention=self.retention, runs=self.runs)
         return Freeing(shelves, ledger, self.locks, self.clock)
-
-    @cached_property
-    def _claims(self) -> "FolderClaims":
-        from imagebuilder.adapters.local.claims import FolderClaims
-
-        return FolderClaims(self._home / "claims")
 
     @cached_property
     def deciding(self) -> "Deciding":
@@ -168,7 +161,7 @@ class Application(TriggerWiring):
             sources=self._archives()[0],
             runs=self.runs,
             run_files=self.run_files,
-            claims=self._claims,
+            claims=self.claims,
             locks=self.locks,
             clock=self.clock,
             ids=self._ids,

@@ -85,22 +85,6 @@ class Freeing:
                 raise StoreInUse(busy.who) from busy
             yield
 
-    def _users(self) -> Users:
-        """Give who needs what; the claims of runs that have ended count no more, and are gone."""
-        users = self._retention.users()
-        for run_id, needs in self._shelves.claims.claims().items():
-            if self._is_under_way(run_id):
-                users = users.with_need(needs)
-            else:
-                self._shelves.claims.release(run_id)
-        return users
-
-    def _is_under_way(self, run_id: RunId) -> bool:
-        try:
-            return self._runs.get(run_id).ended_at is None
-        except RunNotFound:
-            return False
-
     def estimate(self, ids: Collection[VersionId]) -> tuple[dict[VersionId, int], int]:
         """Give what deleting versions would free: each alone, and all of them together.
 
@@ -155,6 +139,7 @@ class Freeing:
                 if s.digest not in needed and s.stored_at < since
             ]
             if not only_look:
+                self._release_ended()
                 self._shelves.layers.remove(going)
                 for blob in blobs:
                     self._shelves.blobs.remove(blob.digest)
@@ -167,6 +152,25 @@ class Freeing:
                 leftovers=tuple(leftovers),
             )
             return _added(deleted, found)
+
+    def _users(self) -> Users:
+        """Give who needs what; runs that have ended need nothing more."""
+        users = self._retention.users()
+        for run_id, needs in self._shelves.claims.claims().items():
+            if self._is_under_way(run_id):
+                users = users.with_need(needs)
+        return users
+
+    def _release_ended(self) -> None:
+        for run_id in self._shelves.claims.claims():
+            if not self._is_under_way(run_id):
+                self._shelves.claims.release(run_id)
+
+    def _is_under_way(self, run_id: RunId) -> bool:
+        try:
+            return self._runs.get(run_id).ended_at is None
+        except RunNotFound:
+            return False
 
     def _remove(self, version: ImageVersion, users: Users) -> Freed:
         layers = {r.content for r in version.layers if r.content not in users.layers}

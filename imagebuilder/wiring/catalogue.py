@@ -7,6 +7,7 @@ from imagebuilder.settings import Settings, read_settings
 
 # ruff: noqa: PLC0415 - what a command does not need is not imported, for the start-up time
 if TYPE_CHECKING:
+    from imagebuilder.adapters.local.claims import FolderClaims
     from imagebuilder.adapters.sql.audit import SqlAuditLog
     from imagebuilder.adapters.sql.catalogue import SqlVersionStore
     from imagebuilder.adapters.sql.channels import SqlChannelStore
@@ -239,6 +240,13 @@ class CatalogueWiring:
         from imagebuilder.adapters.system.blobs import FileBlobStore
 
         return FileBlobStore(self._home / "blobs")
+
+    @cached_property
+    def claims(self) -> "FolderClaims":
+        """What runs have yet to record."""
+        from imagebuilder.adapters.local.claims import FolderClaims
+
+        return FolderClaims(self._home / "claims")
 
     @cached_property
     def clock(self) -> "SystemClock":

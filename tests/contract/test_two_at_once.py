@@ -17,13 +17,14 @@ from imagebuilder.adapters.sql.standings import SqlStandingStore
 from imagebuilder.adapters.system.clock import RandomIds, SystemClock
 from imagebuilder.domain.audit import AuditQuery
 from imagebuilder.domain.errors import ImageBuilderError
-from imagebuilder.domain.ids import VersionId
+from imagebuilder.domain.ids import ImageName, RunId, VersionId
 from imagebuilder.domain.standing import AlreadyRevoked, NotRevoked
 from imagebuilder.ports.channels import ChannelMoved
 from imagebuilder.ports.transactions import Transactions
+from imagebuilder.services.cataloguing import Cataloguing, Records
 from imagebuilder.services.promoting import MoveOrder, Promoting, Switchboard
 from imagebuilder.services.revoking import Register, RevocationOrder, Revoking
-from tests.build import a_version
+from tests.build import a_draft, a_version
 from tests.catalogues import STABLE, WEB
 from tests.databases import DATABASES, FreshLocation
 
@@ -51,6 +52,11 @@ class Desk:
             clock=self.clock,
         )
         return Promoting(board, "ann")
+
+    @property
+    def cataloguing(self) -> Cataloguing:
+        records = Records(versions=self.versions, audit=self.audit, transactions=self.transactions)
+        return Cataloguing(records, self.clock, RandomIds(self.clock), "ann")
 
     @property
     def revoking(self) -> Revoking:
@@ -142,6 +148,22 @@ def test_version_when_many_revoke_it_at_once_then_one_does(desks: list[Desk]) ->
 
     assert sorted(type(error) is AlreadyRevoked for error in ended) == [False, True, True, True]
     assert len(desks[0].standings.revocations(VersionId(VERSIONS[0].id))) == 1
+
+
+def test_run_when_many_record_it_at_once_then_it_has_one_version(desks: list[Desk]) -> None:
+    draft = a_draft("shop", "1.0.x", run_id=RunId("run-of-many"))
+    given: list[VersionId] = []
+
+    def recording(desk: Desk) -> Callable[[], object]:
+        return lambda: given.append(desk.cataloguing.record(draft).id)
+
+    ended = all_at_once([recording(desk) for desk in desks] * 3)
+
+    assert ended == [None] * 3 * WRITERS
+    assert len(set(given)) == 1
+    shops = desks[0].versions.summaries(ImageName("shop"))
+    assert [version.reference for version in shops] == ["shop@1.0.0/1"]
+    assert len(desks[0].audit.entries(AuditQuery())) == 1
 
 
 def test_version_when_many_restore_it_at_once_then_one_does(desks: list[Desk]) -> None:

@@ -9,7 +9,7 @@ import pytest
 from imagebuilder.adapters.sql.catalogue import SqlVersionStore
 from imagebuilder.adapters.sql.database import open_database
 from imagebuilder.domain.evidence import Outcome, Stage
-from imagebuilder.domain.ids import ImageName, VersionId
+from imagebuilder.domain.ids import ImageName, RunId, VersionId
 from imagebuilder.domain.image import (
     ImageVersion,
     ReferenceAmbiguous,
@@ -329,3 +329,13 @@ def test_store_when_empty_then_answers_with_nothing(versions: VersionStore) -> N
     assert versions.summaries() == []
     assert versions.names() == []
     assert versions.contents_in_use() == frozenset()
+
+
+def test_of_run_then_gives_what_it_recorded_and_no_copy_of_that(versions: VersionStore) -> None:
+    version = a_version("web@1.0.0/1", run_id=RunId("run-7"))
+    versions.add(a_version("web@1.0.0/2", run_id=RunId("run-77")))
+    versions.add(version)
+    versions.add(a_version("copy@1.0.0/1", run_id=RunId("run-7"), copied_from=version.id))
+
+    assert versions.of_run(RunId("run-7")) == version
+    assert versions.of_run(RunId("run-")) is None

@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 
+from imagebuilder.domain.built import Needs
+from imagebuilder.domain.ids import RunId
 from imagebuilder.domain.image import ImageVersion
+from imagebuilder.domain.run import RunState
 from imagebuilder.ports.locks import STORE_LOCK
-from tests.build import a_digest, a_draft, a_layer, a_parent, an_artifact
+from tests.build import a_digest, a_draft, a_layer, a_parent, a_run, an_artifact
 from tests.examples import ROOT
 from tests.functional.conftest import Cli
 
@@ -188,6 +191,45 @@ def test_gc_when_nothing_needs_it_frees_what_is_old_enough(cli: Cli) -> None:
     assert young["files"]["count"] == 0
     assert looked["files"] == freed["files"]
     assert (there, blobs.has(stray), blobs.has(kept.artifacts[0].digest)) == (True, False, True)
+
+
+def test_gc_when_a_run_has_yet_to_record_what_it_built_keeps_that_until_it_has_ended(
+    cli: Cli,
+) -> None:
+    application = cli.application()
+    run, lost = a_run("run-1"), RunId("run-lost")
+    built, other, unknown = (application.blobs.put(text) for text in (b"built", b"other", b"lost"))
+    application.runs.save(run)
+    application.claims.claim(run.id, Needs(blobs=frozenset({built})))
+    application.claims.claim(lost, Needs(blobs=frozenset({unknown})))
+
+    first = cli.json("gc", "--unused", "0d")
+    under_way = [application.blobs.has(blob) for blob in (built, other, unknown)]
+    ended = replace(run, state=RunState.FAILED, ended_at=run.started_at, error_code="x")
+    application.runs.save(ended)
+    looked = cli.json("gc", "--unused", "0d", "--dry-run")
+    claims = list(application.claims.claims())
+    second = cli.json("gc", "--unused", "0d")
+
+    assert (first["files"]["count"], under_way) == (2, [True, False, False])
+    assert (looked["files"]["count"], claims) == (1, [run.id])
+    assert (second["files"]["count"], application.blobs.has(built)) == (1, False)
+    assert application.claims.claims() == {}
+
+
+def test_blob_when_a_run_under_way_built_the_same_then_stays_when_its_version_is_deleted(
+    cli: Cli, rule: Path
+) -> None:
+    application, run = cli.application(), a_run("run-1")
+    old = recorded(cli, b"old")
+    recorded(cli, b"new")
+    application.runs.save(run)
+    application.claims.claim(run.id, Needs(blobs=frozenset({old.artifacts[0].digest})))
+
+    for _ in range(4):
+        steps(cli, rule)
+
+    assert application.blobs.has(old.artifacts[0].digest)
 
 
 def test_check_when_document_is_faulty_shows_the_line(cli: Cli) -> None:

@@ -308,6 +308,9 @@ class LocalRoot:
     def keep_copy(self, folder: PurePath) -> None:
         """Copy the whole root to a folder that stays, for people to look inside."""
         Path(folder).parent.mkdir(parents=True, exist_ok=True)
+        # A run that goes on may fail again; what it kept before is not what it has now.
+        if Path(folder).exists():
+            remove_tree(Path(folder))
         self._roots.copy(self.path, Path(folder))
 
 

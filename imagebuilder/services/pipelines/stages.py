@@ -76,10 +76,12 @@ class Stages:
         tests might be; StageDocumentUnusable; LayerMissing; LayerDamaged; BlobMissing.
         """
         with self._stage("validation", run, watcher) as progress:
-            draft = self.read(run, built).draft
-            reports = () if draft is None else self._reports(run, request, draft, progress)
+            made = self.read(run, built)
+            reports = self._reports(run, request, made.draft, progress) if made.draft else ()
             examined = Examined(built=built, reports=reports)
-            return self._kept(run, examined_document(examined), examined.needs)
+            # What was built is claimed again: a run that failed, and goes on, claims nothing more.
+            needs = made.needs | examined.needs | Needs(blobs=frozenset({built}))
+            return self._kept(run, examined_document(examined), needs)
 
     def record(
         self,

@@ -100,3 +100,16 @@ def test_keep_of_a_name_with_slashes_stays_in_the_store(tmp_path: Path) -> None:
 
     assert taken(at_hand, tmp_path, found.digest, name="../../a/b") == found
     assert not (tmp_path / "a").exists()
+
+
+def test_look_when_it_is_that_disk_then_it_stays_where_it_is(tmp_path: Path) -> None:
+    at_hand, found = kept(tmp_path)
+
+    with at_hand.claimed("web"):
+        looked = at_hand.look("web", found.digest)
+        other = at_hand.look("web", Digest.of_bytes(b"other"))
+
+    assert looked is not None
+    assert BlockMap.of(looked) == found
+    assert other is None
+    assert taken(at_hand, tmp_path, found.digest) == found

@@ -35,6 +35,7 @@ _ASKED: dict[str, _Ask] = {
     "last build": lambda d: SqlVersionStore(d).last_build(ImageName("web"), Wildcard((1, 0))),
     "descent": lambda d: SqlVersionStore(d).descent(VersionId("version-web-1.0.0-1"), Scope()),
     "run": lambda d: SqlTraceStore(d).of_run(RunId("run-1")),
+    "version of a run": lambda d: SqlVersionStore(d).of_run(RunId("run-1")),
     "digest": lambda d: SqlTraceStore(d).traces(a_digest("disk").hex),
     "add": lambda d: SqlVersionStore(d).add(
         a_version("web@1.0.0/2", layers=(a_layer("own"),), packages=(a_package("own"),))

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from imagebuilder.domain.audit import Act, AuditAction, AuditEntry
@@ -95,6 +97,19 @@ def test_record_when_recorded_then_is_told_in_the_same_transaction() -> None:
             after={"id": recorded.id, "run": recorded.run_id},
         )
     ]
+
+
+def test_record_when_its_run_has_a_version_then_gives_that_and_tells_nothing() -> None:
+    audit, draft = FakeAuditLog(), a_draft()
+    versions = FakeVersionStore()
+    records = Records(versions=versions, audit=audit, transactions=FakeTransactions())
+    cataloguing = Cataloguing(records, FakeClock(), FakeIds(), "ann")
+    recorded = cataloguing.record(draft)
+
+    assert cataloguing.record(replace(draft, reports=())) == recorded
+    assert versions.versions == [recorded]
+    assert len(audit.kept) == 1
+    assert cataloguing.of_run(draft.run_id) == recorded
 
 
 def test_record_when_parent_is_gone_then_is_refused(cataloguing: Cataloguing) -> None:

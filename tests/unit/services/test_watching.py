@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import pytest
+
 from imagebuilder.domain.ids import RunId
 from imagebuilder.domain.run import StepRun, StepState
-from imagebuilder.services.pipelines.watching import RecordedProgress
+from imagebuilder.services.pipelines.watching import RecordedProgress, failing_step
 from tests.build import a_run
 from tests.fakes.clock import FakeClock
 from tests.fakes.progress import FakeProgress
@@ -69,6 +71,35 @@ def test_fail_open_step_when_one_runs_then_it_failed_and_only_once() -> None:
     watched.progress.fail_open_step("It broke.")
     watched.progress.fail_open_step("Again.")
     assert [(s.state, s.detail) for s in watched.steps] == [("failed", "It broke.")]
+
+
+def test_step_when_another_process_kept_some_then_counts_on_and_ends_what_that_left_open() -> None:
+    watched = Watched()
+    watched.progress.step_started("one")
+    watched.progress.step_ended(StepState.CACHED)
+    watched.progress.step_started("two")
+
+    later = RecordedProgress(RUN, watched.watcher, watched.runs, watched.files, watched.clock)
+    later.step_started("three")
+    later.step_ended(StepState.SUCCEEDED)
+    later.step_started("four")
+
+    assert [(s.number, s.name, s.state, s.detail) for s in watched.steps] == [
+        (1, "one", "cached", ""),
+        (2, "two", "failed", "its process ended"),
+        (3, "three", "succeeded", ""),
+        (4, "four", "running", ""),
+    ]
+
+
+def test_failing_step_when_interrupted_then_its_step_failed() -> None:
+    watched = Watched()
+    watched.progress.step_started("one")
+
+    with pytest.raises(KeyboardInterrupt), failing_step(watched.progress):
+        raise KeyboardInterrupt
+
+    assert [(s.state, s.detail) for s in watched.steps] == [("failed", "interrupted")]
 
 
 def test_details_when_a_step_runs_then_are_kept_beside_its_log_and_said_on() -> None:
