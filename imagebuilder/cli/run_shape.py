@@ -3,7 +3,9 @@
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from imagebuilder.domain.notice import shown
 from imagebuilder.domain.run import Approval, Run, RunOrder, StageRun, StepRun
+from imagebuilder.ports.notices import KeptNotice
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -96,6 +98,20 @@ def approval_json(approval: Approval | None) -> "dict[str, Json] | None":
         "by": approval.actor,
         "at": approval.at.isoformat(),
         "why": approval.why,
+    }
+
+
+def notice_json(notice: KeptNotice) -> "dict[str, Json]":
+    """Give whom a notice is for, and how far it got."""
+    return {
+        "event": notice.event,
+        "kind": notice.target.kind,
+        "to": shown(notice.target),
+        "at": notice.at.isoformat(),
+        "attempts": notice.attempts,
+        "next_at": _moment(notice.next_at),
+        "delivered_at": _moment(notice.delivered_at),
+        "error": notice.error or None,
     }
 
 

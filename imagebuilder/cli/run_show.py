@@ -13,6 +13,7 @@ from imagebuilder.domain.units import duration_text
 
 if TYPE_CHECKING:
     from imagebuilder.domain.run import Approval, Run, StageRun, StepRun
+    from imagebuilder.ports.notices import KeptNotice
 
 # ruff: noqa: PLC0415 - what a command does not need is not imported, for the start-up time
 
@@ -25,6 +26,7 @@ class _Story:
     stages: "Sequence[StageRun]"
     steps: "Sequence[StepRun]"
     approval: "Approval | None"
+    notices: "Sequence[KeptNotice]"
     version: str
     now: datetime
 
@@ -42,6 +44,7 @@ def show(run: RunArgument, *, as_json: AsJson = False) -> None:
             stages=application.runs.stages(found.id),
             steps=application.runs.steps(found.id),
             approval=application.runs.approval(found.id),
+            notices=application.notices.of_run(found.id),
             version=named.get(found.version_id, "") if found.version_id else "",
             now=application.clock.now(),
         )
@@ -52,6 +55,7 @@ def show(run: RunArgument, *, as_json: AsJson = False) -> None:
                     "steps": [run_shape.step_json(step) for step in story.steps],
                     "stages": [run_shape.stage_json(stage) for stage in story.stages],
                     "approval": run_shape.approval_json(story.approval),
+                    "notices": [run_shape.notice_json(notice) for notice in story.notices],
                 }
             )
             return
@@ -84,6 +88,21 @@ def _facts(story: _Story) -> Iterator[tuple[str, str]]:
         given = story.approval
         why = f": {given.why}" if given.why else ""
         yield given.verdict, f"by {given.actor}, {moment_text(given.at)}{why}"
+
+    for notice in story.notices:
+        yield "notice", _notice_text(notice)
+
+
+def _notice_text(notice: "KeptNotice") -> str:
+    from imagebuilder.domain.notice import shown
+
+    to = f"{notice.event} to {notice.target.kind} {shown(notice.target)}"
+    if notice.delivered_at is not None:
+        return f"{to}: arrived {moment_text(notice.delivered_at)}"
+    if notice.next_at is None:
+        return f"{to}: given up after {notice.attempts} attempts: {notice.error}"
+    missed = f", attempt {notice.attempts} failed: {notice.error}" if notice.attempts else ""
+    return f"{to}: next attempt {moment_text(notice.next_at)}{missed}"
 
 
 def _rows(story: _Story) -> Iterator[tuple[str, ...]]:

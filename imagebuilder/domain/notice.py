@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from imagebuilder.domain.digest import Canonical
 from imagebuilder.domain.ids import PipelineName
-from imagebuilder.domain.pipeline import NoticeTarget
+from imagebuilder.domain.pipeline import NoticeKind, NoticeTarget
 from imagebuilder.domain.run import Run, RunState
 
 NOTICE_SCHEMA = "imagebuilder.notice/1"
@@ -66,8 +66,8 @@ class Notice:
     version: str = ""
 
     @property
-    def summary(self) -> str:
-        """All of it in a line that people read."""
+    def text(self) -> str:
+        """All of it in a line that people read; chats show what is called so."""
         of = _named(self.pipeline, self.run)
         return f"{of}: {self.event}" + (f" ({self.why})" if self.why else "")
 
@@ -79,7 +79,7 @@ class Notice:
             "event": self.event.value,
             "at": self.at.isoformat(),
             "pipeline": self.pipeline,
-            "summary": self.summary,
+            "text": self.text,
             "why": self.why,
             "run": None if self.run is None else _run_document(self.run, self.version),
         }
@@ -93,6 +93,14 @@ def event_of(state: RunState) -> Event:
 def wants(target: NoticeTarget, event: Event) -> bool:
     """Whether somebody is to be told of an event; who named none is told of all."""
     return not target.events or event.value in target.events
+
+
+def shown(target: NoticeTarget) -> str:
+    """Give where somebody is told, as it may be shown: the path of an address may be its key."""
+    if target.kind is not NoticeKind.WEBHOOK:
+        return target.to
+    scheme, _, rest = target.to.partition("://")
+    return f"{scheme}://{rest.partition('/')[0].rpartition('@')[2]}/..."
 
 
 def why_of(run: Run) -> str:

@@ -8,7 +8,7 @@ from typing import Protocol
 from imagebuilder.domain.digest import Canonical
 from imagebuilder.domain.errors import Unavailable
 from imagebuilder.domain.ids import PipelineName, RunId
-from imagebuilder.domain.notice import Event
+from imagebuilder.domain.notice import Event, shown
 from imagebuilder.domain.pipeline import NoticeTarget
 from imagebuilder.domain.run import Run
 
@@ -88,7 +88,7 @@ class Notifier(Protocol):
     def send(self, target: NoticeTarget, payload: Payload) -> None:
         """Tell a notice; when it returns, the other side has it.
 
-        It takes at most half a minute, whatever the other side does.
+        It takes at most about a minute, whatever the other side does.
 
         Raises: NoticeUndelivered.
         """
@@ -103,7 +103,7 @@ class NoticeUndelivered(Unavailable):
     def __init__(self, target: NoticeTarget, reason: str, *, hint: str = "") -> None:
         """Say who, and why not. Reason names no secret."""
         super().__init__(
-            f"The {target.kind} {target.to} could not be told.",
+            f"The {target.kind} {shown(target)} could not be told.",
             context=reason,
             hint=hint or "Correct the target in the pipeline, or see to what it names.",
         )

@@ -1,19 +1,25 @@
 """`imagebuilder run` for runs of pipelines: found, shown as a timeline, followed and decided on."""
 
+import json
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from imagebuilder.domain.ids import RunId
+from imagebuilder.domain.ids import PipelineName, RunId
+from imagebuilder.domain.notice import Event
 from imagebuilder.domain.pipeline import NoticeKind, NoticeTarget, Trigger
 from imagebuilder.domain.run import RunStage, RunState, StageRun, StepState
+from imagebuilder.domain.signature import is_signed
+from imagebuilder.ports.notices import KeptNotice
 from imagebuilder.ports.pipelines import AppliedPipeline
 from tests.build import SOME_DAY, a_pipeline, a_run, a_step, an_order
 from tests.functional.conftest import Cli
+from tests.listeners import HookListener, listening_hooks
 
 RUN = RunId("run-1")
-HOOK = NoticeTarget(kind=NoticeKind.WEBHOOK, to="https://hooks.example.org", events=("rejected",))
 
 
 @pytest.fixture(autouse=True)
@@ -162,23 +168,64 @@ def test_approve_when_nobody_is_named_then_is_refused(
     assert (error["code"], error["exit"]) == ("approver-unknown", 2)
 
 
-def test_reject_then_whoever_wants_to_know_is_to_be_told(cli: Cli) -> None:
-    application = cli.application()
+@pytest.fixture
+def hooks(monkeypatch: pytest.MonkeyPatch) -> Iterator[HookListener]:
+    """Give who takes webhooks, and may be told though it is not public."""
+    monkeypatch.setenv("IMAGEBUILDER_NOTICE_HOSTS", "127.0.0.1")
+    monkeypatch.setenv("HOOK_KEY", "s3cret")
+    with listening_hooks() as listener:
+        yield listener
+
+
+def test_reject_then_whoever_wants_to_know_is_told(cli: Cli, hooks: HookListener) -> None:
+    told = NoticeTarget(kind=NoticeKind.WEBHOOK, to=hooks.url("a"), secret="env:HOOK_KEY")
+    other = NoticeTarget(kind=NoticeKind.EMAIL, to="ops@example.org", events=("failed",))
     applied = AppliedPipeline(
-        pipeline=a_pipeline("nightly-web", notify=(HOOK,)),
+        pipeline=a_pipeline("nightly-web", notify=(told, other)),
         first_applied_at=SOME_DAY,
         applied_at=SOME_DAY,
         applied_by="eva",
         cursor_at=SOME_DAY,
     )
-    application.pipelines.put(applied)
+    cli.application().pipelines.put(applied)
     keep(cli, "run-1", RunState.AWAITING_APPROVAL)
 
     cli("run", "reject", "run-1", "--why", "too large")
 
-    (notice,) = application.notices.of_run(RUN)
-    assert (notice.target, notice.event) == (HOOK, "rejected")
-    assert notice.payload["why"] == "eva rejected it: too large"
+    assert "notice   rejected to webhook" in cli("run", "show", "run-1").stdout
+    assert hooks.posted == []
+    cli.application().notifying.deliver()
+    ((_, headers, body),) = hooks.posted
+    assert is_signed(headers["Imagebuilder-Signature"], b"s3cret", body)
+    notice = json.loads(body)
+    assert (notice["event"], notice["why"]) == ("rejected", "eva rejected it: too large")
+    shown = cli.json("run", "show", "run-1")["notices"]
+    assert [(n["event"], n["attempts"], n["error"]) for n in shown] == [("rejected", 1, None)]
+    assert ": arrived 20" in cli("run", "show", "run-1").stdout
+
+
+def test_show_when_somebody_cannot_be_told_then_says_why(cli: Cli, hooks: HookListener) -> None:
+    application = cli.application()
+    hooks.answers = 500
+    target = NoticeTarget(kind=NoticeKind.WEBHOOK, to=hooks.url("a"))
+    keep(cli, "run-1", RunState.QUEUED)
+    notice = KeptNotice(
+        at=SOME_DAY,
+        pipeline=PipelineName("nightly-web"),
+        event=Event.QUEUED,
+        target=target,
+        payload={"id": "notice-1", "event": "queued"},
+        run_id=RUN,
+        next_at=SOME_DAY,
+    )
+    # It happened long ago, so that the first attempt is the last one.
+    application.notices.add([notice, replace(notice, at=application.clock.now())])
+
+    application.notifying.deliver()
+
+    lines = cli("run", "show", "run-1").stdout
+    assert "given up after 1 attempts: It answers 500, not 2xx." in lines
+    assert "attempt 1 failed: It answers 500, not 2xx." in lines
 
 
 def test_retry_then_the_run_is_queued_and_can_be_cancelled_again(cli: Cli) -> None:

@@ -78,7 +78,7 @@ def _region(name: str) -> str | None:
 
 def _subject(payload: Payload) -> str:
     """Give a subject as topics take it: ASCII, one line, fewer than 100 characters."""
-    line = " ".join(str(payload["summary"]).split())
+    line = " ".join(str(payload["text"]).split())
     return line.encode("ascii", "replace").decode()[:_LONGEST_SUBJECT]
 
 

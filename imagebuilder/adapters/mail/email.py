@@ -14,7 +14,7 @@ from imagebuilder.ports.notices import NoticeUndelivered, Payload
 if TYPE_CHECKING:
     from email.message import EmailMessage
 
-_SECONDS = 10.0
+_SECONDS = 7.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,12 +78,14 @@ class EmailNotifier:
         message = EmailMessage()
         message["From"] = self._server.sender or f"imagebuilder@{self._server.host}"
         message["To"] = target.to
-        message["Subject"] = f"[imagebuilder] {_line(payload['summary'])}"
+        if [bool(each.domain) for each in message["To"].addresses] != [True]:
+            raise NoticeUndelivered(target, "It is no mail address.")
+        message["Subject"] = f"[imagebuilder] {_line(payload['text'])}"
         message["Message-ID"] = f"<{payload['id']}@imagebuilder>"
         message["Date"] = format_datetime(datetime.fromisoformat(str(payload["at"])))
         message["Auto-Submitted"] = "auto-generated"
         message.set_content(
-            f"{payload['summary']}\n\n{json.dumps(payload, indent=2, ensure_ascii=False)}\n"
+            f"{payload['text']}\n\n{json.dumps(payload, indent=2, ensure_ascii=False)}\n"
         )
         return message
 

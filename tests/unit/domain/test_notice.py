@@ -10,6 +10,7 @@ from imagebuilder.domain.notice import (
     Event,
     Notice,
     event_of,
+    shown,
     wants,
     why_of,
 )
@@ -55,7 +56,7 @@ def test_document_of_a_run_then_is_the_form_that_is_documented() -> None:
         "event": "failed",
         "at": moment,
         "pipeline": "nightly-web",
-        "summary": "pipeline nightly-web [small], run run-1: failed (Component nginx failed.)",
+        "text": "pipeline nightly-web [small], run run-1: failed (Component nginx failed.)",
         "why": "Component nginx failed.",
         "run": {
             "id": "run-1",
@@ -85,7 +86,7 @@ def test_document_of_a_pipeline_then_speaks_of_no_run() -> None:
     )
 
     document = json.loads(canonical_json(notice.document()))
-    assert document["summary"] == "pipeline nightly-web: paused (3 scheduled runs failed)"
+    assert document["text"] == "pipeline nightly-web: paused (3 scheduled runs failed)"
     assert document["run"] is None
 
 
@@ -106,3 +107,19 @@ def test_why_of_then_is_the_error_who_cancelled_or_what_made_it_due() -> None:
 def test_wants_then_everything_or_what_is_named() -> None:
     assert all(wants(a_target(), event) for event in Event)
     assert [e for e in Event if wants(a_target("failed", "paused"), e)] == ["failed", "paused"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "to", "told"),
+    [
+        (
+            NoticeKind.WEBHOOK,
+            "https://chat.example.org/services/T0/key",
+            "https://chat.example.org/...",
+        ),
+        (NoticeKind.WEBHOOK, "http://ann:key@chat.example.org", "http://chat.example.org/..."),
+        (NoticeKind.EMAIL, "ops@example.org", "ops@example.org"),
+    ],
+)
+def test_shown_then_holds_nothing_that_lets_others_in(kind: NoticeKind, to: str, told: str) -> None:
+    assert shown(NoticeTarget(kind=kind, to=to)) == told
