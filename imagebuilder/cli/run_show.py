@@ -14,6 +14,7 @@ from imagebuilder.domain.units import duration_text
 if TYPE_CHECKING:
     from imagebuilder.domain.run import Approval, Run, StageRun, StepRun
     from imagebuilder.ports.notices import KeptNotice
+    from imagebuilder.ports.pipelines import KeptDecision
 
 # ruff: noqa: PLC0415 - what a command does not need is not imported, for the start-up time
 
@@ -27,6 +28,7 @@ class _Story:
     steps: "Sequence[StepRun]"
     approval: "Approval | None"
     notices: "Sequence[KeptNotice]"
+    decision: "KeptDecision | None"
     version: str
     now: datetime
 
@@ -45,6 +47,7 @@ def show(run: RunArgument, *, as_json: AsJson = False) -> None:
             steps=application.runs.steps(found.id),
             approval=application.runs.approval(found.id),
             notices=application.notices.of_run(found.id),
+            decision=next(iter(application.pipelines.decisions(None, 1, found.id)), None),
             version=named.get(found.version_id, "") if found.version_id else "",
             now=application.clock.now(),
         )
@@ -54,6 +57,7 @@ def show(run: RunArgument, *, as_json: AsJson = False) -> None:
                     **run_shape.run_json(found, story.now, named),
                     "steps": [run_shape.step_json(step) for step in story.steps],
                     "stages": [run_shape.stage_json(stage) for stage in story.stages],
+                    "decision": story.decision.document if story.decision else None,
                     "approval": run_shape.approval_json(story.approval),
                     "notices": [run_shape.notice_json(notice) for notice in story.notices],
                 }
@@ -76,6 +80,10 @@ def _facts(story: _Story) -> Iterator[tuple[str, str]]:
     if order is not None:
         yield "trigger", f"{order.trigger}{f': {order.why}' if order.why else ''}"
         yield "slot", moment_text(order.slot_at)
+    if story.decision is not None:
+        yield "decision", story.decision.verdict
+        for text in _reasons(story.decision):
+            yield "", f"because {text}"
     yield "queued", moment_text(run.queued_at)
     yield "started", moment_text(run.started_at)
     yield "ended", moment_text(run.ended_at)
@@ -91,6 +99,15 @@ def _facts(story: _Story) -> Iterator[tuple[str, str]]:
 
     for notice in story.notices:
         yield "notice", _notice_text(notice)
+
+
+def _reasons(decision: "KeptDecision") -> "Iterator[str]":
+    """Give what spoke for a build, or else what was passed over."""
+    from imagebuilder.domain.kept import kept_mapping, kept_rows, kept_text
+
+    document = kept_mapping(decision.document)
+    rows = kept_rows(document, "reasons") or kept_rows(document, "passed_over")
+    return (kept_text(row, "text") for row in rows)
 
 
 def _notice_text(notice: "KeptNotice") -> str:

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from imagebuilder.domain.ids import PipelineName, RunId
+from imagebuilder.domain.need import Decision, Move, Terms, component_reason, decide
 from imagebuilder.domain.notice import Event
 from imagebuilder.domain.pipeline import NoticeKind, NoticeTarget, Trigger
 from imagebuilder.domain.run import RunStage, RunState, StageRun, StepState
 from imagebuilder.domain.signature import is_signed
 from imagebuilder.ports.notices import KeptNotice
-from imagebuilder.ports.pipelines import AppliedPipeline
+from imagebuilder.ports.pipelines import AppliedPipeline, KeptDecision
 from tests.build import SOME_DAY, a_pipeline, a_run, a_step, an_order
 from tests.functional.conftest import Cli
 from tests.listeners import HookListener, listening_hooks
@@ -112,6 +113,40 @@ def test_show_then_draws_stages_and_below_them_their_steps(cli: Cli) -> None:
     assert [s["stage"] for s in shown["stages"]] == ["resolve", "build", "validate"]
     assert shown["stages"][2]["error"] == {"code": "boot", "message": "No login."}
     assert shown["approval"] is None
+
+
+@pytest.mark.parametrize(
+    ("decision", "told"),
+    [
+        (
+            decide([component_reason([Move(name="nginx", before="1.0.0", now="1.0.1")])], Terms()),
+            ["decision build", "         because component changed: nginx 1.0.0 to 1.0.1"],
+        ),
+        (decide([], Terms(), "debian-web@1.2.0/1"), ["decision skip"]),
+    ],
+    ids=["build", "skip"],
+)
+def test_show_when_it_was_decided_whether_to_build_then_says_why(
+    cli: Cli, decision: Decision, told: list[str]
+) -> None:
+    keep(cli, "run-1", RunState.RUNNING)
+    kept = KeptDecision(
+        pipeline=PipelineName("nightly-web"),
+        variant="",
+        at=SOME_DAY,
+        slot_at=None,
+        run_id=RUN,
+        verdict=decision.verdict,
+        document=decision.document(),
+    )
+    cli.application().pipelines.add_decision(kept)
+
+    lines = cli("run", "show", "run-1").stdout.splitlines()
+
+    begin = lines.index(told[0])
+    assert lines[begin : begin + len(told)] == told
+    assert not lines[begin + len(told)].startswith(" ")
+    assert cli.json("run", "show", "run-1")["decision"] == decision.document()
 
 
 def test_cancel_when_the_run_waits_then_it_is_over(cli: Cli) -> None:
