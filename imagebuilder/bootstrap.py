@@ -8,7 +8,7 @@ import os
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
-from imagebuilder.wiring.triggers import TriggerWiring
+from imagebuilder.wiring.engine import EngineWiring
 
 # ruff: noqa: PLC0415 - what a command does not need is not imported, for the start-up time
 if TYPE_CHECKING:
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from imagebuilder.services.pipelines.desk import BuildResult, Desk, Job
     from imagebuilder.services.pipelines.journey import BuildImage
     from imagebuilder.services.pipelines.making import Workers
+    from imagebuilder.services.pipelines.performing import Performing
+    from imagebuilder.services.pipelines.running import Running
+    from imagebuilder.services.pipelines.serving import ServeOrder, Serving
     from imagebuilder.services.pipelines.stages import Stages
     from imagebuilder.services.pipelines.trying import Trying
     from imagebuilder.services.pipelines.visiting import Visiting
@@ -37,7 +40,7 @@ if TYPE_CHECKING:
     from imagebuilder.services.retiring import Retiring
 
 
-class Application(TriggerWiring):
+class Application(EngineWiring):
     """The services, wired for one set of settings."""
 
     @cached_property
@@ -81,6 +84,50 @@ class Application(TriggerWiring):
         )
         ledger = Ledger(versions=self.versions, retention=self.retention, runs=self.runs)
         return Freeing(shelves, ledger, self.locks, self.clock)
+
+    @cached_property
+    def performing(self) -> "Performing":
+        """Does single stages of runs."""
+        from imagebuilder.services.pipelines.performing import Performing
+
+        return Performing(self.runs, lambda: self.stages, self.building.build_parents)
+
+    def serving(self, order: "ServeOrder") -> "Serving":
+        """Give what lets this process do runs until it is to leave."""
+        from imagebuilder.services.pipelines.serving import Crew, Serving
+
+        crew = Crew(
+            room=self._room(order),
+            work=self._running,
+            presence=self.presence,
+            leading=self._leading,
+            began=lambda: None,
+        )
+        return Serving(crew)
+
+    @property
+    def _running(self) -> "Running":
+        from imagebuilder.adapters.system.stage_processes import SystemStageProcesses
+        from imagebuilder.services.pipelines.running import Books, Running
+        from imagebuilder.services.pipelines.staffing import Offices, PipelineStaff
+        from imagebuilder.services.promoting import Promoting
+
+        offices = Offices(
+            deciding=self.deciding,
+            promoting=lambda actor: Promoting(self._switchboard, actor),
+            ended=self.triggering.ended,
+            versions=self.versions,
+            clock=self.clock,
+        )
+        books = Books(
+            runs=self.runs,
+            pipelines=self.pipelines,
+            teller=self.notifying,
+            transactions=self._database,
+            clock=self.clock,
+        )
+        processes = SystemStageProcesses(self.commands, self.clock, self.settings.environment)
+        return Running(books, PipelineStaff(offices), processes, self.presence)
 
     @cached_property
     def deciding(self) -> "Deciding":

@@ -35,11 +35,14 @@ _KNOBS = (
     "smtp_password",
     "aws_endpoint",
     "hook_key",
+    "lease_seconds",
     "test_postgres",
     "traceback",
     "actor",
 )
 _LARGEST_SECRET_BYTES = 64 * 1024
+_SHORTEST_LEASE_SECONDS = 1.0
+_LONGEST_LEASE_SECONDS = 3600.0
 _ONLY_FROM_ENVIRONMENT = frozenset(("settings", "traceback"))
 """What is wanted before the file is read, or when it cannot be."""
 
@@ -144,6 +147,8 @@ class Settings:
     """How this machine's imagebuilder is set up.
 
     `actor` is whose name the catalogue's audit shows.
+    `environment` is what a process of our own is given that does a part of our work;
+    `lease_seconds` is how long a process that does not show itself is taken to live.
     Shape: `credentials` maps a host to user:password, taken out of the mirrors' addresses so that
     they are written nowhere.
     """
@@ -156,6 +161,8 @@ class Settings:
     component_folders: tuple[Path, ...]
     imds_endpoint: str | None
     credentials: Mapping[str, str] = field(repr=False)
+    environment: Mapping[str, str] = field(repr=False)
+    lease_seconds: float = 30.0
     downloads: DownloadSettings = field(default_factory=DownloadSettings)
     notices: NoticeSettings = field(default_factory=NoticeSettings)
 
@@ -189,6 +196,8 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         imds_endpoint=_http("imds_endpoint", knobs),
         component_folders=tuple(map(Path, filter(None, knobs.get("components", "").split(":")))),
         credentials=credentials,
+        environment=dict(given),
+        lease_seconds=_seconds("lease_seconds", knobs, 30.0),
         downloads=_downloads(knobs),
         notices=_notices(knobs),
     )
@@ -215,6 +224,16 @@ def secret_of(reference: str) -> bytes:
     if not found:
         raise SecretMissing(reference, reason)
     return found
+
+
+def _seconds(name: str, knobs: Mapping[str, str], usual: float) -> float:
+    try:
+        seconds = float(knobs.get(name, usual))
+    except ValueError:
+        seconds = 0.0
+    if not _SHORTEST_LEASE_SECONDS <= seconds <= _LONGEST_LEASE_SECONDS:
+        raise SettingMalformed(name, "a number of seconds from 1 to 3600")
+    return seconds
 
 
 def _user(environment: Mapping[str, str]) -> str:

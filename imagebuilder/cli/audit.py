@@ -81,8 +81,7 @@ def _changes(before: "Canonical", after: "Canonical") -> "Iterator[str]":
     old, new = (_parts(value) for value in (before, after))
     for name in dict.fromkeys((*old, *new)):
         was, is_ = old.get(name), new.get(name)
-        is_nothing = was is None and (is_ is None or (is_ == 0 and not isinstance(is_, bool)))
-        if was != is_ and not is_nothing:
+        if was != is_:
             change = _text(is_) if was is None else f"{_text(was)} -> {_text(is_)}"
             yield f"{name}: {change}" if name else change
 

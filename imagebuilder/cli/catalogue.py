@@ -115,8 +115,7 @@ def check(
         else:
             for fault in faults:
                 print_lines(f"{fault.where}: {fault.what}", f"  {fault.hint}")
-            count = "1 fault" if len(faults) == 1 else f"{len(faults):,} faults"
-            print_lines(count if faults else "the catalogue is whole")
+            print_lines("the catalogue is whole" if not faults else f"{len(faults)} faults")
         if faults:
             raise SystemExit(EXIT_STATUS[Broken])
 

@@ -20,14 +20,19 @@ _COMMANDS = {
     "component": "app",
     "channel": "app",
     "placement": "app",
+    "serve": "serve",
+    "worker": "worker",
     "catalogue": "app",
     "audit": "app",
     "retention": "app",
     "gc": "gc",
     "schema": "schema",
     "doctor": "doctor",
+    "run-step": "run_step",
 }
 """What each word stands for in the module of its name."""
+_HIDDEN = frozenset(("run-step",))
+"""Said by programs, not by people."""
 
 
 def command_line(words: Sequence[str] = ()) -> typer.Typer:
@@ -47,11 +52,13 @@ def command_line(words: Sequence[str] = ()) -> typer.Typer:
     )
     app.callback()(root)
     for name in words[:1] if words[:1] and words[0] in _COMMANDS else _COMMANDS:
-        found = getattr(import_module(f"imagebuilder.cli.{name}"), _COMMANDS[name])
+        found = getattr(
+            import_module(f"imagebuilder.cli.{name.replace('-', '_')}"), _COMMANDS[name]
+        )
         if isinstance(found, typer.Typer):
             app.add_typer(found, name=name)
         else:
-            app.command(name)(found)
+            app.command(name, hidden=name in _HIDDEN)(found)
     app.command("version")(version)
     return app
 

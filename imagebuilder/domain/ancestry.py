@@ -14,7 +14,7 @@ from imagebuilder.domain.digest import Digest
 from imagebuilder.domain.ids import ChannelName, ImageName, VersionId, is_channel_name
 from imagebuilder.domain.image import ImageVersion
 from imagebuilder.domain.lineage import Descent, Kin
-from imagebuilder.domain.standing import Standing, State
+from imagebuilder.domain.standing import Standing
 
 _OURS = "image:"
 _SUITE = "debian:"
@@ -190,8 +190,7 @@ class VersionFacts:
     def state_text(self) -> str:
         """Its state, and of an inherited revocation where it comes from."""
         state = self.standing.state
-        is_inherited = self.revoker and state in (State.REVOKED, State.REVOCATION_SCHEDULED)
-        return f"{state} (inherited from {self.revoker})" if is_inherited else state
+        return f"{state} (inherited from {self.revoker})" if self.revoker else state
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -78,9 +78,8 @@ class Placing:
             if launched_at is not None:
                 self._check_launch(placement, launched_at)
             self._books.placements.add(placement)
-            added = PlacedVersion(placement=placement, reference=version.reference)
-            self._tell(AuditAction.PLACEMENT_ADDED, placement.placed, None, added)
-        return added
+            self._tell(AuditAction.PLACEMENT_ADDED, placement.placed, None, placement)
+        return PlacedVersion(placement=placement, reference=version.reference)
 
     def launched(
         self, target: str, external_id: str, *, at: datetime | None = None
@@ -93,33 +92,34 @@ class Placing:
             old = self._standing(target, external_id)
             moment = at or self._books.clock.now()
             self._check_launch(old, moment)
-            new = self._named(replace(old, launched_at=max(moment, old.launched_at or moment)))
-            if new.placement != old:
-                self._books.placements.change(new.placement)
+            new = replace(old, launched_at=max(moment, old.launched_at or moment))
+            if new != old:
+                self._books.placements.change(new)
                 self._tell(AuditAction.PLACEMENT_CHANGED, self._act(), old, new)
-        return new
+        return self._named(new)
 
     def withdraw(self, target: str, external_id: str, *, why: str = "") -> PlacedVersion:
         """Keep that a placement is gone from its target. Raises: as `launched`."""
         with self._books.transactions.together():
             old = self._standing(target, external_id)
             act = self._act(why)
-            new = self._named(replace(old, withdrawn=act))
-            self._books.placements.change(new.placement)
+            new = replace(old, withdrawn=act)
+            self._books.placements.change(new)
             self._tell(AuditAction.PLACEMENT_WITHDRAWN, act, old, new)
-        return new
+        return self._named(new)
 
     def list(self, reference: str | None = None) -> Sequence[PlacedVersion]:
         """Give the placements of a version, or all, in the order of their adding.
 
         Raises: VersionNotFound; ReferenceMalformed; ReferenceAmbiguous.
         """
-        placements = self._books.placements
-        found = (
-            placements.all() if reference is None else placements.of([self._version(reference).id])
-        )
-        names = self._books.versions.references({each.version_id for each in found})
-        return [PlacedVersion(placement=each, reference=names[each.version_id]) for each in found]
+        if reference is None:
+            return [self._named(each) for each in self._books.placements.all()]
+        version = self._version(reference)
+        return [
+            PlacedVersion(placement=each, reference=version.reference)
+            for each in self._books.placements.of([version.id])
+        ]
 
     def _version(self, reference: str) -> ImageVersion:
         now = self._books.clock.now()
@@ -140,31 +140,30 @@ class Placing:
             raise LaunchMisdated(placement, at, "That moment is still to come.")
 
     def _named(self, placement: Placement) -> PlacedVersion:
-        version_id = placement.version_id
-        reference = self._books.versions.references([version_id])[version_id]
-        return PlacedVersion(placement=placement, reference=reference)
+        version = self._books.versions.get(placement.version_id)
+        return PlacedVersion(placement=placement, reference=version.reference)
 
     def _act(self, why: str = "") -> Act:
         return Act(actor=self._actor, at=self._books.clock.now(), why=why)
 
     def _tell(
-        self, action: AuditAction, act: Act, before: Placement | None, after: PlacedVersion
+        self, action: AuditAction, act: Act, before: Placement | None, after: Placement
     ) -> None:
         self._books.audit.add(
             AuditEntry(
                 act=act,
                 action=action,
-                subject=after.placement.subject,
-                before=None if before is None else _told(before, after.reference),
-                after=_told(after.placement, after.reference),
+                subject=after.subject,
+                before=None if before is None else _told(before),
+                after=_told(after),
             )
         )
 
 
-def _told(placement: Placement, reference: str) -> Canonical:
+def _told(placement: Placement) -> Canonical:
     launched, withdrawn = placement.launched_at, placement.withdrawn
     return {
-        "version": reference,
+        "version": placement.version_id,
         "launched_at": None if launched is None else launched.isoformat(),
         "withdrawn_at": None if withdrawn is None else withdrawn.at.isoformat(),
     }

@@ -15,9 +15,10 @@ from imagebuilder.domain.ancestry import (
     movable,
     stale_part,
 )
-from imagebuilder.domain.ids import VersionId
-from imagebuilder.domain.image import Reference, VersionNotFound, parse_reference
+from imagebuilder.domain.ids import ImageName, VersionId
+from imagebuilder.domain.image import parse_reference
 from imagebuilder.domain.lineage import Descent, Kin, Scope
+from imagebuilder.domain.versions import Wildcard
 from imagebuilder.ports.catalogue import VersionStore
 from imagebuilder.ports.channels import ChannelStore
 from imagebuilder.ports.clock import Clock
@@ -101,18 +102,22 @@ class Tracing:
         if asked.channel is not None:
             version_id = self._channels.channel(asked.image, asked.channel, at).version_id
         else:
-            version_id = self._highest_usable(asked, at)
+            version_id = self._highest_usable(asked.image, Wildcard.parse(asked.asked), at)
         if version_id is None:
             return None
         return Meaning(id=version_id, reference=self._versions.references([version_id])[version_id])
 
-    def _highest_usable(self, asked: Movable, at: datetime) -> VersionId | None:
-        try:
-            found = self._versions.find(Reference(name=asked.image, asked=asked.asked), at).id
-        except VersionNotFound:
-            return None
-        # Where none is usable, a reference means the highest all the same.
-        return found if self._standings.standings([found], at)[found].is_usable else None
+    def _highest_usable(
+        self, image: ImageName, wildcard: Wildcard, at: datetime
+    ) -> VersionId | None:
+        fitting = [
+            (summary.version, summary.id)
+            for summary in self._versions.summaries(image)
+            if wildcard.matches(summary.version.version)
+        ]
+        standings = self._standings.standings([version_id for _, version_id in fitting], at)
+        usable = [each for each in fitting if standings[each[1]].is_usable]
+        return max(usable)[1] if usable else None
 
     def _inputs(self, ids: Iterable[VersionId]) -> Mapping[VersionId, Inputs]:
         return {each: inputs_of(self._versions.get(each)) for each in ids}

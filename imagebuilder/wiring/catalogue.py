@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from imagebuilder.services.identifying import Identifying
     from imagebuilder.services.labelling import Labelling
     from imagebuilder.services.placing import Placing
-    from imagebuilder.services.promoting import Promoting
+    from imagebuilder.services.promoting import Promoting, Switchboard
     from imagebuilder.services.revoking import Revoking
     from imagebuilder.services.searching import Searching
     from imagebuilder.services.tracing import Tracing
@@ -114,9 +114,15 @@ class CatalogueWiring:
     @cached_property
     def promoting(self) -> "Promoting":
         """Moves channels."""
-        from imagebuilder.services.promoting import Promoting, Switchboard
+        from imagebuilder.services.promoting import Promoting
 
-        board = Switchboard(
+        return Promoting(self._switchboard, self.settings.actor)
+
+    @cached_property
+    def _switchboard(self) -> "Switchboard":
+        from imagebuilder.services.promoting import Switchboard
+
+        return Switchboard(
             versions=self.versions,
             standings=self.standings,
             channels=self.channels,
@@ -124,7 +130,6 @@ class CatalogueWiring:
             transactions=self._database,
             clock=self.clock,
         )
-        return Promoting(board, self.settings.actor)
 
     @cached_property
     def revoking(self) -> "Revoking":

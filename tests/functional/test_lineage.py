@@ -7,7 +7,7 @@ import pytest
 from imagebuilder.domain.audit import Act
 from imagebuilder.domain.channel import Channel, ChannelMove, MoveKind
 from imagebuilder.domain.ids import ChannelName, VersionId
-from imagebuilder.domain.standing import Lifecycle, Revocation
+from imagebuilder.domain.standing import Revocation
 from tests.build import SOME_DAY, a_draft, a_parent
 from tests.functional.conftest import Catalogue, Cli
 
@@ -127,8 +127,6 @@ def test_lineage_when_the_base_is_revoked_then_says_what_inherits_it(
 
     assert "debian-base@1.0.0/1 revoked" in told
     assert "debian-web@1.2.1/1 revoked (inherited from debian-base@1.0.0/1)" in told
-    cli.application().standings.set_lifecycle(catalogue.new.id, Lifecycle.DELETED, SOME_DAY)
-    assert "debian-web@1.2.1/1 deleted out of date" in cli("image", "lineage", "debian-base").stdout
 
 
 def test_lineage_when_there_are_more_than_the_limit_then_says_how_many(

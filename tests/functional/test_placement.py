@@ -1,7 +1,5 @@
 """`imagebuilder placement` in text and JSON."""
 
-from collections.abc import Mapping
-
 import pytest
 
 from imagebuilder.domain.audit import AuditAction, AuditQuery
@@ -27,8 +25,6 @@ def test_add_then_is_listed_and_audited(cli: Cli, catalogue: Catalogue) -> None:
     (entry,) = cli.application().audit.entries(AuditQuery(action=AuditAction.PLACEMENT_ADDED))
     assert entry.subject == " ".join(PLACE)
     assert entry.act.why == "released"
-    assert isinstance(entry.after, Mapping)
-    assert entry.after["version"] == "debian-web@1.2.0/1"
 
 
 def test_list_of_a_version_then_gives_its_own_only(cli: Cli, catalogue: Catalogue) -> None:

@@ -33,9 +33,13 @@ class BuildImage:
         Raises: any ImageBuilderError; the run is then kept as failed, with its logs.
         """
         self._with.sweeping.sweep()
+        self.build_parents(request, watcher)
+        return self._build(request, watcher)
+
+    def build_parents(self, request: BuildRequest, watcher: Progress) -> None:
+        """Build the parents that were never built, the lowest first. Raises: as `build`."""
         for path in self.missing_parents(request.recipe_path):
             self._build(BuildRequest(recipe_path=path, keep=request.keep), watcher)
-        return self._build(request, watcher)
 
     def plan(self, request: BuildRequest) -> Preparation:
         """Give what a build would start from; nothing is made or recorded."""

@@ -1,0 +1,135 @@
+"""The two workflows: what comes before the work, and the work of a pool, stage by stage.
+
+DBOS remembers each step that ended, so that whoever takes over goes on with the next one. Changes
+of the order of steps need another ENGINE_VERSION: runs under way are done by the old one.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import TypeVar
+
+from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
+
+from imagebuilder.domain.errors import Unavailable
+from imagebuilder.domain.ids import RunId
+from imagebuilder.domain.run import RunInterrupted, RunStage
+from imagebuilder.ports.engine import EngineOrder, GoOn, Presence, RunWork
+
+T = TypeVar("T")
+
+ENGINE_VERSION = "1"
+RUNS_QUEUE = "runs"
+_BEFORE = (RunStage.RESOLVE,)
+_IN_POOL = (RunStage.BUILD, RunStage.VALIDATE, RunStage.RECORD, RunStage.PROMOTE)
+_AWAY_SECONDS = 5.0
+_MOST_TAKEOVERS = 20
+_MOST_POOL_TAKEOVERS = 5
+"""A build that takes its machine down with it must not take them all down."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hands:
+    """Who does stages in this process: the work, its threads, under which name, and how long."""
+
+    work: RunWork
+    threads: Executor
+    worker: str
+    presence: Presence
+
+
+class Workflows:
+    """What DBOS runs; made anew for each process, before DBOS is launched."""
+
+    def __init__(self, hands: Hands, known_pool: Callable[[str], None]) -> None:
+        """Register with DBOS; known_pool sees that a pool has a queue.
+
+        `busy` is how many stages are under way here; it changes in the loop's thread only.
+        """
+        self._hands = hands
+        self._known_pool = known_pool
+        self.busy = 0
+
+        @DBOS.step(name="stage")
+        async def stage(run_id: str, name: str) -> list[str | float]:
+            return await self._done(run_id, name)
+
+        @DBOS.step(name="give-up")
+        async def give_up(run_id: str, reason: str) -> None:
+            work = hands.work.give_up
+            await _in_thread(hands, lambda: work(RunId(run_id), reason))
+
+        @DBOS.workflow(name="pool-work", max_recovery_attempts=_MOST_POOL_TAKEOVERS)
+        async def pool_work(run_id: str) -> None:
+            await _through(stage, run_id, _IN_POOL)
+
+        @DBOS.workflow(name="run", max_recovery_attempts=_MOST_TAKEOVERS)
+        async def run(run_id: str, attempt: int, pool: str, priority: int) -> None:
+            if not await _through(stage, run_id, _BEFORE):
+                return
+            await asyncio.to_thread(self._known_pool, pool)
+            with (
+                SetWorkflowID(f"{run_id}/{attempt}/work"),
+                SetEnqueueOptions(priority=priority),
+            ):
+                handle = await DBOS.enqueue_workflow_async(pool, pool_work, run_id)
+            try:
+                await handle.get_result()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the run is over with it
+                await give_up(run_id, f"{type(error).__name__}: {error}")
+
+        self._run = run
+
+    def enqueue(self, order: EngineOrder) -> None:
+        """Hand a run to the queue; nothing happens when its attempt was handed over before."""
+        with (
+            SetWorkflowID(f"{order.run_id}/{order.attempt}"),
+            SetEnqueueOptions(queue_partition_key=order.exclusion, priority=order.priority),
+        ):
+            DBOS.enqueue_workflow(
+                RUNS_QUEUE, self._run, order.run_id, order.attempt, order.pool, order.priority
+            )
+
+    async def _done(self, run_id: str, name: str) -> list[str | float]:
+        hands = self._hands
+        if not hands.presence.is_staying:
+            await _for_ever()
+        self.busy += 1
+        try:
+            end = await _in_thread(
+                hands, lambda: hands.work.do(RunId(run_id), RunStage(name), hands.worker)
+            )
+        except Unavailable:
+            return [GoOn.AGAIN.value, _AWAY_SECONDS]
+        except RunInterrupted:
+            await _for_ever()
+            raise
+        finally:
+            self.busy -= 1
+        return [end.go_on.value, end.wait_seconds]
+
+
+async def _through(
+    stage: Callable[[str, str], Awaitable[list[str | float]]],
+    run_id: str,
+    stages: Sequence[RunStage],
+) -> bool:
+    """Do stages one after the other; whether the last of them was followed by more."""
+    for name in stages:
+        go_on, wait_seconds = await stage(run_id, name.value)
+        while go_on == GoOn.AGAIN:
+            await DBOS.sleep_async(float(wait_seconds))
+            go_on, wait_seconds = await stage(run_id, name.value)
+        if go_on == GoOn.OVER:
+            return False
+    return True
+
+
+async def _for_ever() -> None:
+    """Go no further in a process that ends: nothing more may be written down as done by it."""
+    await asyncio.Event().wait()
+
+
+async def _in_thread(hands: Hands, work: Callable[[], T]) -> T:
+    return await asyncio.get_running_loop().run_in_executor(hands.threads, work)

@@ -1,0 +1,74 @@
+"""Staffing: what a run needs decided, promoted and counted in the process that runs it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Lock
+
+from imagebuilder.domain.digest import Canonical
+from imagebuilder.domain.need import Decision
+from imagebuilder.domain.run import Run, RunOrder
+from imagebuilder.ports.catalogue import VersionStore
+from imagebuilder.ports.clock import Clock
+from imagebuilder.services.pipelines.deciding import Deciding, DecisionAsked, Decisions
+from imagebuilder.services.promoting import MoveOrder, Promoting
+
+_SESSION_SECONDS = 15.0
+"""Runs that are due at one time are decided on by one look at the archives."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offices:
+    """Who decides, who moves channels in a pipeline's name, and who counts how runs ended."""
+
+    deciding: Deciding
+    promoting: Callable[[str], Promoting]
+    ended: Callable[[Run], None]
+    versions: VersionStore
+    clock: Clock
+
+
+class PipelineStaff:
+    """Asks the offices. Safe to use from several threads."""
+
+    def __init__(self, offices: Offices) -> None:
+        """Let `offices` do what they do."""
+        self._offices = offices
+        self._lock = Lock()
+        self._decisions: Decisions | None = None
+        self._looked = 0.0
+
+    def decide(self, order: RunOrder) -> Decision:
+        """Say whether to build. Raises: any ImageBuilderError."""
+        asked = DecisionAsked(
+            recipe_path=order.recipe_path,
+            overrides=order.overrides,
+            when=order.starts,
+            security_only=order.is_security_only,
+            max_age_seconds=order.max_age_seconds,
+            forced=order.is_forced,
+        )
+        with self._lock:
+            return self._session().decide(asked)
+
+    def promote(self, run: Run) -> Canonical:
+        """Let the run's channel, if it has one, mean its version, and say what it means.
+
+        Raises: PromotionRefused; GateRefused; ChannelMoved.
+        """
+        order = run.order
+        if order is None or order.channel is None or run.version_id is None:
+            return {"channel": None}
+        reference = self._offices.versions.references([run.version_id])[run.version_id]
+        promoting = self._offices.promoting(f"pipeline {order.pipeline}")
+        shown = promoting.set(reference, order.channel, MoveOrder(why=f"run {run.id}"))
+        return {"channel": shown.channel, "reference": reference}
+
+    def ended(self, run: Run) -> None:
+        """Count how a run ended; in the caller's transaction."""
+        self._offices.ended(run)
+
+    def _session(self) -> Decisions:
+        now = self._offices.clock.monotonic()
+        if self._decisions is None or now - self._looked > _SESSION_SECONDS:
+            self._decisions, self._looked = self._offices.deciding.opened(), now
+        return self._decisions
