@@ -3,6 +3,7 @@
 This is the map of the house. Imports run down only; `lint-imports` holds every module to it.
 
     cli            the door: commands, tables, exit codes              singular nouns
+    api            the door for programs: hooks over HTTP              plural nouns
     bootstrap      settings -> wired services; the only place that knows both sides
     wiring         the parts of bootstrap that have files of their own
     settings       every knob, read once from file and environment

@@ -8,7 +8,7 @@ import os
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
-from imagebuilder.wiring.engine import EngineWiring
+from imagebuilder.wiring.doors import DoorWiring
 
 # ruff: noqa: PLC0415 - what a command does not need is not imported, for the start-up time
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from imagebuilder.services.retiring import Retiring
 
 
-class Application(EngineWiring):
+class Application(DoorWiring):
     """The services, wired for one set of settings."""
 
     @cached_property
