@@ -77,10 +77,11 @@ class Application(DoorWiring):
 
         shelves = Shelves(
             layers=FileLayerShelf(self._home / "layers"),
-            blobs=self.blobs,
+            blobs=self._blob_files,
             disks=RawsAtHand(self._home / "disks"),
             claims=self.claims,
             leftovers=Leftovers(self._home),
+            shared=self._shared_shelf,
         )
         ledger = Ledger(versions=self.versions, retention=self.retention, runs=self.runs)
         return Freeing(shelves, ledger, self.locks, self.clock)
@@ -177,7 +178,8 @@ class Application(DoorWiring):
         from imagebuilder.adapters.system.host import SystemHost
         from imagebuilder.services.diagnosing import Diagnosing
 
-        return Diagnosing(SystemHost(self.commands), self.commands, self._home)
+        shared = self.exchange.store if self.exchange else None
+        return Diagnosing(SystemHost(self.commands), self.commands, self._home, shared)
 
     @cached_property
     def building(self) -> "BuildImage":
@@ -212,6 +214,7 @@ class Application(DoorWiring):
             locks=self.locks,
             clock=self.clock,
             ids=self._ids,
+            complaints=self.exchange.complaints if self.exchange else tuple,
         )
 
     @cached_property
@@ -327,7 +330,7 @@ class Application(DoorWiring):
 
         places = Places(work=self._home / "work", cache=self._home / "cache")
         return LocalWorkshop(
-            self.commands, self.clock, self._layers, places, self.settings.credentials
+            self.commands, self.clock, self._layer_files, places, self.settings.credentials
         )
 
     @cached_property

@@ -6,6 +6,7 @@ wins.
 
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,7 @@ _KNOBS = (
     "download_limit",
     "download_proxy",
     "s3_endpoint",
+    "shared_store",
     "imds_endpoint",
     "notice_hosts",
     "smtp_host",
@@ -43,6 +45,8 @@ _KNOBS = (
 _LARGEST_SECRET_BYTES = 64 * 1024
 _SHORTEST_LEASE_SECONDS = 1.0
 _LONGEST_LEASE_SECONDS = 3600.0
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+"""Source: Amazon S3 User Guide, General purpose bucket naming rules."""
 _ONLY_FROM_ENVIRONMENT = frozenset(("settings", "traceback"))
 """What is wanted before the file is read, or when it cannot be."""
 
@@ -143,10 +147,20 @@ class NoticeSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SharedStoreSettings:
+    """Where machines give each other layers and files: a folder, or a bucket and a prefix in it."""
+
+    folder: Path | None = None
+    bucket: str = ""
+    prefix: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """How this machine's imagebuilder is set up.
 
-    `actor` is whose name the catalogue's audit shows.
+    `has_own_catalogue` when it is that of the home, which no other machine has. `actor` is whose
+    name the catalogue's audit shows.
     `environment` is what a process of our own is given that does a part of our work;
     `lease_seconds` is how long a process that does not show itself is taken to live.
     Shape: `credentials` maps a host to user:password, taken out of the mirrors' addresses so that
@@ -156,6 +170,7 @@ class Settings:
     home: Path
     actor: str
     catalogue_url: str = field(repr=False)
+    has_own_catalogue: bool
     mirror: str | None
     security_mirror: str | None
     component_folders: tuple[Path, ...]
@@ -165,6 +180,7 @@ class Settings:
     lease_seconds: float = 30.0
     downloads: DownloadSettings = field(default_factory=DownloadSettings)
     notices: NoticeSettings = field(default_factory=NoticeSettings)
+    shared_store: SharedStoreSettings | None = None
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
@@ -190,6 +206,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     return Settings(
         home=home,
         actor=knobs.get("actor") or _user(given),
+        has_own_catalogue="catalogue_url" not in knobs,
         catalogue_url=knobs.get("catalogue_url", f"sqlite:///{home}/catalogue.db"),
         mirror=_without_secret("mirror", knobs, credentials),
         security_mirror=_without_secret("security_mirror", knobs, credentials),
@@ -200,6 +217,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         lease_seconds=_seconds("lease_seconds", knobs, 30.0),
         downloads=_downloads(knobs),
         notices=_notices(knobs),
+        shared_store=_shared_store(knobs),
     )
 
 
@@ -313,6 +331,24 @@ def _notices(knobs: Mapping[str, str]) -> NoticeSettings:
 
 def _hosts(name: str, knobs: Mapping[str, str]) -> frozenset[str]:
     return frozenset(knobs.get(name, "").replace(",", " ").lower().split())
+
+
+def _shared_store(knobs: Mapping[str, str]) -> SharedStoreSettings | None:
+    address = knobs.get("shared_store")
+    if not address:
+        return None
+    wanted = "an address such as file:///srv/imagebuilder or s3://bucket/prefix"
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        raise SettingMalformed("shared_store", wanted) from None
+    path = unquote(parts.path)
+    is_plain = not (parts.query or parts.fragment)
+    if parts.scheme == "file" and is_plain and not parts.netloc and path.startswith("/"):
+        return SharedStoreSettings(folder=Path(path))
+    if parts.scheme == "s3" and is_plain and _BUCKET.fullmatch(parts.netloc):
+        return SharedStoreSettings(bucket=parts.netloc, prefix=path.strip("/"))
+    raise SettingMalformed("shared_store", wanted)
 
 
 def _http(name: str, knobs: Mapping[str, str]) -> str | None:

@@ -4,7 +4,7 @@ Every adapter must keep: a layer appears whole or not at all; a layer that is gi
 verified; what is mounted or running is gone when its context ends, and when we are killed.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -23,10 +23,14 @@ from imagebuilder.ports.process import OnLine
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lookup:
-    """What the store has under a key: a layer, or the reason why there is none to use."""
+    """What the store has under a key: a layer, or the reason why there is none to use.
+
+    `source` says where a layer was fetched from just now, and nothing when it was here.
+    """
 
     layer: Layer | None
     reason: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +52,10 @@ class LayerStore(Protocol):
 
     def publish(self, layer: Layer) -> None:
         """Let a sealed layer be found by its key, at once by this process."""
+        ...
+
+    def afterwards(self, piece: Callable[[], None]) -> None:
+        """Do a piece of work, which must not fail, once all that was published before is kept."""
         ...
 
     def settle(self) -> None:

@@ -86,3 +86,22 @@ class LeftoverShelf(Protocol):
     def remove(self, unused_since: datetime, *, only_look: bool) -> Sequence[Leftover]:
         """Take away what nobody used since a moment, or only say what that is."""
         ...
+
+
+class SharedShelf(Protocol):
+    """What this machine and others gave each other. No lock keeps the others from it."""
+
+    def remove(
+        self,
+        layers: Collection[Digest],
+        blobs: Collection[Digest],
+        unused_since: datetime,
+        *,
+        only_look: bool,
+    ) -> Leftover:
+        """Take away, or look at, what nobody used since a moment and is none of these.
+
+        What others may just have put there, or count on in a run under way, stays.
+        Raises: SharedStoreUnavailable.
+        """
+        ...

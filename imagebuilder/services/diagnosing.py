@@ -8,6 +8,7 @@ from imagebuilder.domain.errors import Unavailable
 from imagebuilder.domain.units import GIB, size_text
 from imagebuilder.ports.host import HostFacts
 from imagebuilder.ports.process import Command, CommandFailed, CommandRunner, OnLine
+from imagebuilder.ports.sharing import SharedStore, SharedStoreUnavailable
 
 _NEEDED_FREE_BYTES = 10 * GIB
 _INSTALL_SECONDS = 1800.0
@@ -85,11 +86,18 @@ _REQUIREMENTS = (
 class Diagnosing:
     """Tells what the machine lacks, and installs it when asked to."""
 
-    def __init__(self, host: HostFacts, runner: CommandRunner, home: PurePath) -> None:
-        """Ask host, install with runner; home is where builds keep their files."""
+    def __init__(
+        self,
+        host: HostFacts,
+        runner: CommandRunner,
+        home: PurePath,
+        shared: SharedStore | None = None,
+    ) -> None:
+        """Ask host and shared, install with runner; home is where builds keep their files."""
         self._host = host
         self._runner = runner
         self._home = home
+        self._shared = shared
 
     def check(self) -> tuple[Diagnosis, ...]:
         """Give everything builds need, programs first, and whether it is there."""
@@ -129,7 +137,8 @@ class Diagnosing:
         return (*programs, *files)
 
     def _conditions(self) -> tuple[Diagnosis, ...]:
-        return (self._root(), self._overlay(), self._free_space(), self._user_namespace())
+        shared = () if self._shared is None else (_answering(self._shared),)
+        return (self._root(), self._overlay(), self._free_space(), self._user_namespace(), *shared)
 
     def _root(self) -> Diagnosis:
         is_root = self._host.is_root()
@@ -192,6 +201,23 @@ class Diagnosing:
             environment=_APT_ENVIRONMENT,
             timeout_seconds=_INSTALL_SECONDS,
         )
+
+
+def _answering(shared: SharedStore) -> Diagnosis:
+    try:
+        shared.check()
+    except SharedStoreUnavailable as error:
+        why = error.context
+    else:
+        why = ""
+    return Diagnosis(
+        name="shared store",
+        needed_for="taking layers and files of other machines, and giving ours",
+        package="",
+        is_present=not why,
+        detail=f"{shared.place}: {why}" if why else shared.place,
+        is_required=False,
+    )
 
 
 def missing_packages(diagnoses: Sequence[Diagnosis]) -> tuple[str, ...]:

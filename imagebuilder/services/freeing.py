@@ -18,6 +18,7 @@ from imagebuilder.ports.freeing import (
     LayerShelf,
     Leftover,
     LeftoverShelf,
+    SharedShelf,
 )
 from imagebuilder.ports.locks import STORE_LOCK, InProgress, Locks
 from imagebuilder.ports.retention import RetentionStore
@@ -26,13 +27,14 @@ from imagebuilder.ports.runs import RunNotFound, RunStore
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shelves:
-    """All that is kept on this machine."""
+    """All that is kept on this machine, and what it shares with others that use its catalogue."""
 
     layers: LayerShelf
     blobs: BlobShelf
     disks: DiskShelf
     claims: ClaimStore
     leftovers: LeftoverShelf
+    shared: SharedShelf | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +124,7 @@ class Freeing:
     def collect(self, unused_seconds: int, *, only_look: bool) -> Freed:
         """Take away, or look at, what no version needs and nobody used for so long.
 
-        Raises: StoreInUse.
+        Raises: StoreInUse; SharedStoreUnavailable: what this machine keeps was freed before.
         """
         with self.alone("imagebuilder gc"):
             deleted = Freed() if only_look else self.free_deleted(lambda _: None)
@@ -132,7 +134,8 @@ class Freeing:
             layers = [s for s in stored if s.content not in users.layers and s.used_at < since]
             going = {layer.content for layer in layers}
             needed = {blob for s in stored if s.content not in going for blob in s.blobs}
-            needed |= users.blobs.keys() | self._retention.evidence()
+            recorded = users.blobs.keys() | self._retention.evidence()
+            needed |= recorded
             blobs = [
                 s
                 for s in self._shelves.blobs.stored()
@@ -143,7 +146,12 @@ class Freeing:
                 self._shelves.layers.remove(going)
                 for blob in blobs:
                     self._shelves.blobs.remove(blob.digest)
-            leftovers = self._shelves.leftovers.remove(since, only_look=only_look)
+            leftovers = [*self._shelves.leftovers.remove(since, only_look=only_look)]
+            if self._shelves.shared is not None:
+                there = self._shelves.shared.remove(
+                    users.layers.keys(), recorded, since, only_look=only_look
+                )
+                leftovers.append(there)
             found = Freed(
                 layers=len(layers),
                 layer_bytes=sum(layer.size_bytes for layer in layers),

@@ -1,6 +1,7 @@
 """Settings become the catalogue's stores, and the services that stand on little else."""
 
-from functools import cached_property
+from functools import cached_property, partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imagebuilder.settings import Settings, read_settings
@@ -8,6 +9,8 @@ from imagebuilder.settings import Settings, read_settings
 # ruff: noqa: PLC0415 - what a command does not need is not imported, for the start-up time
 if TYPE_CHECKING:
     from imagebuilder.adapters.local.claims import FolderClaims
+    from imagebuilder.adapters.local.layer_archives import FileLayerArchives
+    from imagebuilder.adapters.local.layers import FileLayerStore
     from imagebuilder.adapters.sql.audit import SqlAuditLog
     from imagebuilder.adapters.sql.catalogue import SqlVersionStore
     from imagebuilder.adapters.sql.channels import SqlChannelStore
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
     from imagebuilder.adapters.sql.standings import SqlStandingStore
     from imagebuilder.adapters.system.blobs import FileBlobStore
     from imagebuilder.adapters.system.clock import RandomIds, SystemClock
+    from imagebuilder.ports.blobs import BlobStore
+    from imagebuilder.ports.building import LayerStore
     from imagebuilder.services.cataloguing import Cataloguing
     from imagebuilder.services.copying import Copying
     from imagebuilder.services.identifying import Identifying
@@ -29,7 +34,12 @@ if TYPE_CHECKING:
     from imagebuilder.services.promoting import Promoting, Switchboard
     from imagebuilder.services.revoking import Revoking
     from imagebuilder.services.searching import Searching
+    from imagebuilder.services.sharing.exchange import Exchange
+    from imagebuilder.services.sharing.giving import Giving
+    from imagebuilder.services.sharing.shelf import SharedStoreShelf
     from imagebuilder.services.tracing import Tracing
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class CatalogueWiring:
@@ -39,6 +49,7 @@ class CatalogueWiring:
         """Wire for settings, by default those of the environment."""
         self.settings = settings or read_settings()
         self._home = self.settings.home
+        self._giver: Giving | None = None
 
     @cached_property
     def cataloguing(self) -> "Cataloguing":
@@ -240,8 +251,68 @@ class CatalogueWiring:
         return SqlRunStore(self._database)
 
     @cached_property
-    def blobs(self) -> "FileBlobStore":
+    def blobs(self) -> "BlobStore":
         """The artifacts and evidence."""
+        if self.exchange is None:
+            return self._blob_files
+        from imagebuilder.services.sharing.blobs import SharedBlobs
+
+        return SharedBlobs(self._blob_files, self._giving(self.exchange), self.exchange)
+
+    @cached_property
+    def _layers(self) -> "LayerStore":
+        if self.exchange is None:
+            return self._layer_files
+        from imagebuilder.services.sharing.layers import SharedLayers
+
+        giving = self._giving(self.exchange)
+        return SharedLayers(self._layer_files, self._layer_archives, giving, self.exchange)
+
+    @cached_property
+    def _layer_archives(self) -> "FileLayerArchives":
+        from imagebuilder.adapters.local.layer_archives import FileLayerArchives
+
+        return FileLayerArchives(self._layer_files)
+
+    @cached_property
+    def exchange(self) -> "Exchange | None":
+        """What is shared with other machines, when the settings name a place for it."""
+        place = self.settings.shared_store
+        if place is None:
+            return None
+        from imagebuilder.services.sharing.exchange import Exchange
+
+        if place.folder is not None:
+            from imagebuilder.adapters.system.shared_directory import SharedDirectory
+
+            return Exchange(SharedDirectory(place.folder), self.clock)
+        from imagebuilder.adapters.aws.shared_bucket import SharedBucket
+
+        endpoint = self.settings.downloads.s3_endpoint
+        bucket = SharedBucket(place.bucket, place.prefix, endpoint=endpoint)
+        return Exchange(bucket, self.clock)
+
+    def _giving(self, exchange: "Exchange") -> "Giving":
+        """Give the one that gives for layers and blobs both."""
+        if self._giver is None:
+            from imagebuilder.adapters.local.workplace import transfer_folder
+            from imagebuilder.services.sharing.giving import Giving
+
+            scratch = partial(transfer_folder, self._home / "work")
+            self._giver = Giving(exchange, lambda: self._layer_archives, self._blob_files, scratch)
+        return self._giver
+
+    @property
+    def _shared_shelf(self) -> "SharedStoreShelf | None":
+        """Give what is freed for all machines, if the catalogue can know what they need."""
+        if self.exchange is None or self.settings.has_own_catalogue:
+            return None
+        from imagebuilder.services.sharing.shelf import SharedStoreShelf
+
+        return SharedStoreShelf(self.exchange, self.runs, self.clock)
+
+    @cached_property
+    def _blob_files(self) -> "FileBlobStore":
         from imagebuilder.adapters.system.blobs import FileBlobStore
 
         return FileBlobStore(self._home / "blobs")
@@ -252,6 +323,12 @@ class CatalogueWiring:
         from imagebuilder.adapters.local.claims import FolderClaims
 
         return FolderClaims(self._home / "claims")
+
+    @cached_property
+    def _layer_files(self) -> "FileLayerStore":
+        from imagebuilder.adapters.local.layers import FileLayerStore
+
+        return FileLayerStore(self._home / "layers", _BOOT_ID.read_text().strip())
 
     @cached_property
     def clock(self) -> "SystemClock":

@@ -10,7 +10,6 @@ from imagebuilder.wiring.signals import SignalWiring
 if TYPE_CHECKING:
     from imagebuilder.adapters.aws.values import AwsValues
     from imagebuilder.adapters.local.archives import AptArchives
-    from imagebuilder.adapters.local.layers import FileLayerStore
     from imagebuilder.adapters.local.sources import AptSources
     from imagebuilder.adapters.system.document_files import FileDocumentSource
     from imagebuilder.adapters.system.process import SystemCommandRunner
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from imagebuilder.services.pipelines.planning import Inventory, Planning
     from imagebuilder.services.pipelines.usability import Usability
 
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _ETC_APT = Path("/etc/apt")
 _DEBIAN_KEYS = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
@@ -83,12 +81,6 @@ class PlanningWiring(SignalWiring):
         from imagebuilder.adapters.system.document_files import FileDocumentSource
 
         return FileDocumentSource(self.settings.component_folders)
-
-    @cached_property
-    def _layers(self) -> "FileLayerStore":
-        from imagebuilder.adapters.local.layers import FileLayerStore
-
-        return FileLayerStore(self._home / "layers", _BOOT_ID.read_text().strip())
 
     def _archives(self, *, is_lasting: bool = False) -> "tuple[AptSources, AptArchives]":
         """Give a way to package archives; a lasting one asks for each signed index once."""

@@ -68,7 +68,7 @@ def _keep_files(application: Application) -> None:
     for content in (b"disk", b"junit"):
         application.blobs.put(content)
     for layer in (a_layer("root"), a_layer("nginx"), a_layer("php")):
-        application._layers.tree_path(layer.content).mkdir(exist_ok=True)
+        application._layer_files.tree_path(layer.content).mkdir(exist_ok=True)
 
 
 def _told(application: Application, action: AuditAction, subject: str) -> Act:

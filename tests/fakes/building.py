@@ -90,6 +90,9 @@ class FakeLayerStore:
     def publish(self, layer: Layer) -> None:
         self.keys[layer.key] = layer
 
+    def afterwards(self, piece: Callable[[], None]) -> None:
+        piece()
+
     def settle(self) -> None:
         self.settled = dict(self.keys)
 

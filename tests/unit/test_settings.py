@@ -9,6 +9,7 @@ from imagebuilder.settings import (
     SettingMalformed,
     SettingsUnreadable,
     SettingUnknown,
+    SharedStoreSettings,
     read_settings,
 )
 
@@ -182,3 +183,52 @@ def test_settings_of_downloads_when_one_is_malformed_then_is_named(
         read_settings(written(tmp_path, **wrong))
     assert next(iter(wrong)) in failure.value.message
     assert "secret" not in f"{failure.value.message} {failure.value.hint}"
+
+
+@pytest.mark.parametrize(
+    ("address", "place"),
+    [
+        ("file:///srv/shared", SharedStoreSettings(folder=Path("/srv/shared"))),
+        ("file:///srv/two%20words", SharedStoreSettings(folder=Path("/srv/two words"))),
+        ("s3://images", SharedStoreSettings(bucket="images")),
+        ("s3://images/a/b/", SharedStoreSettings(bucket="images", prefix="a/b")),
+    ],
+)
+def test_settings_when_a_shared_store_is_named_then_it_is_a_folder_or_a_bucket(
+    tmp_path: Path, address: str, place: SharedStoreSettings
+) -> None:
+    settings = read_settings(written(tmp_path, shared_store=address))
+
+    assert settings.shared_store == place
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/srv/shared",
+        "file://srv/shared",
+        "file:shared",
+        "s3://",
+        "s3:///prefix",
+        "s3://UPPER",
+        "s3://user:secret@images/a",
+        "s3://images?x=y",
+        "https://images.example.org",
+        "http://[",
+    ],
+)
+def test_settings_when_a_shared_store_is_no_place_then_says_what_one_is(
+    tmp_path: Path, address: str
+) -> None:
+    with pytest.raises(SettingMalformed) as failure:
+        read_settings(written(tmp_path, shared_store=address))
+
+    assert "file:///srv/imagebuilder or s3://bucket/prefix" in failure.value.message
+    assert "secret" not in failure.value.message
+
+
+def test_settings_when_the_catalogue_is_that_of_the_home_then_no_other_has_it(
+    tmp_path: Path,
+) -> None:
+    assert read_settings(written(tmp_path)).has_own_catalogue
+    assert not read_settings(written(tmp_path, catalogue_url="sqlite:////x.db")).has_own_catalogue

@@ -25,6 +25,7 @@ from imagebuilder.adapters.local.beside import Beside
 from imagebuilder.adapters.local.workplace import working_folder
 from imagebuilder.domain.digest import Digest
 from imagebuilder.domain.layer import Layer, LayerTree, Tree, merged, stack_content
+from imagebuilder.domain.layer_record import layer_document, layer_of
 from imagebuilder.ports.building import LayerDamaged, LayerMissing, LayersUnusable, Lookup
 
 
@@ -119,14 +120,15 @@ class FileLayerStore:
         """
         asked = tuple(contents)
         if asked not in self._trees:
-            self._trees[asked] = merged(map(self._read_manifest, asked))
+            self._trees[asked] = merged(map(self.noted, asked))
         return self._trees[asked]
 
     def tree_path(self, content: Digest) -> Path:
         """Give the folder that an overlay takes as a lower one."""
-        return self._scratch.get(content, self._stored(content))
+        return self._scratch.get(content, self.kept_path(content))
 
-    def _stored(self, content: Digest) -> Path:
+    def kept_path(self, content: Digest) -> Path:
+        """Give the folder that a layer is kept in, whatever is used meanwhile."""
         return self._folder / "trees" / content.hex
 
     def incoming(self) -> contextlib.AbstractContextManager[Path]:
@@ -150,7 +152,7 @@ class FileLayerStore:
 
     def adopt(self, upper: Path, layer: Layer, tree: LayerTree) -> Layer:
         """Keep a folder as a layer, taking the folder itself away."""
-        target = self._stored(layer.content)
+        target = self.kept_path(layer.content)
         self._write(self._folder / "manifests" / layer.content.hex, manifest.written(tree))
         # A folder of that name may be from before a crash of the machine: it is not believed.
         if target.exists() and self._damage(layer) is not None:
@@ -178,6 +180,10 @@ class FileLayerStore:
         self._write(self._folder / "keys" / layer.key.hex, _layer_text(layer))
         self._unpublished.discard(layer.key)
 
+    def afterwards(self, piece: Callable[[], None]) -> None:
+        """Do a piece of work once all that was published before is here."""
+        self._beside.then(piece)
+
     def settle(self) -> None:
         """See that all that was kept and published is here; no scratch folder is used after it.
 
@@ -197,7 +203,7 @@ class FileLayerStore:
 
     def _damage(self, layer: Layer) -> str | None:
         """Give the first path that is not as recorded, or None when the layer is whole."""
-        folder = self._stored(layer.content)
+        folder = self.kept_path(layer.content)
         try:
             text = self._manifest_text(layer.content)
         except (FileNotFoundError, ValueError):
@@ -220,7 +226,7 @@ class FileLayerStore:
         """Take a damaged layer away; its name first, so that nobody starts to use it."""
         (self._folder / "keys" / layer.key.hex).unlink(missing_ok=True)
         (self._folder / "manifests" / f"{layer.content.hex}.layer").unlink(missing_ok=True)
-        self._remove_tree(self._stored(layer.content))
+        self._remove_tree(self.kept_path(layer.content))
 
     def _remove_tree(self, folder: Path) -> None:
         """Take a tree away; under its own name it is gone at once."""
@@ -228,12 +234,21 @@ class FileLayerStore:
         with self.incoming() as away, contextlib.suppress(FileNotFoundError):
             folder.rename(away / "tree")
 
-    def _read_manifest(self, content: Digest) -> LayerTree:
+    def manifest_text(self, content: Digest) -> bytes:
+        """Give what is written of a layer's files. Raises: LayerMissing: nothing sound is."""
+        try:
+            return self._manifest_text(content)
+        except (FileNotFoundError, ValueError) as error:
+            raise LayerMissing(content.short, content) from error
+
+    def note(self, content: Digest, tree: LayerTree) -> None:
+        """Keep what the files of a layer should be, which are not here."""
+        self._write(self._folder / "manifests" / content.hex, manifest.written(tree))
+
+    def noted(self, content: Digest) -> LayerTree:
+        """Give what the files of a layer should be. Raises: LayerMissing."""
         if content not in self._manifests:
-            try:
-                self._manifests[content] = manifest.read(self._manifest_text(content))
-            except (FileNotFoundError, ValueError) as error:
-                raise LayerMissing(content.short, content) from error
+            self._manifests[content] = manifest.read(self.manifest_text(content))
         return self._manifests[content]
 
     def _manifest_text(self, content: Digest) -> bytes:
@@ -243,7 +258,7 @@ class FileLayerStore:
         return text
 
     def _write_stamp(self, content: Digest) -> None:
-        text = {"boot": self._boot_id, "stamp": manifest.stamp(self._stored(content))}
+        text = {"boot": self._boot_id, "stamp": manifest.stamp(self.kept_path(content))}
         self._write(self._folder / "stamps" / content.hex, json.dumps(text).encode())
 
     def _write(self, path: Path, content: bytes) -> None:
@@ -266,37 +281,10 @@ def _read_record(path: Path) -> Layer | None:
     check, _, body = text.partition(b"\n")
     if check.decode(errors="replace") != Digest.of_bytes(body).hex:
         raise ValueError(f"{path} is damaged")
-    return _read_layer(json.loads(body))
+    return layer_of(json.loads(body))
 
 
 def _layer_text(layer: Layer) -> bytes:
     """Write a layer's record: the digest of what follows, a line end, the fields."""
-    body = json.dumps(
-        {
-            "key": layer.key.hex,
-            "content": layer.content.hex,
-            "parent_content": layer.parent_content.hex if layer.parent_content else None,
-            "name": layer.name,
-            "created_at": layer.created_at.isoformat(),
-            "size_bytes": layer.size_bytes,
-            "evidence": {name: digest.hex for name, digest in layer.evidence.items()},
-        },
-        indent=1,
-    ).encode()
+    body = json.dumps(layer_document(layer), indent=1).encode()
     return f"{Digest.of_bytes(body).hex}\n".encode() + body
-
-
-def _read_layer(fields: dict[str, object]) -> Layer:
-    parent = fields["parent_content"]
-    evidence = fields["evidence"]
-    if not isinstance(evidence, dict):
-        raise ValueError("evidence is no mapping")  # noqa: TRY004 - a damaged file, not a wrong type
-    return Layer(
-        key=Digest(str(fields["key"])),
-        content=Digest(str(fields["content"])),
-        parent_content=Digest(str(parent)) if parent else None,
-        name=str(fields["name"]),
-        created_at=datetime.fromisoformat(str(fields["created_at"])),
-        size_bytes=int(str(fields["size_bytes"])),
-        evidence={str(name): Digest(str(value)) for name, value in evidence.items()},
-    )

@@ -60,7 +60,7 @@ class FileBlobStore:
                 self._move_in(source, digest)
                 return digest
             with self._temporary() as temporary:
-                digest = _copied(source, temporary)
+                digest = copied(source, temporary)
                 self._move_in(temporary, digest)
             source.unlink()
         return digest
@@ -104,9 +104,9 @@ class FileBlobStore:
         partial = final.with_name(f".{final.name}.{os.getpid()}.part")
         try:
             partial.touch(exist_ok=False)
-            found = _copied(source, partial, on_bytes)
+            found = copied(source, partial, on_bytes)
             _compare(digest, found, source)
-            _flush(partial)
+            flush(partial)
             partial.replace(final)
         except OSError as error:
             raise CopyFailed(target, str(error)) from error
@@ -139,7 +139,7 @@ class FileBlobStore:
                 file.unlink()
             except FileNotFoundError:
                 return 0
-            _flush(file.parent)
+            flush(file.parent)
         return size_bytes
 
     def sweep(self) -> int:
@@ -187,12 +187,12 @@ class FileBlobStore:
         """Make source the blob, in this order: bytes on the disk, name, name on the disk."""
         target = self._file(digest)
         source.chmod(_READ_ONLY)
-        _flush(source)
+        flush(source)
         if not target.parent.is_dir():
             target.parent.mkdir(parents=True, exist_ok=True)
-            _flush(target.parent.parent)
+            flush(target.parent.parent)
         source.replace(target)
-        _flush(target.parent)
+        flush(target.parent)
 
 
 @contextmanager
@@ -208,7 +208,7 @@ def _digest_of(file: Path) -> Digest:
         return Digest(hashlib.file_digest(opened, "sha256").hexdigest())
 
 
-def _copied(source: Path, target: Path, on_bytes: Callable[[int], None] | None = None) -> Digest:
+def copied(source: Path, target: Path, on_bytes: Callable[[int], None] | None = None) -> Digest:
     """Copy bytes, leaving holes where they are zero, and give the digest of what was copied."""
     hasher = hashlib.sha256()
     with source.open("rb") as reading, target.open("r+b") as writing:
@@ -224,7 +224,8 @@ def _copied(source: Path, target: Path, on_bytes: Callable[[int], None] | None =
     return Digest(hasher.hexdigest())
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
+    """See that a file's bytes, or a folder's names, are on the disk."""
     fd = os.open(path, os.O_RDONLY)
     try:
         os.fsync(fd)

@@ -260,7 +260,7 @@ class _Work:
                         self._initramfs.begin(self.done)
                     return
         self.done.append(lookup.layer)
-        more = self._learn_of(planned, lookup.layer)
+        more = self._learn_of(planned, lookup.layer) + (lookup.source and f", from {lookup.source}")
         self._progress.step_ended(StepState.CACHED, size_text(lookup.layer.size_bytes) + more)
 
     def _made(self, layer: Layer, more: str = "") -> None:

@@ -9,7 +9,7 @@ from typing import TypeAlias
 from imagebuilder.domain.ids import ImageName, RunId
 from imagebuilder.domain.image import ImageVersion
 from imagebuilder.domain.recipe import ArtifactFormat
-from imagebuilder.domain.run import Run
+from imagebuilder.domain.run import Run, StepState
 from imagebuilder.ports.blobs import BlobStore
 from imagebuilder.ports.building import LayerStore, PackageSources
 from imagebuilder.ports.claims import ClaimStore
@@ -42,7 +42,10 @@ class BuildResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
-    """What decides whether to build, and keeps the records."""
+    """What decides whether to build, and keeps the records.
+
+    `complaints` gives what was wrong with the shared store since it was asked last.
+    """
 
     authoring: Authoring
     planning: Planning
@@ -58,6 +61,7 @@ class Desk:
     locks: Locks
     clock: Clock
     ids: IdSource
+    complaints: Callable[[], tuple[str, ...]] = tuple
 
     @contextmanager
     def working(self, on: ImageName, process: str, what: str = "build") -> Iterator[None]:
@@ -70,6 +74,20 @@ class Desk:
             self.locks.share(STORE_LOCK, f"{what} of {on} by {process}"),
         ):
             yield
+
+    def shared(self, progress: RecordedProgress) -> tuple[str, ...]:
+        """See that other machines have what was made; give what was wrong, and keep it in the log.
+
+        No build fails of that.
+        """
+        self.layers.settle()
+        complaints = self.complaints()
+        if complaints:
+            progress.step_started("shared store")
+            for complaint in complaints:
+                progress.line(complaint)
+            progress.step_ended(StepState.SKIPPED, "the build went on without")
+        return complaints
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -97,7 +97,9 @@ class BuildImage:
                     self._with.clock,
                 )
                 with failing_step(progress):
-                    return run.ended(self._result(prepared, request, progress, run.run))
+                    result = self._result(prepared, request, progress, run.run)
+                    warnings = (*result.warnings, *self._with.shared(progress))
+                    return run.ended(replace(result, warnings=warnings))
 
     def _result(
         self,

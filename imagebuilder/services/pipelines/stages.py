@@ -130,6 +130,8 @@ class Stages:
         progress = RecordedProgress(run.id, watcher, desk.runs, desk.run_files, desk.clock)
         with desk.working(run.image, self._process, what), failing_step(progress):
             yield progress
+            # The next stage may be done on another machine.
+            desk.shared(progress)
 
     def _built(self, job: Job, progress: RecordedProgress) -> Built:
         prepared, workers = job.prepared, self._workers

@@ -8,6 +8,7 @@ from imagebuilder.ports.process import Command, CommandResult, ProgramMissing
 from imagebuilder.services.diagnosing import Diagnosing, Diagnosis, PackagesNotInstalled
 from tests.fakes.host import FakeHost
 from tests.fakes.process import FakeCommandRunner, a_result
+from tests.fakes.sharing import FakeSharedStore
 
 HOME = PurePath("/srv/imagebuilder")
 
@@ -149,3 +150,16 @@ def test_fix_when_the_installation_fails_then_names_the_packages_and_the_reason(
 def test_fix_when_there_is_no_package_manager_then_says_so() -> None:
     with pytest.raises(ProgramMissing):
         diagnosing(FakeHost(missing={"bwrap"})).fix()
+
+
+def test_check_when_machines_share_a_store_then_tells_whether_it_answers() -> None:
+    shared = FakeSharedStore()
+    doctor = Diagnosing(FakeHost(), FakeCommandRunner(), HOME, shared)
+
+    answering = row(doctor.check(), "shared store")
+    shared.silent = True
+    silent = row(doctor.check(), "shared store")
+
+    assert (answering.is_present, answering.detail) == (True, "fake://store")
+    assert (silent.is_present, silent.is_required) == (False, False)
+    assert silent.detail == "fake://store: Connection refused."

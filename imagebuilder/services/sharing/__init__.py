@@ -1,0 +1,1 @@
+"""Sharing: layers and files taken from other machines, and given to them."""
