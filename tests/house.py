@@ -63,6 +63,8 @@ def a_component_text(name: str, action: str = "ExecuteBash", command: str = "ins
 class House:
     """Wired with fakes; `pending` is what apt would upgrade, `packages` what dpkg lists.
 
+    `complaints` are those about the shared store.
+
     `ground` is what an image tells of the packages below UpdateOS: nothing, unless a test says so.
     """
 
@@ -87,6 +89,7 @@ class House:
     pending: tuple[Upgrade, ...] = ()
     packages: str = ""
     ground: str = ""
+    complaints: tuple[str, ...] = ()
     fails: dict[str, Answer | BaseException] = field(default_factory=dict)
     roots: FakeRoots = field(init=False)
     workshop: FakeWorkshop = field(init=False)
@@ -175,6 +178,7 @@ class House:
             locks=self.locks,
             clock=self.clock,
             ids=self.ids,
+            complaints=lambda: self.complaints,
         )
 
     @property

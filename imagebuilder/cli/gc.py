@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from imagebuilder.cli.options import AsJson
-from imagebuilder.cli.output import print_json, print_lines, told_errors
+from imagebuilder.cli.output import note, print_json, print_lines, told_errors
 from imagebuilder.domain.errors import InvalidInput
 
 # ruff: noqa: PLC0415 - what a command does not need is not imported, for the start-up time
@@ -26,7 +26,11 @@ def gc(
         from imagebuilder.bootstrap import Application
         from imagebuilder.cli.retention_text import freed_json, freed_text
 
-        freed = Application().freeing.collect(_seconds(unused), only_look=dry_run)
+        application = Application()
+        freed = application.freeing.collect(_seconds(unused), only_look=dry_run)
+        settings = application.settings
+        if settings.shared_store is not None and settings.has_own_catalogue:
+            note("The shared store is left as it is: this catalogue is not that of all machines.")
         if as_json:
             print_json({"is_dry_run": dry_run, **freed_json(freed)})
             return

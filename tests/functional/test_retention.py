@@ -1,6 +1,7 @@
 """Retention through the command line: plans, applying, freeing, and what is never deleted."""
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -191,6 +192,27 @@ def test_gc_when_nothing_needs_it_frees_what_is_old_enough(cli: Cli) -> None:
     assert young["files"]["count"] == 0
     assert looked["files"] == freed["files"]
     assert (there, blobs.has(stray), blobs.has(kept.artifacts[0].digest)) == (True, False, True)
+
+
+@pytest.mark.parametrize("is_common", [False, True], ids=["own", "common"])
+def test_gc_when_machines_share_a_store_frees_there_if_the_catalogue_is_that_of_all(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, is_common: bool
+) -> None:
+    (tmp_path / "shared").mkdir()
+    monkeypatch.setenv("IMAGEBUILDER_SHARED_STORE", (tmp_path / "shared").as_uri())
+    if is_common:
+        monkeypatch.setenv("IMAGEBUILDER_CATALOGUE_URL", f"sqlite:///{tmp_path}/common.db")
+    stray = tmp_path / "shared/files/00" / ("0" * 64)
+    stray.parent.mkdir(parents=True)
+    stray.touch()
+    os.utime(stray, (1_000_000_000, 1_000_000_000))
+
+    done = cli("gc")
+
+    assert done.exit_code == 0, done.stderr
+    assert stray.exists() is not is_common
+    assert ("1 shared objects" in done.stdout) is is_common
+    assert ("left as it is" in done.stderr) is not is_common
 
 
 def test_gc_when_a_run_has_yet_to_record_what_it_built_keeps_that_until_it_has_ended(

@@ -2,9 +2,11 @@
 
 import json
 import shutil
+import urllib.request
 from pathlib import Path
 
 import pytest
+from moto.server import ThreadedMotoServer
 
 from tests.databases import DATABASES, FreshLocation
 from tests.roots import Workbench, left_behind
@@ -103,6 +105,33 @@ def test_a_machine_with_an_empty_home_finds_every_layer_in_the_store(site: Site)
     assert second.answer["warnings"] == []
     assert two.artifact_of(second).read_bytes() == one.artifact_of(first).read_bytes()
     assert "from file://" in second.log
+
+
+@pytest.mark.filterwarnings("default")  # the double's own
+def test_machines_share_a_bucket_as_they_share_a_folder(site: Site) -> None:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    endpoint = f"http://{host}:{port}"
+    account = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_DEFAULT_REGION": "x"}
+    one, two = site.alone("one"), site.alone("two")
+    for bench in (one, two):
+        bench.environment |= account | {
+            "IMAGEBUILDER_SHARED_STORE": "s3://layers/of/all",
+            "IMAGEBUILDER_S3_ENDPOINT": endpoint,
+        }
+    try:
+        made = urllib.request.Request(f"{endpoint}/layers", method="PUT")
+        urllib.request.urlopen(made).close()
+        recipe = one.recipe("first", "second")
+        one.build(recipe)
+
+        second = two.build(recipe)
+    finally:
+        server.stop()
+
+    assert (second.layers, second.answer["warnings"]) == ([], [])
+    assert "from s3://layers/of/all" in second.log
 
 
 def test_damaged_files_in_the_store_are_made_again_told_and_mended(site: Site) -> None:

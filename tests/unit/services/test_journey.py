@@ -84,6 +84,17 @@ def test_build_when_nothing_changed_then_nothing_is_recorded_or_opened(house: Ho
     assert last_run(house).version_id == first.id
 
 
+def test_build_when_the_shared_store_does_not_answer_then_it_is_told_and_recorded_all_the_same(
+    house: House,
+) -> None:
+    house.complaints = ("It does not answer.",)
+
+    result = house.build()
+
+    assert result.warnings == ("It does not answer.",)
+    assert result.version is not None
+
+
 def test_build_when_archives_changed_but_bring_nothing_new_then_it_is_unchanged(
     house: House,
 ) -> None:

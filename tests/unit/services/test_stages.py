@@ -116,6 +116,27 @@ def test_stages_when_done_then_nothing_is_open_or_held(house: House) -> None:
     assert house.disks.open_count == 0
 
 
+def test_stages_when_the_shared_store_does_not_answer_then_it_is_in_the_log_and_none_fails(
+    house: House,
+) -> None:
+    house.complaints = ("It does not answer.",)
+    line = Line(house)
+
+    line.through()
+
+    told = [step for step in line.steps if step[1] == "shared store"]
+    assert [state for _, _, state in told] == [StepState.SKIPPED] * 3
+    logs = [house.run_files.log(line.run.id, number) for number, _, _ in told]
+    assert logs == ["It does not answer.\n"] * 3
+
+
+def test_stages_when_one_has_ended_then_what_it_made_is_settled(house: House) -> None:
+    line = Line(house)
+    line.build()
+
+    assert house.layers.settled == house.layers.keys
+
+
 def test_stage_when_somebody_works_on_the_image_then_is_refused(house: House) -> None:
     line = Line(house)
     built = line.build()
