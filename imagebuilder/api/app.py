@@ -19,6 +19,8 @@ from imagebuilder.domain.run import Run
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
+    from imagebuilder.bootstrap import Application
+
 _LOG = logging.getLogger(__name__)
 _JSON = "application/json"
 _HOOKS = "/hooks/"
@@ -34,7 +36,7 @@ class Inside:
 
     admit: Callable[[HookCall], Sequence[Run]]
     metrics: Callable[[], tuple[bytes, str]]
-    check: Callable[[], None]
+    check: Callable[[], object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +45,17 @@ class _Answer:
     body: bytes
     content_type: str = _JSON
     allowed: str = ""
+
+
+def door_of(application: "Application") -> "HttpDoor":
+    """Give the door that leads to a catalogue's services."""
+    return HttpDoor(
+        Inside(
+            admit=application.admitting.admit,
+            metrics=application.metrics.page,
+            check=lambda: application.runs.newest(1),
+        )
+    )
 
 
 class HttpDoor:

@@ -10,6 +10,7 @@ from imagebuilder.wiring.engine import EngineWiring
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from imagebuilder.adapters.prometheus.page import PrometheusPage
     from imagebuilder.domain.hook import HookWish
     from imagebuilder.domain.run import Run
     from imagebuilder.services.admitting import Admitting
@@ -33,6 +34,24 @@ class DoorWiring(EngineWiring):
             clock=self.clock,
         )
         return Admitting(gatehouse)
+
+    @cached_property
+    def metrics(self) -> "PrometheusPage":
+        """Tells how the work goes, in numbers."""
+        from imagebuilder.adapters.prometheus.page import PrometheusPage
+        from imagebuilder.adapters.sql.measures import SqlMeasures
+        from imagebuilder.services.measuring import Instruments, Measuring
+
+        instruments = Instruments(
+            runs=self.runs,
+            pipelines=self.pipelines,
+            leases=self.leases,
+            notices=self.notices,
+            standings=self.standings,
+            measures=SqlMeasures(self._database),
+            clock=self.clock,
+        )
+        return PrometheusPage(Measuring(instruments).measure)
 
     def _start_for_hook(self, pipeline: str, wish: "HookWish") -> "Sequence[Run]":
         from imagebuilder.domain.pipeline import Trigger

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from imagebuilder.api.app import HttpDoor, Inside
+from imagebuilder.api.app import HttpDoor, Inside, door_of
 from imagebuilder.api.server import DoorBlocked, open_door
 from imagebuilder.domain.signature import signed
 from imagebuilder.ports.catalogue import StoreUnavailable
@@ -74,12 +74,7 @@ def caller(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Iterator[Caller]:
         cursor_at=SOME_DAY,
     )
     application.pipelines.put(applied)
-    inside = Inside(
-        admit=application.admitting.admit,
-        metrics=lambda: (b"runs 1\n", "text/plain"),
-        check=lambda: None,
-    )
-    with open_door(HttpDoor(inside), "127.0.0.1", 0) as port:
+    with open_door(door_of(application), "127.0.0.1", 0) as port:
         yield Caller(port)
 
 
@@ -186,14 +181,22 @@ def test_path_when_there_is_nothing_then_says_what_there_is(
     assert ("Allow" in answer.headers) == (status == 405)
 
 
-def test_metrics_and_healthz_then_are_served(caller: Caller) -> None:
+def test_metrics_then_count_what_the_catalogue_holds(caller: Caller) -> None:
+    assert caller.call("web").status == 202
+
     page = caller.ask("GET", "/metrics")
-    assert (page.status, page.body, page.headers["Content-Type"]) == (
-        200,
-        b"runs 1\n",
-        "text/plain",
-    )
+
+    assert page.status == 200
+    assert page.headers["Content-Type"].startswith("text/plain; version=")
+    lines = page.body.decode().splitlines()
+    assert 'imagebuilder_runs{pipeline="web",state="queued"} 1.0' in lines
+    assert 'imagebuilder_queue_runs{pool="build.amd64"} 1.0' in lines
+    assert "imagebuilder_pipelines 1.0" in lines
+
+
+def test_healthz_then_says_that_all_is_well(caller: Caller) -> None:
     health = caller.ask("GET", "/healthz")
+
     assert (health.status, health.json) == (200, {"status": "ok"})
     assert caller.ask("HEAD", "/healthz").body == b""
 

@@ -1,0 +1,1 @@
+"""Prometheus: numbers in the text that it scrapes."""
