@@ -6,6 +6,7 @@ The machine is this one with other lists: its real apt and dpkg read and write f
 import gzip
 import shutil
 import subprocess
+from collections.abc import Collection
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -32,6 +33,7 @@ class Deb:
     version: str
     depends: str = ""
     changelog: str = ""
+    architecture: str = "all"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,13 +56,34 @@ class AptMachine:
 
     def archive(self, label: str, suite: str, *debs: Deb) -> None:
         """Add an archive of packages, whose lists the next update reads."""
+        place = self._place(label, suite)
+        self._write(place, label, suite, "".join(_made(deb, place) for deb in debs))
+
+    def list_only(self, label: str, suite: str, *debs: Deb, more: str = "") -> None:
+        """Add an archive whose packages can be asked for but not had; `more` are fields of it."""
+        stanzas = (
+            f"{_control(deb)}Filename: ./{deb.name}\nSize: 1\nSHA256: {'0' * 64}\n\n"
+            for deb in debs
+        )
+        self._write(self._place(label, suite), label, suite, "".join(stanzas), more)
+
+    def install_only_listed(self, *debs: Deb, marked: Collection[str] = ()) -> None:
+        """Let dpkg believe that these are installed, and some of them marked hold."""
+        with (self.folder / "dpkg/status").open("a") as status:
+            for deb in debs:
+                want = "hold" if deb.name in marked else "install"
+                status.write(f"{_control(deb)}Status: {want} ok installed\n\n")
+
+    def _place(self, label: str, suite: str) -> Path:
         place = self.folder / "archives" / suite / label.replace(" ", "-")
         place.mkdir(parents=True)
-        packages = "".join(_made(deb, place) for deb in debs)
+        return place
+
+    def _write(self, place: Path, label: str, suite: str, packages: str, more: str = "") -> None:
         (place / "Packages").write_text(packages)
         (place / "Release").write_text(
             f"Origin: Example\nLabel: {label}\nSuite: {suite}\nCodename: {suite}\nVersion: 12\n"
-            "Date: Thu, 01 Jan 2026 00:00:00 UTC\n"
+            f"Date: Thu, 01 Jan 2026 00:00:00 UTC\n{more}"
             f"SHA256:\n {sha256(packages.encode()).hexdigest()} {len(packages)} Packages\n"
         )
         with (self.folder / "etc/sources.list").open("a") as sources:
@@ -96,15 +119,19 @@ class AptMachine:
         return {name: version for name, _, version in (line.partition(" ") for line in listed)}
 
 
+def _control(deb: Deb) -> str:
+    control = (
+        f"Package: {deb.name}\nVersion: {deb.version}\nArchitecture: {deb.architecture}\n"
+        "Maintainer: A <a@example.org>\nDescription: made for a test\n"
+    )
+    return control + (f"Depends: {deb.depends}\n" if deb.depends else "")
+
+
 def _made(deb: Deb, place: Path) -> str:
     """Make a package and give its paragraph in the archive's list."""
     root = place / "root"
     (root / "DEBIAN").mkdir(parents=True)
-    control = (
-        f"Package: {deb.name}\nVersion: {deb.version}\nArchitecture: all\n"
-        "Maintainer: A <a@example.org>\nDescription: made for a test\n"
-    )
-    control += f"Depends: {deb.depends}\n" if deb.depends else ""
+    control = _control(deb)
     (root / "DEBIAN/control").write_text(control)
     document = root / "usr/share/doc" / deb.name
     document.mkdir(parents=True)

@@ -95,7 +95,7 @@ class AptArchives:
         known = self._read.get(wanted.name)
         if known is not None:
             return known
-        with contextlib.suppress(OSError, ValueError, TypeError):
+        with contextlib.suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
             head, _, lines = (self._cache / wanted.file).read_text().partition("\n")
             facts = json.loads(head)
             if facts.pop("format") == _FORMAT and facts.pop("name") == wanted.name:

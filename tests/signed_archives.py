@@ -1,0 +1,120 @@
+"""A package archive that is signed with a key of the test's own, served on loopback."""
+
+import gzip
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+
+from tests.mirrors import Answer, Mirror, mirror
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """A key that lives as long as its context."""
+
+    home: Path
+
+    @property
+    def public(self) -> bytes:
+        """What an archive's users trust."""
+        return self._gpg("--export")
+
+    @property
+    def armored(self) -> bytes:
+        """The same as text."""
+        return self._gpg("--armor", "--export")
+
+    def clear_signed(self, text: str) -> bytes:
+        """Give a text with its signature around it."""
+        return self._gpg("--clearsign", "--output", "-", text=text)
+
+    def _gpg(self, *arguments: str, text: str = "") -> bytes:
+        argv = ["gpg", "--homedir", str(self.home), "--batch", "--quiet", "--no-tty", *arguments]
+        done = subprocess.run(argv, input=text.encode(), check=True, capture_output=True)
+        return done.stdout
+
+
+@contextmanager
+def signing_key() -> Iterator[SigningKey]:
+    """Give a new key; the agent that keeps it ends with the context."""
+    # A socket's path is short, and that of a test's folder is not.
+    with tempfile.TemporaryDirectory(prefix="key-", dir="/tmp") as name:
+        home = Path(name)
+        key = SigningKey(home)
+        try:
+            key._gpg(
+                *("--pinentry-mode", "loopback", "--passphrase", ""),
+                *("--quick-generate-key", "Archive <archive@example.org>", "ed25519", "sign"),
+            )
+            yield key
+        finally:
+            argv = ["gpgconf", "--homedir", name, "--kill", "gpg-agent"]
+            subprocess.run(argv, check=False, capture_output=True)
+
+
+@dataclass(slots=True)
+class SignedArchive:
+    """One suite of an archive, and what it answers to requests.
+
+    Shape: `packages` maps a name to its version, for amd64.
+    """
+
+    key: SigningKey
+    served: Mirror
+    suite: str = "bookworm"
+    label: str = "Debian"
+    packages: dict[str, str] = field(default_factory=dict)
+    head: dict[str, str] = field(default_factory=dict)
+    published: int = 0
+
+    @property
+    def url(self) -> str:
+        """Its address; all its suites share it."""
+        return f"{self.served.url}/debian"
+
+    @property
+    def in_release(self) -> str:
+        """The path of its signed index."""
+        return f"/debian/dists/{self.suite}/InRelease"
+
+    @property
+    def list_path(self) -> str:
+        """The path of its list of packages."""
+        return f"/debian/dists/{self.suite}/main/binary-amd64/Packages.gz"
+
+    def publish(self) -> None:
+        """Sign what it holds now; each time gives another index."""
+        self.published += 1
+        stanzas = (
+            f"Package: {name}\nVersion: {version}\nArchitecture: amd64\nDescription: a test\n\n"
+            for name, version in sorted(self.packages.items())
+        )
+        content = gzip.compress("".join(stanzas).encode(), mtime=0)
+        fields = {
+            "Origin": "Debian",
+            "Label": self.label,
+            "Suite": self.suite,
+            "Codename": self.suite,
+            "Date": f"Thu, 01 Jan 2026 00:00:{self.published:02d} UTC",
+            "No-Support-for-Architecture-all": "Packages",
+            "Components": "main",
+        } | self.head
+        listed = f" {sha256(content).hexdigest()} {len(content)} main/binary-amd64/Packages.gz\n"
+        text = "".join(f"{name}: {value}\n" for name, value in fields.items())
+        signed = self.key.clear_signed(f"{text}SHA256:\n{listed}")
+        self.served.answers[self.list_path] = Answer(content)
+        self.served.answers[self.in_release] = Answer(signed)
+
+
+@contextmanager
+def signed_archive(key: SigningKey, **packages: str) -> Iterator[SignedArchive]:
+    """Give a suite that runs; _ in a name stands for -."""
+    with mirror() as served:
+        archive = SignedArchive(key, served)
+        archive.packages = {name.replace("_", "-"): v for name, v in packages.items()}
+        archive.publish()
+        yield archive
