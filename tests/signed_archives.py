@@ -60,7 +60,8 @@ def signing_key() -> Iterator[SigningKey]:
 class SignedArchive:
     """One suite of an archive, and what it answers to requests.
 
-    Shape: `packages` maps a name to its version, for amd64.
+    Shape: `packages` maps a name to its version, for amd64; `for_all` those that a list of their
+    own has.
     """
 
     key: SigningKey
@@ -68,6 +69,7 @@ class SignedArchive:
     suite: str = "bookworm"
     label: str = "Debian"
     packages: dict[str, str] = field(default_factory=dict)
+    for_all: dict[str, str] = field(default_factory=dict)
     head: dict[str, str] = field(default_factory=dict)
     published: int = 0
 
@@ -89,11 +91,8 @@ class SignedArchive:
     def publish(self) -> None:
         """Sign what it holds now; each time gives another index."""
         self.published += 1
-        stanzas = (
-            f"Package: {name}\nVersion: {version}\nArchitecture: amd64\nDescription: a test\n\n"
-            for name, version in sorted(self.packages.items())
-        )
-        content = gzip.compress("".join(stanzas).encode(), mtime=0)
+        listed = self._list("amd64", self.packages)
+        listed += self._list("all", self.for_all) if self.for_all else ""
         fields = {
             "Origin": "Debian",
             "Label": self.label,
@@ -103,11 +102,20 @@ class SignedArchive:
             "No-Support-for-Architecture-all": "Packages",
             "Components": "main",
         } | self.head
-        listed = f" {sha256(content).hexdigest()} {len(content)} main/binary-amd64/Packages.gz\n"
         text = "".join(f"{name}: {value}\n" for name, value in fields.items())
         signed = self.key.clear_signed(f"{text}SHA256:\n{listed}")
-        self.served.answers[self.list_path] = Answer(content)
         self.served.answers[self.in_release] = Answer(signed)
+
+    def _list(self, architecture: str, packages: dict[str, str]) -> str:
+        """Serve a list and give its line in the index."""
+        stanzas = (
+            f"Package: {name}\nVersion: {version}\nArchitecture: {architecture}\n\n"
+            for name, version in sorted(packages.items())
+        )
+        content = gzip.compress("".join(stanzas).encode(), mtime=0)
+        path = f"main/binary-{architecture}/Packages.gz"
+        self.served.answers[f"/debian/dists/{self.suite}/{path}"] = Answer(content)
+        return f" {sha256(content).hexdigest()} {len(content)} {path}\n"
 
 
 @contextmanager

@@ -14,7 +14,6 @@ import re
 import threading
 import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -22,7 +21,7 @@ from hashlib import sha256
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from imagebuilder.adapters.local.fetching import ArchiveFetcher
+from imagebuilder.adapters.local.fetching import ArchiveFetcher, SignedFile
 from imagebuilder.adapters.local.signatures import TrustedKeys
 from imagebuilder.domain.digest import Digest
 from imagebuilder.domain.offers import PackageIndex, Release
@@ -64,19 +63,24 @@ class AptArchives:
 
         Raises: MirrorUnreachable; SignatureRefused; IndexDiffers.
         """
-        asked = [(r, suite) for r in repositories for suite in r.suites]
-        with ThreadPoolExecutor(max_workers=max(1, len(asked))) as threads:
-            parts = threads.map(lambda each: self._of_suite(each[0], each[1], architectures), asked)
-            return tuple(index for part in parts for index in part)
+        folders = [(r, f"{r.url.rstrip('/')}/dists/{s}") for r in repositories for s in r.suites]
+        signed = self._fetcher.indexes([f"{folder}/InRelease" for _, folder in folders])
+        found: list[PackageIndex] = []
+        for repository, folder in folders:
+            signed_file = signed[f"{folder}/InRelease"]
+            found += self._of_suite(repository, folder, signed_file, architectures)
+        return found
 
     def _of_suite(
-        self, repository: Repository, suite: str, architectures: Collection[str]
+        self,
+        repository: Repository,
+        folder: str,
+        signed: SignedFile,
+        architectures: Collection[str],
     ) -> Sequence[PackageIndex]:
-        folder = f"{repository.url.rstrip('/')}/dists/{suite}"
         address = f"{folder}/InRelease"
         keys = self._keys.keys(repository.keyring)
-        signed = self._fetcher.index(address)
-        state = f"{Digest.of_bytes(signed)} {Digest.of_bytes(keys)} {repository.allows_expired}"
+        state = f"{signed.digest} {Digest.of_bytes(keys)} {repository.allows_expired}"
         wanted = [
             _Wanted(folder=folder, component=component, architecture=architecture, state=state)
             for component in repository.components
@@ -84,7 +88,7 @@ class AptArchives:
         ]
         found = [self._kept(each) for each in wanted]
         if any(index is None for index in found):
-            index = _SignedIndex(self._keys.signed(signed, keys, address), address)
+            index = _SignedIndex(self._keys.signed(signed.content, keys, address), address)
             if not repository.allows_expired:
                 index.refuse_expired(self._clock.now())
             found = [self._fetched(each, index) for each in wanted]
@@ -186,9 +190,12 @@ class _SignedIndex:
         return self._fields.get("acquire-by-hash") == "yes"
 
     def lists(self, wanted: _Wanted) -> bool:
-        """Whether a list has something that no other has."""
+        """Whether apt would read a list: one for all architectures only where it has its own."""
+        if wanted.architecture != _ALL:
+            return True
+        known = self._fields.get("architectures", _ALL).split()
         is_told_elsewhere = "Packages" in self._fields.get("no-support-for-architecture-all", "")
-        return not (wanted.architecture == _ALL and is_told_elsewhere)
+        return _ALL in known and not is_told_elsewhere
 
     def release(self, wanted: _Wanted) -> Release:
         """Describe a part of the archive."""

@@ -1,15 +1,26 @@
 """ArchiveFetcher: files of package archives over HTTP, with the credentials that settings hold."""
 
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from threading import Lock
 from urllib.parse import urlsplit
 
+from imagebuilder.domain.digest import Digest
 from imagebuilder.domain.units import size_text
 from imagebuilder.ports.building import MirrorUnreachable
 
 _TIMEOUT_SECONDS = 20
 _LARGEST_INDEX_BYTES = 32 * 2**20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedFile:
+    """A signed index as an archive gave it; nobody has looked at the signature yet."""
+
+    content: bytes
+    digest: Digest
 
 
 class ArchiveFetcher:
@@ -23,26 +34,30 @@ class ArchiveFetcher:
     ) -> None:
         """Give credentials to the hosts they are for, and to no other."""
         self._credentials = credentials or {}
-        self._known: dict[str, bytes] | None = {} if is_lasting else None
-        self._locks: dict[str, Lock] = {}
-        self._guard = Lock()
+        self._is_lasting = is_lasting
+        self._known: dict[str, SignedFile] = {}
+        self._lock = Lock()
 
-    def index(self, address: str) -> bytes:
-        """Give an archive's signed index. Raises: MirrorUnreachable."""
-        if self._known is None:
-            return self._index(address)
-        with self._guard:
-            lock = self._locks.setdefault(address, Lock())
-        with lock:
-            if address not in self._known:
-                self._known[address] = self._index(address)
-            return self._known[address]
+    def indexes(self, addresses: Sequence[str]) -> Mapping[str, SignedFile]:
+        """Give signed indexes, fetched at the same time. Raises: MirrorUnreachable."""
+        if not self._is_lasting:
+            return self._fetched(addresses)
+        # Who comes second waits for the first, and then asks nobody.
+        with self._lock:
+            self._known |= self._fetched([a for a in addresses if a not in self._known])
+            return {address: self._known[address] for address in addresses}
 
-    def _index(self, address: str) -> bytes:
+    def _fetched(self, addresses: Sequence[str]) -> dict[str, SignedFile]:
+        if not addresses:
+            return {}
+        with ThreadPoolExecutor(max_workers=len(addresses)) as threads:
+            return dict(zip(addresses, threads.map(self._index, addresses), strict=True))
+
+    def _index(self, address: str) -> SignedFile:
         content = self.file(address, _LARGEST_INDEX_BYTES)
         if len(content) > _LARGEST_INDEX_BYTES:
             raise MirrorUnreachable(address, f"It is over {size_text(_LARGEST_INDEX_BYTES)} large.")
-        return content
+        return SignedFile(content=content, digest=Digest.of_bytes(content))
 
     def file(self, address: str, limit_bytes: int) -> bytes:
         """Give a file; of one beyond a limit the beginning, a byte longer than that.

@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -91,11 +90,7 @@ class AptSources:
             for repository in repositories
             for suite in repository.suites
         ]
-        with ThreadPoolExecutor(max_workers=max(1, len(addresses))) as threads:
-            return dict(zip(addresses, threads.map(self._digest_at, addresses), strict=True))
-
-    def _digest_at(self, address: str) -> Digest:
-        return Digest.of_bytes(self._fetcher.index(address))
+        return {a: file.digest for a, file in self._fetcher.indexes(addresses).items()}
 
     def _from_apt(self) -> "_Known":
         """Give what this machine's apt knows; to ask it takes half a second."""

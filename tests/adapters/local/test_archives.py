@@ -211,14 +211,21 @@ def test_packages_when_it_is_for_security_then_that_is_known(
     assert read(archive, keyring, tmp_path)[0].release.is_security
 
 
-def test_packages_when_a_list_is_for_all_architectures_then_it_is_read_too(
-    archive: SignedArchive, keyring: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    ("head", "is_read"),
+    [
+        ({"Architectures": "all amd64"}, True),
+        ({"Architectures": "amd64"}, False),
+        ({"Architectures": "all amd64", "No-Support-for-Architecture-all": "Packages"}, False),
+        ({}, True),
+    ],
+    ids=["its-own", "not-known", "told-elsewhere", "nothing-said"],
+)
+def test_packages_for_all_architectures_then_are_read_where_apt_does(
+    archive: SignedArchive, keyring: Path, tmp_path: Path, head: dict[str, str], *, is_read: bool
 ) -> None:
-    # Without a word on it the list of `all` would be another one, which this archive has not.
-    archive.head["No-Support-for-Architecture-all"] = ""
+    archive.for_all["tzdata-legacy"] = "1"
+    archive.head = {"No-Support-for-Architecture-all": "", **head}
     archive.publish()
 
-    assert versions(read(archive, keyring, tmp_path)) == {
-        "openssl": "3.0.14-1",
-        "tzdata": "2024a-0",
-    }
+    assert ("tzdata-legacy" in versions(read(archive, keyring, tmp_path))) == is_read
