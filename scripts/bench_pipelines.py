@@ -28,7 +28,7 @@ from imagebuilder.bootstrap import Application
 from imagebuilder.domain.need import Verdict
 from imagebuilder.services.pipelines.deciding import DecisionAsked
 from imagebuilder.settings import read_settings
-from tests.recorded import record_as_built
+from tests.recorded import PAGE, PATCHES, record_as_built
 from tests.signed_archives import SignedArchive, signed_archive, signing_key
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -36,17 +36,6 @@ RECIPES = 1000
 OFFERED = 20_000
 INSTALLED = 300
 PROCESSES = 5
-PATCHES = """\
-name: patches
-schemaVersion: 1.0
-phases: [{name: build, steps: [{name: Update, action: UpdateOS}]}]
-"""
-PAGE = """\
-name: page
-schemaVersion: 1.0
-parameters: [{text: {type: string, default: hello}}]
-phases: [{name: build, steps: [{name: Do, action: ExecuteBash, inputs: {commands: ["true"]}}]}]
-"""
 BASE = """\
 kind: Recipe
 name: base-%(number)s

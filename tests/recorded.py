@@ -26,6 +26,18 @@ NOTHING_TO_UPGRADE = {"Update": PlannedUpdate(scopes=(UpdateScope(),))}
 """What an UpdateOS step called Update answers when all is as new as it can be."""
 ARTIFACT = b"a small disk"
 
+PATCHES = """\
+name: patches
+schemaVersion: 1.0
+phases: [{name: build, steps: [{name: Update, action: UpdateOS}]}]
+"""
+PAGE = """\
+name: page
+schemaVersion: 1.0
+parameters: [{text: {type: string, default: hello}}]
+phases: [{name: build, steps: [{name: Do, action: ExecuteBash, inputs: {commands: ["true"]}}]}]
+"""
+
 
 def record_as_built(
     application: Application, path: str, packages: Mapping[str, str], *, above: str = ""

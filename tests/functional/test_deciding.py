@@ -10,19 +10,9 @@ from imagebuilder.ports.building import SignatureRefused
 from imagebuilder.services.pipelines.deciding import DecisionAsked
 from imagebuilder.services.pipelines.planning import BuildRequest
 from tests.functional.conftest import Cli
-from tests.recorded import record_as_built
+from tests.recorded import PAGE, PATCHES, record_as_built
 from tests.signed_archives import SignedArchive, SigningKey, signed_archive, signing_key
 
-PATCHES = """\
-name: patches
-schemaVersion: 1.0
-phases: [{name: build, steps: [{name: Update, action: UpdateOS}]}]
-"""
-PAGE = """\
-name: page
-schemaVersion: 1.0
-phases: [{name: build, steps: [{name: Do, action: ExecuteBash, inputs: {commands: ["true"]}}]}]
-"""
 BASE = """\
 kind: Recipe
 name: base
