@@ -7,7 +7,7 @@ from itertools import product
 from typing import TypeAlias
 
 from imagebuilder.domain.errors import InvalidInput
-from imagebuilder.domain.ids import is_name
+from imagebuilder.domain.ids import ImageName, is_name
 
 LARGEST_MATRIX = 256
 POOL_AXIS = "pool"
@@ -81,6 +81,11 @@ def variants_of(matrix: Matrix | None) -> tuple[Variant, ...]:
     variants = tuple(Variant(name=_name(row), settings=row) for row in rows)
     _require_distinct(variants)
     return variants
+
+
+def variant_image(image: ImageName, variant: str) -> ImageName:
+    """Give the image that a variant of a recipe is: its own, so that neither replaces the other."""
+    return ImageName(f"{image}-{variant}") if variant else image
 
 
 def _require_room(matrix: Matrix) -> None:

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias, cast
 from imagebuilder.domain.digest import Canonical
 from imagebuilder.domain.errors import InvalidInput
 from imagebuilder.domain.ids import ChannelName, ImageName, PipelineName
-from imagebuilder.domain.matrix import POOL_AXIS, Matrix, Variant, variants_of
+from imagebuilder.domain.matrix import POOL_AXIS, Matrix, Variant, variant_image, variants_of
 from imagebuilder.domain.schedule import (
     CronSchedule,
     Schedule,
@@ -168,7 +168,7 @@ class Pipeline:
         settings = {**self.parameters, **variant.settings}
         return Product(
             variant=variant.name,
-            image=ImageName(f"{self.image}-{variant.name}") if variant.name else self.image,
+            image=variant_image(self.image, variant.name),
             pool=settings.pop(POOL_AXIS, self.pool),
             overrides=settings,
         )

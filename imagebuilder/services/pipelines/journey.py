@@ -7,6 +7,7 @@ from dataclasses import replace
 from imagebuilder.domain.errors import ImageBuilderError
 from imagebuilder.domain.ids import ImageName, RunId
 from imagebuilder.domain.image import VersionNotFound
+from imagebuilder.domain.matrix import variant_image
 from imagebuilder.domain.recipe import CircularParents, ImageParent
 from imagebuilder.domain.run import Run, RunInterrupted, RunState
 from imagebuilder.ports.clock import Clock
@@ -85,10 +86,11 @@ class BuildImage:
 
     def _build(self, request: BuildRequest, watcher: Progress) -> BuildResult:
         recipe = self._with.authoring.recipe(request.recipe_path).value
+        image = variant_image(recipe.name, request.variant)
         # From here on nothing is taken from the store that this build may count on.
-        with self._with.working(recipe.name, self._process):
+        with self._with.working(image, self._process):
             prepared = self._with.planning.prepare(request)
-            with self._run(recipe.name) as run:
+            with self._run(image) as run:
                 progress = RecordedProgress(
                     run.run.id,
                     watcher,

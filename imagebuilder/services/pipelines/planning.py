@@ -8,6 +8,7 @@ from imagebuilder.domain.component import Component
 from imagebuilder.domain.digest import Digest
 from imagebuilder.domain.forecast import Forecast
 from imagebuilder.domain.image import DocumentText, ImageVersion, VersionDraft
+from imagebuilder.domain.matrix import variant_image
 from imagebuilder.domain.need import Reason
 from imagebuilder.domain.plan import (
     Plan,
@@ -48,11 +49,13 @@ Components = Sequence[tuple[Component, Mapping[str, str]]]
 class BuildRequest:
     """What a person, or a pipeline, asks for.
 
-    Shape: `overrides` maps component.parameter to a value. `max_age_seconds` counts where the
-    recipe allows its layers to be older, or of any age.
+    A `variant` of a recipe is an image of its own: debian-web-VARIANT. `max_age_seconds` counts
+    where the recipe allows its layers to be older, or of any age.
+    Shape: `overrides` maps component.parameter to a value.
     """
 
     recipe_path: str
+    variant: str = ""
     overrides: Mapping[str, str] = field(default_factory=dict)
     refresh: bool = False
     keep: bool = False
@@ -257,8 +260,9 @@ class Planning:
         ages = (recipe.max_age_seconds, request.max_age_seconds)
         limit = min((age for age in ages if age is not None), default=None)
         recipe = replace(recipe, max_age_seconds=limit)
+        recipe = replace(recipe, name=variant_image(recipe.name, request.variant))
         shelf = self._authoring.components_for(recipe, request.recipe_path)
-        texts = [_document("recipe", recipe.name, recipe.text)]
+        texts = [_document("recipe", read.value.name, recipe.text)]
         used = [c for top, _ in shelf.components for c in (top, *top.all_documents)]
         texts += [_document("component", c.name, c.text) for c in used]
         warnings = tuple(str(problem) for problem in (*read.warnings, *shelf.warnings))

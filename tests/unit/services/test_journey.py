@@ -51,6 +51,18 @@ def test_build_when_the_parent_is_there_then_it_is_left_alone(house: House) -> N
     assert references(house) == ["base@1.0.0/1", "web@1.0.0/1"]
 
 
+def test_build_of_a_variant_makes_an_image_of_its_own(house: House) -> None:
+    house.build(WEB)
+
+    built = house.build(WEB, variant="arm64")
+    again = house.build(WEB, variant="arm64")
+
+    assert references(house) == ["base@1.0.0/1", "web@1.0.0/1", "web-arm64@1.0.0/1"]
+    assert (built.is_unchanged, again.is_unchanged) == (False, True)
+    assert last_run(house).image == "web-arm64"
+    assert [d.name for d in house.versions.versions[-1].documents if d.kind == "recipe"] == ["web"]
+
+
 def test_build_when_no_recipe_makes_the_parent_then_says_what_to_do(house: House) -> None:
     del house.documents.documents[BASE]
     with pytest.raises(VersionNotFound) as failure:
