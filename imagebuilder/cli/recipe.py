@@ -11,7 +11,7 @@ from imagebuilder.cli.options import AsJson
 if TYPE_CHECKING:
     from imagebuilder.cli.checking import Sound
     from imagebuilder.documents.problems import Problem
-    from imagebuilder.domain.recipe import Parent, Recipe
+    from imagebuilder.domain.recipe import Recipe
     from imagebuilder.services.authoring import Authoring
 
 app = typer.Typer(help="Recipes: what an image is made of.", no_args_is_help=True)
@@ -33,6 +33,7 @@ def check(
 
 def _checked(authoring: "Authoring", file: str) -> "Sound":
     from imagebuilder.cli.checking import Sound
+    from imagebuilder.domain.recipe import parent_text
 
     read = authoring.recipe(file)
     warnings = (*read.warnings, *_component_warnings(authoring, read.value, file))
@@ -43,7 +44,7 @@ def _checked(authoring: "Authoring", file: str) -> "Sound":
         version=str(made_of.version),
         warnings=warnings,
         summary=f"recipe {made_of.name} {made_of.version} is sound: "
-        f"{count} component{'' if count == 1 else 's'} on {_parent_text(made_of.parent)}",
+        f"{count} component{'' if count == 1 else 's'} on {parent_text(made_of.parent)}",
     )
 
 
@@ -71,15 +72,3 @@ def _component_warnings(
     if faults:
         raise InvalidDocument(faults)
     return tuple(warnings)
-
-
-def _parent_text(parent: "Parent") -> str:
-    from imagebuilder.domain.recipe import ImageParent, RootfsParent
-
-    match parent:
-        case ImageParent(name=name, asked=asked):
-            return f"image:{name}@{asked}" if asked else f"image:{name}"
-        case RootfsParent(path=path):
-            return f"rootfs:{path}"
-        case _:
-            return f"debian:{parent.suite}"

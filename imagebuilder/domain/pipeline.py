@@ -107,8 +107,8 @@ class Pipeline:
     """A pipeline document; `text` is the document itself.
 
     `recipe` is as it was written. Where its document was found, the image that the recipe makes
-    and the image that it is built on, `image:base@1.x` or empty, are known once it was applied:
-    `recipe_path`, `image` and `parent`. Of runs that wait, those of a higher `priority` go first.
+    and what it is built on, such as image:base@1.x, are known once it was applied: `recipe_path`,
+    `image` and `parent`. Of runs that wait, those of a higher `priority` go first.
     Shape: `parameters` maps component.parameter to a value, for all variants.
     """
 

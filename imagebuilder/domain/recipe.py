@@ -84,6 +84,17 @@ class ImageParent:
 Parent = SuiteParent | RootfsParent | ImageParent
 
 
+def parent_text(parent: Parent) -> str:
+    """Give a parent as recipes write it: debian:bookworm, rootfs:FILE, image:base@1.x."""
+    match parent:
+        case SuiteParent(suite=suite):
+            return f"debian:{suite}"
+        case RootfsParent(path=path):
+            return f"rootfs:{path}"
+        case ImageParent(name=name, asked=asked):
+            return f"image:{name}@{asked}" if asked else f"image:{name}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComponentUse:
     """A component as a recipe asks for it: by name and wildcard, or by a path beside the recipe."""

@@ -14,6 +14,7 @@ from imagebuilder.domain.recipe import (
     RootfsParent,
     Suite,
     SuiteParent,
+    parent_text,
 )
 from imagebuilder.ports.building import PackageSources
 from imagebuilder.ports.catalogue import VersionStore
@@ -75,7 +76,7 @@ class Parentage:
         else:
             archives = self._sources.repositories(parent.suite)
         archives = tuple(replace(archive, keyring=keyring) for archive in archives)
-        asked = asked_of(parent)
+        asked = parent_text(parent)
         identity = digest_of([asked, parent.mirror, str(Digest.of_bytes(content)), parent.snapshot])
         return TakenParent(
             planned=PlannedParent(
@@ -89,7 +90,7 @@ class Parentage:
         digest = self._documents.folder_digest(file)
         return TakenParent(
             planned=PlannedParent(
-                asked=asked_of(parent),
+                asked=parent_text(parent),
                 identity=str(digest),
                 source=replace(parent, path=str(file)),
             ),
@@ -103,7 +104,7 @@ class Parentage:
         suite = text_of(version.plan, "suite")
         return TakenParent(
             planned=PlannedParent(
-                asked=asked_of(parent),
+                asked=parent_text(parent),
                 identity=str(digest_of([str(content) for content in contents])),
                 version_id=version.id,
                 contents=contents,
@@ -111,17 +112,6 @@ class Parentage:
             ),
             archives=self._sources.repositories(Suite(suite)) if suite else (),
         )
-
-
-def asked_of(parent: Parent) -> str:
-    """Give a parent as recipes write it."""
-    match parent:
-        case SuiteParent(suite=suite):
-            return f"debian:{suite}"
-        case RootfsParent(path=path):
-            return f"rootfs:{path}"
-        case ImageParent(name=name, asked=asked):
-            return f"image:{Reference(name=name, asked=asked)}"
 
 
 def _contents_for_children(version: ImageVersion) -> tuple[Digest, ...]:

@@ -19,6 +19,7 @@ from imagebuilder.domain.recipe import (
     Recipe,
     Repository,
     overridden,
+    parent_text,
 )
 from imagebuilder.domain.resolution import Ingredients, resolve
 from imagebuilder.domain.updates import recorded_upgrades
@@ -34,7 +35,6 @@ from imagebuilder.services.pipelines.forecasting import Forecasting
 from imagebuilder.services.pipelines.parentage import (
     Parentage,
     TakenParent,
-    asked_of,
     text_of,
 )
 from imagebuilder.services.pipelines.reasoning import Case, Evidence, Reasoning
@@ -186,7 +186,7 @@ class Planning:
         """
         read = self._read(request)
         parent = PlannedParent(
-            asked=asked_of(read.recipe.parent),
+            asked=parent_text(read.recipe.parent),
             identity=built.parent.identity,
             version_id=built.parent.version_id,
             suite=text_of(built.plan, "suite"),
@@ -259,8 +259,8 @@ class Planning:
         recipe = overridden(read.value, request.overrides)
         ages = (recipe.max_age_seconds, request.max_age_seconds)
         limit = min((age for age in ages if age is not None), default=None)
-        recipe = replace(recipe, max_age_seconds=limit)
-        recipe = replace(recipe, name=variant_image(recipe.name, request.variant))
+        image = variant_image(recipe.name, request.variant)
+        recipe = replace(recipe, name=image, max_age_seconds=limit)
         shelf = self._authoring.components_for(recipe, request.recipe_path)
         texts = [_document("recipe", read.value.name, recipe.text)]
         used = [c for top, _ in shelf.components for c in (top, *top.all_documents)]
