@@ -24,8 +24,6 @@ from imagebuilder.domain.origin import Origin
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from imagebuilder.services.authoring import Authoring
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sound:
@@ -47,12 +45,12 @@ class Finding:
 
 
 def check_documents(
-    files: Sequence[Path], check: Callable[["Authoring", str], Sound], *, as_json: bool
+    files: Sequence[Path], check: Callable[[Application, str], Sound], *, as_json: bool
 ) -> None:
     """Check files, show what was found, and exit with 2 when there is any fault."""
     with told_errors(as_json=as_json):
-        authoring = Application().authoring
-        findings = [_finding(str(file), lambda path: check(authoring, path)) for file in files]
+        application = Application()
+        findings = [_finding(str(file), lambda path: check(application, path)) for file in files]
         if as_json:
             _print_findings_json(findings)
         else:

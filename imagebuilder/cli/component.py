@@ -10,8 +10,8 @@ from imagebuilder.cli.output import told_errors
 from imagebuilder.domain.component import PhaseName
 
 if TYPE_CHECKING:
+    from imagebuilder.bootstrap import Application
     from imagebuilder.cli.checking import Sound
-    from imagebuilder.services.authoring import Authoring
 
 app = typer.Typer(help="Components: reusable pieces of build work.", no_args_is_help=True)
 
@@ -155,14 +155,14 @@ def run(  # noqa: PLR0913 - one for each option that people may give
         )
 
 
-def _checked(authoring: "Authoring", file: str) -> "Sound":
+def _checked(application: "Application", file: str) -> "Sound":
     from imagebuilder.cli.checking import Sound, as_problems
     from imagebuilder.documents.problems import InvalidDocument
     from imagebuilder.domain.origin import Origin
 
-    read = authoring.component(file)
+    read = application.authoring.component(file)
     found = read.value
-    faults = authoring.document_faults(found, file)
+    faults = application.authoring.document_faults(found, file)
     problems = [p for fault in faults for p in as_problems(fault, Origin(document=file))]
     if problems:
         raise InvalidDocument(problems)

@@ -16,10 +16,10 @@ def dot_lines(graph: LineageGraph) -> Iterator[str]:
     yield '  node [shape=box, fontname="sans-serif"];'
     names = _names(graph)
     for node in graph.nodes:
-        label = "\\n".join(_quoted(line) for line in _label(node))
+        label = "\\n".join(dot_text(line) for line in _label(node))
         yield f'  {names[node.id]} [label="{label}"{_dot_style(node, graph)}];'
     for edge in graph.edges:
-        label = f' [label="{_quoted(_edge_label(edge))}"]' if _edge_label(edge) else ""
+        label = f' [label="{dot_text(_edge_label(edge))}"]' if _edge_label(edge) else ""
         yield f"  {names[edge.parent]} -> {names[edge.child]}{label};"
     yield "}"
 
@@ -29,10 +29,10 @@ def mermaid_lines(graph: LineageGraph) -> Iterator[str]:
     yield "flowchart LR"
     names = _names(graph)
     for node in graph.nodes:
-        label = "<br/>".join(_entities(line) for line in _label(node))
+        label = "<br/>".join(mermaid_text(line) for line in _label(node))
         yield f'  {names[node.id]}["{label}"]'
     for edge in graph.edges:
-        label = f'|"{_entities(_edge_label(edge))}"|' if _edge_label(edge) else ""
+        label = f'|"{mermaid_text(_edge_label(edge))}"|' if _edge_label(edge) else ""
         yield f"  {names[edge.parent]} -->{label} {names[edge.child]}"
     yield f"  style {names[graph.focus]} stroke-width:3px"
 
@@ -69,11 +69,12 @@ def _dot_style(node: GraphNode, graph: LineageGraph) -> str:
     return "" if node.facts is not None else ", style=dashed"
 
 
-def _quoted(text: str) -> str:
+def dot_text(text: str) -> str:
+    """Write text as it may stand between the quotes of DOT."""
     return printable(text).replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
 
 
-def _entities(text: str) -> str:
+def mermaid_text(text: str) -> str:
     """Write text with everything that Mermaid could read as its own replaced by its number."""
     return "".join(
         c if c.isalnum() or c in " .,:/@-_()=" else f"#{ord(c)};" for c in printable(text)

@@ -17,6 +17,7 @@ _COMMANDS = {
     "image": "app",
     "run": "app",
     "recipe": "app",
+    "pipeline": "app",
     "component": "app",
     "channel": "app",
     "placement": "app",

@@ -82,6 +82,10 @@ def state_names(incomplete: str) -> list[str]:
     return [state for state in State if state.startswith(incomplete)]
 
 
+def _pipelines(incomplete: str) -> list[str]:
+    return _completed(incomplete, lambda a: (each.pipeline.name for each in a.pipelines.all()))
+
+
 HERE = "any.yaml"
 """A document in the working folder, beside which others are looked for."""
 
@@ -100,7 +104,17 @@ ImageOption = Annotated[
 ]
 
 PipelineOption = Annotated[
-    str | None, typer.Option("--pipeline", metavar="NAME", help="Only this pipeline.")
+    str | None,
+    typer.Option(
+        "--pipeline", metavar="NAME", help="Only this pipeline.", autocompletion=_pipelines
+    ),
+]
+
+PipelineArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME", help="The pipeline.", autocompletion=_pipelines, show_default=False
+    ),
 ]
 
 ComponentArgument = Annotated[

@@ -9,6 +9,7 @@ import typer
 from imagebuilder.cli.options import AsJson
 
 if TYPE_CHECKING:
+    from imagebuilder.bootstrap import Application
     from imagebuilder.cli.checking import Sound
     from imagebuilder.documents.problems import Problem
     from imagebuilder.domain.recipe import Recipe
@@ -31,12 +32,12 @@ def check(
     check_documents(files, _checked, as_json=as_json)
 
 
-def _checked(authoring: "Authoring", file: str) -> "Sound":
+def _checked(application: "Application", file: str) -> "Sound":
     from imagebuilder.cli.checking import Sound
     from imagebuilder.domain.recipe import parent_text
 
-    read = authoring.recipe(file)
-    warnings = (*read.warnings, *_component_warnings(authoring, read.value, file))
+    read = application.authoring.recipe(file)
+    warnings = (*read.warnings, *_component_warnings(application.authoring, read.value, file))
     made_of = read.value
     count = len(made_of.components)
     return Sound(

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from imagebuilder.bootstrap import Application
     from imagebuilder.cli.checking import Sound
     from imagebuilder.domain.retirement import RetentionPlan
-    from imagebuilder.services.authoring import Authoring
 
 app = typer.Typer(
     help="Retention: which versions are kept, and what becomes of the others.",
@@ -41,11 +40,11 @@ def check(files: Files, *, as_json: AsJson = False) -> None:
     check_documents(files, _checked, as_json=as_json)
 
 
-def _checked(authoring: "Authoring", file: str) -> "Sound":
+def _checked(application: "Application", file: str) -> "Sound":
     from imagebuilder.cli.checking import Sound
     from imagebuilder.cli.retention_text import rule_text
 
-    read = authoring.retention(file)
+    read = application.authoring.retention(file)
     return Sound(
         name=read.value.name, version="", warnings=read.warnings, summary=rule_text(read.value)
     )

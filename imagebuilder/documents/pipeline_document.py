@@ -49,8 +49,17 @@ def pipeline_document_of(text: str, document: str) -> tuple[Pipeline, tuple[Prob
 
 def recipe_problem(pipeline: Pipeline, message: str, hint: str) -> Problem:
     """Give a problem at where a pipeline names its recipe."""
+    return _problem_at(pipeline, "recipe", message, hint)
+
+
+def name_problem(pipeline: Pipeline, message: str, hint: str) -> Problem:
+    """Give a problem at a pipeline's name."""
+    return _problem_at(pipeline, "name", message, hint)
+
+
+def _problem_at(pipeline: Pipeline, key: str, message: str, hint: str) -> Problem:
     reading, root = opened(pipeline.text, pipeline.path, DocumentKind.PIPELINE)
-    return reading.source.problem(message, root.entries["recipe"].value.origin, hint)
+    return reading.source.problem(message, root.entries[key].value.origin, hint)
 
 
 def setting_problem(pipeline: Pipeline, setting: str, message: str, hint: str) -> Problem:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 T_co = TypeVar("T_co", covariant=True)
 
 _HEADING = re.compile(
-    r"""^(?P<q>["']?)(?P<key>name|version|kind)(?P=q)[ \t]*:[ \t]+"""
+    r"""^(?P<q>["']?)(?P<key>name|version|kind|schemaVersion)(?P=q)[ \t]*:[ \t]+"""
     r"""(?P<v>["']?)(?P<value>[^\r\n#]*?)(?P=v)[ \t]*(\#.*)?\r?$""",
     re.MULTILINE,
 )
@@ -130,6 +130,12 @@ def recipe_name(text: str) -> str | None:
     """Give the name of a recipe without reading it; None when it is no recipe or has none."""
     written = _headings(text)
     return written.get("name") if written.get("kind") == "Recipe" else None
+
+
+def is_of_another_kind(text: str) -> bool:
+    """Whether text, looked at and not read, says that it is a document but no pipeline."""
+    written = _headings(text)
+    return written.get("kind") in ("Recipe", "Retention") or "schemaVersion" in written
 
 
 def _headings(text: str) -> dict[str, str]:

@@ -31,8 +31,8 @@ class Follower:
 
     @property
     def name(self) -> str:
-        """How people tell it from other variants: nightly-web[arm64]."""
-        return f"{self.pipeline}[{self.variant}]" if self.variant else self.pipeline
+        """How people tell it from other variants: nightly-web [arm64]."""
+        return f"{self.pipeline} [{self.variant}]" if self.variant else self.pipeline
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,13 @@ class DocumentSource(Protocol):
         """Give a document's text. Raises: DocumentUnreadable."""
         ...
 
+    def documents_at(self, place: str) -> Sequence[str]:
+        """Give the path itself when it is no folder, else every document in the folder, sorted.
+
+        Folders in it are not looked into.
+        """
+        ...
+
     def component_paths(self, beside: str) -> Sequence[str]:
         """Give every component document a recipe at `beside` may name, sorted."""
         ...

@@ -113,6 +113,24 @@ class Authoring:
         component is faulty, or the recipe gives parameters that do not fit (all at once);
         ComponentNotForLinux.
         """
+        found = self.components_of(recipe, beside)
+        problems = [p for use, _, read in found for p in _parameter_faults(recipe, use, read.value)]
+        if problems:
+            raise InvalidDocument(problems)
+        for _, _, read in found:
+            read.value.require_linux()
+        return ComponentShelf(
+            items=tuple(self._shelved(use, path, read.value) for use, path, read in found),
+            warnings=tuple(dict.fromkeys(w for _, _, read in found for w in read.warnings)),
+        )
+
+    def components_of(
+        self, recipe: Recipe, beside: str
+    ) -> Sequence[tuple[ComponentUse, str, Read[Component]]]:
+        """Give the components of a recipe with their paths, whatever parameters it gives them.
+
+        Raises: ComponentNotFound; ComponentAmbiguous; DocumentUnreadable; InvalidDocument.
+        """
         glimpses: list[_Glimpse] | None = None
         found: list[tuple[ComponentUse, str, Read[Component]]] = []
         for use in recipe.components:
@@ -125,15 +143,7 @@ class Authoring:
             chosen = _chosen(use, glimpses)
             read = self._with_files(_read_component(chosen.text, chosen.path), chosen.path)
             found.append((use, chosen.path, read))
-        problems = [p for use, _, read in found for p in _parameter_faults(recipe, use, read.value)]
-        if problems:
-            raise InvalidDocument(problems)
-        for _, _, read in found:
-            read.value.require_linux()
-        return ComponentShelf(
-            items=tuple(self._shelved(use, path, read.value) for use, path, read in found),
-            warnings=tuple(dict.fromkeys(w for _, _, read in found for w in read.warnings)),
-        )
+        return found
 
     def with_documents(
         self, component: Component, path: str, parameters: Mapping[str, str]
@@ -158,14 +168,22 @@ class Authoring:
 
         Raises: RecipeAmbiguous: several make it; DocumentUnreadable.
         """
-        paths = [
-            path
-            for path in self._source.recipe_paths(beside)
-            if recipe_name(self._source.text(path)) == image
-        ]
+        paths = self.recipes_beside(beside).get(image, ())
         if len(paths) > 1:
             raise RecipeAmbiguous(image, paths)
         return paths[0] if paths else None
+
+    def recipes_beside(self, beside: str) -> Mapping[str, Sequence[str]]:
+        """Give the recipes in the folder of a document. Shape: image -> paths that make it.
+
+        Raises: DocumentUnreadable.
+        """
+        found: dict[str, list[str]] = {}
+        for path in self._source.recipe_paths(beside):
+            name = recipe_name(self._source.text(path))
+            if name is not None:
+                found.setdefault(name, []).append(path)
+        return found
 
     def _with_files(self, read: Read[Component], path: str) -> Read[Component]:
         """Give a component with the digests of the files that its steps ship.

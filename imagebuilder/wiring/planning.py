@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from imagebuilder.adapters.system.document_files import FileDocumentSource
     from imagebuilder.adapters.system.process import SystemCommandRunner
     from imagebuilder.ports.documents import DocumentSource
+    from imagebuilder.services.applying.applying import Applying
     from imagebuilder.services.authoring import Authoring
     from imagebuilder.services.browsing import Browsing
     from imagebuilder.services.pipelines.planning import Inventory, Planning
@@ -75,6 +76,19 @@ class PlanningWiring(SignalWiring):
         from imagebuilder.adapters.aws.values import AwsValues
 
         return AwsValues(metadata=self.settings.imds_endpoint)
+
+    @cached_property
+    def applying(self) -> "Applying":
+        """Keeps which pipelines are in force."""
+        from imagebuilder.services.applying.applying import Applying, PipelineBooks
+
+        books = PipelineBooks(
+            pipelines=self.pipelines,
+            audit=self.audit,
+            transactions=self._database,
+            clock=self.clock,
+        )
+        return Applying(books, self.authoring, self._documents, self.settings.actor)
 
     @cached_property
     def _documents(self) -> "FileDocumentSource":

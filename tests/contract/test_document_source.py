@@ -46,6 +46,20 @@ def test_text_gives_what_the_file_says_without_a_byte_order_mark(
     assert source.text(str(file)) == "name: größe\n"
 
 
+def test_documents_at_a_folder_are_those_in_it_and_at_a_file_the_file(
+    source: DocumentSource, house: Path
+) -> None:
+    (house / "recipes/deeper").mkdir()
+    (house / "recipes/deeper/other.yaml").write_text("name: other")
+
+    assert source.documents_at(str(house / "recipes")) == named(
+        house, "recipes/base.yml", "recipes/web.yaml"
+    )
+    for path in ("recipes/web.yaml", "recipes/notes.txt", "recipes/absent.yaml"):
+        assert source.documents_at(str(house / path)) == named(house, path)
+    assert source.documents_at(str(house / "recipes/deeper/..")) != []
+
+
 def test_text_when_there_is_no_file_then_names_it(source: DocumentSource, tmp_path: Path) -> None:
     with pytest.raises(DocumentUnreadable, match=r"absent\.yaml cannot be read\.$") as caught:
         source.text(str(tmp_path / "absent.yaml"))

@@ -26,6 +26,12 @@ class FakeDocumentSource:
             raise DocumentUnreadable(path, "There is no such file.")
         return self.documents[path]
 
+    def documents_at(self, place: str) -> Sequence[str]:
+        """Give the path itself when it is no folder, else every document in the folder, sorted."""
+        folder = PurePosixPath(place)
+        below = [path for path in self.documents if PurePosixPath(path).parent == folder]
+        return sorted(below) or [place]
+
     def component_paths(self, beside: str) -> Sequence[str]:
         """Give every component document, sorted."""
         return sorted(path for path in self.documents if "components" in PurePosixPath(path).parts)

@@ -38,6 +38,11 @@ class FileDocumentSource:
             reason = f"It is not UTF-8: the byte at offset {error.start} fits into no character."
             raise DocumentUnreadable(path, reason) from error
 
+    def documents_at(self, place: str) -> Sequence[str]:
+        """Give the path itself when it is no folder, else every document in the folder, sorted."""
+        folder = Path(place)
+        return sorted(map(str, _documents_in(folder))) if folder.is_dir() else [place]
+
     def component_paths(self, beside: str) -> Sequence[str]:
         """Give every component document a recipe at `beside` may name, sorted.
 
@@ -57,9 +62,7 @@ class FileDocumentSource:
     def recipe_paths(self, beside: str) -> Sequence[str]:
         """Give every recipe in the folder of `beside`, sorted."""
         folder = Path(beside).absolute().parent
-        return sorted(
-            str(file) for file in _inside(folder, [*folder.glob("*.yaml"), *folder.glob("*.yml")])
-        )
+        return sorted(map(str, _documents_in(folder)))
 
     def locate(self, path: str, beside: str) -> PurePath:
         """Give the absolute path of a file that a document names. Raises: DocumentUnreadable."""
@@ -113,6 +116,10 @@ def _identity(entry: ShippedEntry) -> Canonical:
     if entry.target:
         return ["link", entry.target]
     return ["file", str(_digest_of_file(entry.file)), entry.is_executable]
+
+
+def _documents_in(folder: Path) -> Iterator[Path]:
+    return _inside(folder, [*folder.glob("*.yaml"), *folder.glob("*.yml")])
 
 
 def _component_files(root: Path) -> Iterator[Path]:

@@ -109,7 +109,7 @@ def test_cascade_runs_each_variant_and_follows_the_one_that_is_named() -> None:
 
     found = steps(BASE, web, made("shop", "image:web-2"), made("blog", "image:web"))
 
-    assert [step.follower.name for step in found] == ["web[1]", "web[2]", "shop"]
+    assert [step.follower.name for step in found] == ["web [1]", "web [2]", "shop"]
     assert found[2].after == (1,)
 
 
