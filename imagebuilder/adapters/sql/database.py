@@ -98,8 +98,14 @@ class Database:
         joined = self._joined
         if joined is not None:
             # What a broken constraint undoes here does not undo what the block did before.
-            with joined.begin_nested():
+            savepoint = joined.begin_nested()
+            try:
                 yield joined
+            except BaseException:
+                if self._is_in_transaction(joined):
+                    savepoint.rollback()
+                raise
+            savepoint.commit()
             return
         with (
             translated(self.where),
@@ -107,6 +113,14 @@ class Database:
             connection.begin(),
         ):
             yield connection
+
+    def _is_in_transaction(self, connection: Connection) -> bool:
+        """Whether there is anything to undo: a full disk ends SQLite's transaction by itself.
+
+        Source: SQLite, "Response To Errors Within A Transaction".
+        """
+        driver = connection.connection.driver_connection
+        return driver.in_transaction if isinstance(driver, sqlite3.Connection) else True
 
     @contextmanager
     def migrating(self) -> Iterator[Connection]:
