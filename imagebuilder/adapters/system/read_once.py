@@ -20,6 +20,10 @@ class ReadOnce:
         self._components = cache(source.component_paths)
         self._recipes = cache(source.recipe_paths)
 
+    def documents_at(self, place: str) -> Sequence[str]:
+        """Give the path itself when it is no folder, else every document in the folder, sorted."""
+        return self._source.documents_at(place)
+
     def component_paths(self, beside: str) -> Sequence[str]:
         """Give every component document a recipe at `beside` may name, sorted."""
         return self._components(_any_in(beside))

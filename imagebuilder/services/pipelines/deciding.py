@@ -28,6 +28,7 @@ class DecisionAsked:
     """
 
     recipe_path: str
+    variant: str = ""
     overrides: Mapping[str, str] = field(default_factory=dict)
     when: StartCondition = StartCondition.UPDATES_AVAILABLE
     security_only: bool = False
@@ -64,6 +65,7 @@ class Decisions:
         """
         request = BuildRequest(
             recipe_path=asked.recipe_path,
+            variant=asked.variant,
             overrides=asked.overrides,
             max_age_seconds=asked.max_age_seconds,
         )

@@ -92,6 +92,7 @@ def request_of(order: RunOrder) -> BuildRequest:
     """Give what a run's order asks of a build: to build always is to take nothing from before."""
     return BuildRequest(
         recipe_path=order.recipe_path,
+        variant=order.variant,
         overrides=dict(order.overrides),
         refresh=order.is_forced or order.starts is StartCondition.ALWAYS,
         max_age_seconds=order.max_age_seconds,

@@ -41,6 +41,7 @@ class PipelineStaff:
         """Say whether to build. Raises: any ImageBuilderError."""
         asked = DecisionAsked(
             recipe_path=order.recipe_path,
+            variant=order.variant,
             overrides=order.overrides,
             when=order.starts,
             security_only=order.is_security_only,

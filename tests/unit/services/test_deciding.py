@@ -67,6 +67,14 @@ def test_decide_when_nothing_changed_then_skips_as_a_build_would(built: House) -
     assert built.build().is_unchanged
 
 
+def test_decide_of_a_variant_is_of_its_own_image(built: House) -> None:
+    before = decision(built, variant="arm64")
+    built.build(variant="arm64")
+
+    assert kinds(before) == [ReasonKind.NEVER_BUILT]
+    assert decision(built, variant="arm64").text == "nothing changed since web-arm64@1.0.0/1"
+
+
 @pytest.mark.parametrize(
     ("asked", "kind"),
     [
