@@ -9,9 +9,10 @@ import pytest
 
 from imagebuilder.bootstrap import Application
 from imagebuilder.domain.audit import Act, AuditAction, AuditEntry
-from imagebuilder.domain.channel import ChannelMove, MoveKind
+from imagebuilder.domain.channel import ChannelGate, ChannelMove, MoveKind
 from imagebuilder.domain.errors import WrongState
-from imagebuilder.domain.ids import ChannelName, ImageName
+from imagebuilder.domain.evidence import Stage
+from imagebuilder.domain.ids import ChannelName, ImageName, RunId
 from imagebuilder.domain.image import VersionDraft
 from imagebuilder.domain.standing import Lifecycle
 from imagebuilder.ports.channels import ChannelMoved
@@ -48,7 +49,8 @@ def seeded(sites: Sites) -> Iterator[Site]:
         application.promoting.set("web@1.2.0/1", BETA, MoveOrder())
         application.placing.add("web", "aws:1/eu", "ami-1")
         application.labelling.label("web", {"team": "web"})
-        application.cataloguing.record(_draft("spare"))
+        spare = application.cataloguing.record(_draft("spare"))
+        application.standings.set_lifecycle(spare.id, Lifecycle.DEPRECATED, NOW)
         application.revoking.revoke("spare@1.2.0/1", RevocationOrder(message="a test"))
         application.caring.back_up(site.home / "all.backup", _unheard, replaces=False)
     yield site
@@ -89,6 +91,8 @@ def _record(application: Application) -> None:
     layers = (a_layer("root"), a_layer("nginx"), a_layer("php"))
     packages = (a_package("php"), a_package("curl"))
     more = {"layers": layers, "packages": packages, "plan": {"steps": ["php"]}}
+    # Of one run in every process: `a_draft` counts runs, each process for itself.
+    more["run_id"] = RunId("run-killed")
     application.cataloguing.record(_draft("web", parent=a_parent(base.id), **more))
 
 
@@ -106,13 +110,17 @@ WRITES: dict[str, Write] = {
     "record": _record,
     "add": _add,
     "set": lambda a: a.promoting.set("web", STABLE, MoveOrder()),
+    "unset": lambda a: a.promoting.unset("web@beta", MoveOrder()),
+    "gate": lambda a: a.promoting.gate("web@beta", ChannelGate(stages=(Stage.BOOTED,))),
     "promote": lambda a: a.promoting.promote("web", "latest", BETA, MoveOrder()),
     "revoke": lambda a: a.revoking.revoke("web@1.2.0/1", RevocationOrder(message="a test")),
     "restore": lambda a: a.revoking.restore("spare@1.2.0/1", "a test"),
     "set_lifecycle": _retire,
+    "reactivate": lambda a: a.retiring.reactivate(a.cataloguing.show("spare"), "a test"),
     "label": lambda a: a.labelling.label("web", {"team": "pages"}),
     "describe": lambda a: a.labelling.describe("web", "Serves the pages."),
     "place": lambda a: a.placing.add("web", "aws:1/us", "ami-2"),
+    "launched": lambda a: a.placing.launched("aws:1/eu", "ami-1"),
     "withdraw": lambda a: a.placing.withdraw("aws:1/eu", "ami-1"),
     "copy": lambda a: a.copying.copy("base", "mine"),
     "catalogue restore": _put_back,
@@ -244,11 +252,15 @@ def _copying_to(target: Site) -> Write:
 def test_two_writers_when_they_record_one_image_then_no_number_is_left_out(
     sites: Sites, seeded: Site
 ) -> None:
-    def record(application: Application) -> None:
-        for _ in range(ROUNDS):
-            application.cataloguing.record(_draft("many"))
+    def recorder(name: str) -> Write:
+        def record(application: Application) -> None:
+            for number in range(ROUNDS):
+                run_id = RunId(f"run-{name}-{number}")
+                application.cataloguing.record(_draft("many", run_id=run_id))
 
-    _at_once(seeded, record, record)
+        return record
+
+    _at_once(seeded, recorder("one"), recorder("other"))
 
     with seeded.opened() as application:
         found = application.cataloguing.list("many")
