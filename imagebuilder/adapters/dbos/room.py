@@ -58,8 +58,8 @@ class Process:
 class RoomPlan:
     """Where an engine keeps its books, and how it shows that it lives.
 
-    `poll_seconds` is how often queues are looked at; `drain_seconds` how long stages under way may
-    go on when the process is to leave.
+    `poll_seconds` is how often what is due is looked for, a pool's work half as often;
+    `drain_seconds` how long stages under way may go on when the process is to leave.
     """
 
     catalogue_url: str
@@ -173,7 +173,7 @@ class _Engine:
             )
         for pool, slots in self._duty.pools.items():
             DBOS.register_queue(
-                pool, worker_concurrency=slots, polling_interval_sec=self._poll_seconds
+                pool, worker_concurrency=slots, polling_interval_sec=2 * self._poll_seconds
             )
             self._known.add(pool)
 
