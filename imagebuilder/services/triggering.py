@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from imagebuilder.domain.digest import digest_of
-from imagebuilder.domain.ids import PipelineName, RunId
+from imagebuilder.domain.ids import PipelineName, RunId, VersionId
 from imagebuilder.domain.matrix import VariantUnknown
 from imagebuilder.domain.notice import Event
 from imagebuilder.domain.pipeline import Overlap, Pipeline, Product, Trigger
@@ -49,7 +49,8 @@ class TriggerDesk:
 class StartOrder:
     """That somebody or something wants a pipeline to run; without variants, all of them.
 
-    `by` is who asks. Shape: `overrides` maps component.parameter to a value.
+    `by` is who asks, `parent` the version of its parent that is why, if it is. Shape: `overrides`
+    maps component.parameter to a value.
     """
 
     pipeline: str
@@ -59,6 +60,7 @@ class StartOrder:
     variants: tuple[str, ...] = ()
     overrides: Mapping[str, str] = field(default_factory=dict)
     is_forced: bool = False
+    parent: VersionId | None = None
 
 
 class Triggering:
@@ -222,6 +224,7 @@ class _Asked:
     not_before_at: datetime | None = None
     overrides: Mapping[str, str] = field(default_factory=dict)
     is_forced: bool = False
+    parent: VersionId | None = None
 
 
 def slot_run_id(pipeline: PipelineName, variant: str, slot_at: datetime) -> RunId:
@@ -237,6 +240,7 @@ def _asked(order: StartOrder) -> _Asked:
         why=f"asked for by {order.by}{said}",
         overrides=order.overrides,
         is_forced=order.is_forced,
+        parent=order.parent,
     )
 
 
@@ -269,6 +273,7 @@ def _order(pipeline: Pipeline, product: Product, asked: _Asked) -> RunOrder:
         needs_approval=pipeline.needs_approval,
         time_limit_seconds=pipeline.time_limit_seconds,
         attempts=pipeline.attempts,
+        parent=asked.parent,
     )
 
 
