@@ -61,7 +61,7 @@ def build(  # noqa: PLR0913 - one for each option that people may give
             raise UntilUnknown(until)
         request = BuildRequest(
             recipe_path=str(recipe),
-            overrides=dict(_setting(text) for text in set_ or ()),
+            overrides=dict(setting_of(text) for text in set_ or ()),
             refresh=refresh,
             keep=keep,
             until_artifact=until == "artifact",
@@ -87,7 +87,8 @@ class UntilUnknown(InvalidInput):
         )
 
 
-def _setting(text: str) -> tuple[str, str]:
+def setting_of(text: str) -> tuple[str, str]:
+    """Give the name and the value of a --set. Raises: SettingMalformed."""
     name, equals, value = text.partition("=")
     if not equals or "." not in name:
         raise SettingMalformed(text)

@@ -8,6 +8,7 @@ import typer
 from imagebuilder.cli.options import AsJson, DryRun, PipelineArgument, Why
 from imagebuilder.cli.output import note, print_json, print_lines, print_table, told_errors
 from imagebuilder.cli.pipeline_graph import graph
+from imagebuilder.cli.pipeline_run import run
 
 if TYPE_CHECKING:
     from imagebuilder.bootstrap import Application
@@ -19,6 +20,7 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 app.command()(graph)
+app.command()(run)
 
 # ruff: noqa: PLC0415 - what a command does not need is not imported, for the start-up time
 

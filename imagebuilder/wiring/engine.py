@@ -5,6 +5,7 @@ import socket
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from imagebuilder.domain.lease import SCHEDULER_LEASE
 from imagebuilder.wiring.triggers import TriggerWiring
 
 # ruff: noqa: PLC0415 - what a command does not need is not imported, for the start-up time
@@ -43,6 +44,11 @@ class EngineWiring(TriggerWiring):
         from imagebuilder.domain.pipeline import DEFAULT_POOL
 
         return (DEFAULT_POOL,)
+
+    @property
+    def is_served(self) -> bool:
+        """Whether some process is there that hands out what waits."""
+        return any(not lease.is_expired for lease in self.leases.leases(SCHEDULER_LEASE))
 
     @cached_property
     def _cascading(self) -> "Cascading":

@@ -15,7 +15,7 @@ from imagebuilder.domain.digest import Canonical, digest_of
 from imagebuilder.domain.errors import InvalidInput
 from imagebuilder.domain.ids import ImageName, PipelineName
 from imagebuilder.domain.pipeline import Pipeline
-from imagebuilder.domain.recipe import parent_text
+from imagebuilder.domain.recipe import overridden, parent_text
 from imagebuilder.domain.schedule import next_slots, spread_seconds
 from imagebuilder.ports.audit import AuditLog
 from imagebuilder.ports.clock import Clock
@@ -189,6 +189,16 @@ class Applying:
         if not found:
             self._books.pipelines.get(name)
         return found
+
+    def refuse_overrides(self, name: str, overrides: Mapping[str, str]) -> None:
+        """Let parameters pass that the recipe of a pipeline takes as it lies there now.
+
+        Raises: PipelineNotFound; DocumentUnreadable; InvalidDocument; ParameterUnknown.
+        """
+        pipeline = self._books.pipelines.get(name).pipeline
+        recipe = self._authoring.recipe(pipeline.recipe_path).value
+        wanted = overridden(recipe, {**pipeline.products[0].overrides, **overrides})
+        self._authoring.components_for(wanted, pipeline.recipe_path)
 
     def _reading(self) -> PipelineReading:
         return PipelineReading(self._authoring, self._documents)
