@@ -147,8 +147,8 @@ def _check_matrix(reading: OpenDocument, root: MappingNode) -> None:
     for item in list_at(node, "exclude"):
         if isinstance(item, MappingNode):
             _check_excluded(reading, item, matrix)
-    if not all(matrix.axes.values()):
-        # The schema has reported that these are no values.
+    if not all([*matrix.axes.values(), *matrix.include, *matrix.exclude]):
+        # The schema has reported that these are no values, or no rows.
         return
     try:
         variants_of(matrix)

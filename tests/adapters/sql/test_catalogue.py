@@ -123,8 +123,8 @@ with open_database(sys.argv[1]) as database:
     cataloguing = Cataloguing(records, clock, RandomIds(clock), "ann")
     print(sys.argv[2], "ready", flush=True)
     sys.stdin.readline()
-    for _ in range(5):
-        cataloguing.record(a_draft())
+    for turn in range(5):
+        cataloguing.record(a_draft(run_id=f"run-{sys.argv[2]}-{turn}"))
 """
 
 
