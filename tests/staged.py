@@ -22,17 +22,22 @@ _SPAWN = multiprocessing.get_context("spawn")
 
 @dataclass
 class StagedRun:
-    """A run of a recipe in a house, and what its stages gave so far. Shape: stage -> its answer."""
+    """A run of a recipe in a house, and what its stages gave so far.
+
+    Shape: `answers` maps a stage to its answer; `environment` are more settings than the home.
+    """
 
     folder: Path
     home: Path
     recipe: Path
     run_id: str = "run-staged"
     answers: dict[str, str] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
 
     def application(self) -> Application:
         """Give the services of that house."""
-        return Application(read_settings({"IMAGEBUILDER_HOME": str(self.home)}))
+        home = {"IMAGEBUILDER_HOME": str(self.home)}
+        return Application(read_settings(home | self.environment))
 
     @property
     def run(self) -> Run:

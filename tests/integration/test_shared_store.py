@@ -10,6 +10,7 @@ from moto.server import ThreadedMotoServer
 
 from tests.databases import DATABASES, FreshLocation
 from tests.roots import Workbench, left_behind
+from tests.staged import StagedRun
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(180)]
 
@@ -132,6 +133,24 @@ def test_machines_share_a_bucket_as_they_share_a_folder(site: Site) -> None:
 
     assert (second.layers, second.answer["warnings"]) == ([], [])
     assert "from s3://layers/of/all" in second.log
+
+
+def test_the_stages_of_a_run_may_each_be_done_on_another_machine(site: Site) -> None:
+    one, two, three = site.machine("one"), site.machine("two"), site.machine("three")
+    (site.folder / "recipes").mkdir()
+    (site.folder / "recipes/test_first.py").write_text(
+        "def test_first(host):\n    assert host.run('cat /etc/first').stdout == 'first\\n'\n"
+    )
+    recipe = one.recipe("first", "second", tests=["test_first.py"])
+    run = StagedRun(site.folder, one.home, recipe, environment=one.environment).start()
+
+    for stage, bench in (("build", one), ("validate", two), ("record", three)):
+        run.home = bench.home
+        run.do(stage)
+
+    assert run.answers["record"] == "tiny@1.0.0/1"
+    run.end()
+    assert two.build(recipe).answer["is_unchanged"] is True
 
 
 def test_damaged_files_in_the_store_are_made_again_told_and_mended(site: Site) -> None:
