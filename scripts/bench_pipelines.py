@@ -1,4 +1,4 @@
-"""Times pipelines: what it costs to know that there is nothing to build.
+"""Times pipelines: knowing that there is nothing to build, and being on time when many are due.
 
 decide_1000_seconds is 1,000 "must we build?" decisions with nothing changed, in one look: half of
 the recipes take all updates of a suite, half are images on them; each image's last version holds
@@ -6,6 +6,11 @@ the recipes take all updates of a suite, half are images on them; each image's l
 signed anew with nothing new in it, its lists are read and held against each version's packages:
 decide_1000_signed_anew_seconds is that first look, decide_1000_next_day_seconds the one after it.
 decide_one_seconds is a single decision in a process of its own, the median of five.
+
+load_10000_seconds is what the clock takes from its start until it waits for the slots of 10,000
+pipelines, read from the store, on the slower of SQLite and PostgreSQL. When 500 are due in the same
+second on PostgreSQL, enqueue_500_seconds is what passes from then until the last of their runs is
+kept, for whoever is free to do it, and fire_p99_ms until 99 of 100 are: the worst of --rounds.
 
 Each group of figures is a function of `GROUPS`; --only measures some of them.
 """
@@ -23,6 +28,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from due import clock_figures
 
 from imagebuilder.bootstrap import Application
 from imagebuilder.domain.need import Verdict
@@ -150,6 +157,7 @@ def decisions(count: int) -> dict[str, float]:
 
 
 GROUPS: dict[str, Callable[[argparse.Namespace], dict[str, float]]] = {
+    "clock": lambda arguments: clock_figures(arguments.rounds, say),
     "decisions": lambda arguments: decisions(arguments.recipes),
 }
 """What can be measured alone. Shape: name -> its figures."""
@@ -159,6 +167,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", choices=sorted(GROUPS), action="append", help="leave others out")
+    parser.add_argument("--rounds", type=int, default=3, help="how often many are due at once")
     parser.add_argument("--recipes", type=int, default=RECIPES, help="how many are decided on")
     arguments = parser.parse_args()
     # As after any first start, also where Python is told to write no bytecode.

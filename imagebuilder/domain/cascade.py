@@ -6,6 +6,7 @@ runs builds anything is decided by itself when it is its turn.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 from imagebuilder.domain.ancestry import Movable, movable
 from imagebuilder.domain.channel import LATEST
@@ -47,6 +48,12 @@ class Publication:
     def reference(self) -> str:
         """How people name the version: web@1.2.0/3."""
         return f"{self.image}@{self.version}"
+
+    @classmethod
+    def of(cls, reference: str, channel: ChannelName) -> Self:
+        """Give that a channel means the version that people name so."""
+        image, _, version = reference.partition("@")
+        return cls(image=ImageName(image), version=BuildVersion.parse(version), channel=channel)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +103,12 @@ def followers_of(pipelines: Iterable[Pipeline]) -> tuple[Follower, ...]:
         if pipeline.follows_parent and (follows := movable(pipeline.parent)) is not None
         for product in pipeline.products
     )
+
+
+def is_built_on(pipeline: Pipeline, image: ImageName) -> bool:
+    """Whether a pipeline's recipe is built on an image of ours, of which another may be meant."""
+    follows = movable(pipeline.parent)
+    return follows is not None and follows.image == image
 
 
 def cascade_of(followers: Iterable[Follower], publication: Publication) -> tuple[CascadeStep, ...]:

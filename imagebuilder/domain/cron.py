@@ -73,15 +73,15 @@ class DayRule:
     is_last_workday: bool = False
     is_either: bool = False
 
-    def of_month(self, year: int, month: int) -> Iterator[date]:
-        """Give the days of a month that are meant, in order."""
+    def of_month(self, year: int, month: int, first: int = 1) -> Iterator[date]:
+        """Give the days of a month that are meant, from one on, in order."""
         _, length = monthrange(year, month)
         days = {*self.days, *(_workday_near(year, month, d) for d in self.nearest_to)}
         if self.is_last_day:
             days.add(length)
         if self.is_last_workday:
             days.add(_workday_near(year, month, length))
-        for number in range(1, length + 1):
+        for number in range(first, length + 1):
             day = date(year, month, number)
             fits = number in days, self._fits_weekday(day, length)
             if any(fits) if self.is_either else all(fits):
@@ -140,8 +140,10 @@ class Cron:
         years = self.years or range(first.year, first.year + _LOOKED_AHEAD_YEARS)
         for year in (year for year in years if year >= first.year):
             for month in self.months:
-                if (year, month) >= (first.year, first.month):
-                    yield from (d for d in self.days.of_month(year, month) if d >= first)
+                if (year, month) == (first.year, first.month):
+                    yield from self.days.of_month(year, month, first.day)
+                elif (year, month) > (first.year, first.month):
+                    yield from self.days.of_month(year, month)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

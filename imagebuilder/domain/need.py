@@ -16,7 +16,7 @@ _NAMES_SHOWN = 5
 
 
 class ReasonKind(StrEnum):
-    """What sort of thing speaks for a build."""
+    """What sort of thing speaks for a build; an overlap speaks against looking for one."""
 
     ASKED_FOR = "asked-for"
     ALWAYS = "always"
@@ -32,6 +32,7 @@ class ReasonKind(StrEnum):
     MAX_AGE = "max-age"
     FILES_MISSING = "files-missing"
     WITHDRAWN = "withdrawn"
+    OVERLAP = "overlap"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +92,8 @@ class Decision:
         if self.reasons:
             return "; ".join(map(str, self.reasons))
         beside = "; ".join(map(str, self.passed_over))
+        if not self.version:
+            return beside
         unchanged = f"nothing changed since {self.version}"
         return f"{unchanged} that counts: {beside}" if beside else unchanged
 
@@ -134,6 +137,13 @@ def decide(found: Iterable[Reason], terms: Terms, version: str = "") -> Decision
         reasons=tuple(reasons),
         version=version,
         passed_over=tuple(passed_over),
+    )
+
+
+def overlap_decision(other: str) -> Decision:
+    """Give the decision that a run gives way to another; what changed was not looked at."""
+    return Decision(
+        verdict=Verdict.SKIP, passed_over=(Reason(kind=ReasonKind.OVERLAP, text=other),)
     )
 
 

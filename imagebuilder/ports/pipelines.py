@@ -7,7 +7,7 @@ from typing import Protocol
 
 from imagebuilder.domain.digest import Canonical
 from imagebuilder.domain.errors import WrongState
-from imagebuilder.domain.ids import PipelineName, RunId
+from imagebuilder.domain.ids import ImageName, PipelineName, RunId
 from imagebuilder.domain.pipeline import Pipeline
 from imagebuilder.domain.spelling import nearest
 
@@ -72,6 +72,10 @@ class PipelineStore(Protocol):
 
     def named(self, names: Collection[PipelineName]) -> Sequence[AppliedPipeline]:
         """Give those of some names, by name; one that is not there is left out."""
+        ...
+
+    def following(self, image: ImageName) -> Sequence[AppliedPipeline]:
+        """Give those whose recipe is built on versions of an image of ours, by name."""
         ...
 
     def stamp(self) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from imagebuilder.domain.audit import Act, AuditAction, AuditEntry
+from imagebuilder.domain.cascade import Publication
 from imagebuilder.domain.ids import ImageName, RunId, VersionId
 from imagebuilder.domain.image import (
     ImageVersion,
@@ -17,16 +18,21 @@ from imagebuilder.domain.versions import BuildVersion, RecipeVersion, Wildcard, 
 from imagebuilder.ports.audit import AuditLog
 from imagebuilder.ports.catalogue import VersionStore
 from imagebuilder.ports.clock import Clock, IdSource
+from imagebuilder.ports.publishing import Publish, unfollowed
 from imagebuilder.ports.transactions import Transactions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Records:
-    """Where versions are kept, and what is told of it."""
+    """Where versions are kept, and what is told of it.
+
+    `published` is told of each new one, as a part of the transaction that records it.
+    """
 
     versions: VersionStore
     audit: AuditLog
     transactions: Transactions
+    published: Publish = unfollowed
 
 
 class Cataloguing:
@@ -70,6 +76,8 @@ class Cataloguing:
                     after={"id": version.id, "run": version.run_id},
                 )
             )
+            publication = Publication(image=version.image, version=version.version)
+            self._records.published(publication, version.created_at)
         return version
 
     def of_run(self, run_id: RunId) -> ImageVersion | None:

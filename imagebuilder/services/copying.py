@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from imagebuilder.domain.audit import Act, AuditAction, AuditEntry
+from imagebuilder.domain.cascade import Publication
 from imagebuilder.domain.errors import InvalidInput, Refused
 from imagebuilder.domain.ids import ImageName, VersionId, is_name
 from imagebuilder.domain.image import ImageVersion, parse_reference
@@ -11,13 +12,17 @@ from imagebuilder.domain.versions import BuildVersion, RecipeVersion, Wildcard, 
 from imagebuilder.ports.audit import AuditLog
 from imagebuilder.ports.catalogue import VersionStore
 from imagebuilder.ports.clock import Clock, IdSource
+from imagebuilder.ports.publishing import Publish, unfollowed
 from imagebuilder.ports.standings import StandingStore
 from imagebuilder.ports.transactions import Transactions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CopyDesk:
-    """What copies are made of and kept in."""
+    """What copies are made of and kept in.
+
+    `published` is told of each new one, as a part of the transaction that records it.
+    """
 
     versions: VersionStore
     standings: StandingStore
@@ -25,6 +30,7 @@ class CopyDesk:
     transactions: Transactions
     clock: Clock
     ids: IdSource
+    published: Publish = unfollowed
 
 
 class Copying:
@@ -73,6 +79,7 @@ class Copying:
                     after={"copied_from": source.reference, "id": copy.id},
                 )
             )
+            desk.published(Publication(image=image, version=copy.version), at)
         return copy
 
     def _next(self, image: ImageName, version: BuildVersion) -> BuildVersion:

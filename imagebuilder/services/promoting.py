@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from imagebuilder.domain.audit import Act, AuditAction, AuditEntry
+from imagebuilder.domain.cascade import Publication
 from imagebuilder.domain.channel import (
     LATEST,
     Channel,
@@ -34,6 +35,7 @@ from imagebuilder.ports.audit import AuditLog
 from imagebuilder.ports.catalogue import VersionStore
 from imagebuilder.ports.channels import ChannelMoved, ChannelStore
 from imagebuilder.ports.clock import Clock
+from imagebuilder.ports.publishing import Publish, unfollowed
 from imagebuilder.ports.standings import StandingStore
 from imagebuilder.ports.transactions import Transactions
 
@@ -43,7 +45,10 @@ NOTHING = "none"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Switchboard:
-    """Where channels and what they depend on are kept, and who is told of changes."""
+    """Where channels and what they depend on are kept, and who is told of changes.
+
+    `published` is told what a channel means now, as a part of the transaction that moves it.
+    """
 
     versions: VersionStore
     standings: StandingStore
@@ -51,6 +56,7 @@ class Switchboard:
     audit: AuditLog
     transactions: Transactions
     clock: Clock
+    published: Publish = unfollowed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,6 +228,9 @@ class Promoting:
                     after=after,
                 )
             )
+            if shown.new is not None:
+                publication = Publication.of(shown.new, channel=seen.name)
+                self._board.published(publication, move.act.at)
         return shown
 
     def _refuse_entry(self, version: ImageVersion, channel: Channel) -> None:

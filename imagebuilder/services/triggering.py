@@ -8,9 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from imagebuilder.domain.cascade import Publication, cascade_of, followers_of
 from imagebuilder.domain.digest import digest_of
 from imagebuilder.domain.ids import PipelineName, RunId, VersionId
 from imagebuilder.domain.matrix import VariantUnknown
+from imagebuilder.domain.need import overlap_decision
 from imagebuilder.domain.notice import Event
 from imagebuilder.domain.pipeline import Overlap, Pipeline, Product, Trigger
 from imagebuilder.domain.run import UNFINISHED, WAITING, Run, RunOrder, RunQuery, RunState
@@ -110,6 +112,29 @@ class Triggering:
                 for product in _products(pipeline, order.variants)
             ]
             return self._kept(wanted, now)
+
+    def cascade(self, publication: Publication, at: datetime) -> Sequence[Run]:
+        """Keep the runs that a publication makes due, in the caller's transaction, and give them.
+
+        What is published in a moment makes each variant due once, however often it is told. What
+        stands on those runs' images is due when they publish something themselves.
+        """
+        followers = {
+            applied.pipeline.name: applied
+            for applied in self._pipelines.following(publication.image)
+            if applied.pause is None
+        }
+        now = self._desk.clock.now()
+        pipelines = (applied.pipeline for applied in followers.values())
+        wanted = []
+        for step in cascade_of(followers_of(pipelines), publication):
+            applied = followers[step.follower.pipeline]
+            [product] = _products(applied.pipeline, [step.follower.variant])
+            of = (applied.pipeline.name, product.variant, *_published(publication))
+            asked = _Asked(trigger=Trigger.PARENT, why=step.why)
+            run = self._run(_run_id(at, *of), applied.pipeline, product, asked, now)
+            wanted.append((applied, run))
+        return self._kept(wanted, now)
 
     def ended(self, run: Run) -> None:
         """Count how a scheduled run ended, and pause its pipeline when too many failed.
@@ -229,8 +254,16 @@ class _Asked:
 
 def slot_run_id(pipeline: PipelineName, variant: str, slot_at: datetime) -> RunId:
     """Give the id of a slot's run: the same wherever and whenever it is asked for."""
-    of = digest_of([pipeline, variant, slot_at.isoformat()])
-    return RunId(f"run-{slot_at:%Y%m%dT%H%M%S%f}-{of.hex[:16]}")
+    return _run_id(slot_at, pipeline, variant)
+
+
+def _run_id(at: datetime, *of: str) -> RunId:
+    """Give an id that sorts by its moment, and is another for each thing it is of."""
+    return RunId(f"run-{at:%Y%m%dT%H%M%S%f}-{digest_of([*of, at.isoformat()]).hex[:16]}")
+
+
+def _published(publication: Publication) -> tuple[str, ...]:
+    return ("published", publication.reference, publication.channel or "")
 
 
 def _asked(order: StartOrder) -> _Asked:
@@ -312,19 +345,15 @@ def _skipped(run: Run, others: Sequence[Run], now: datetime) -> Run:
 def _skip(run: Run, now: datetime) -> KeptDecision:
     if run.order is None:
         raise TypeError("a run that gives way to another has an order")
+    decision = overlap_decision(run.error)
     return KeptDecision(
         pipeline=run.order.pipeline,
         variant=run.order.variant,
         at=now,
         slot_at=run.order.slot_at,
         run_id=run.id,
-        verdict="skip",
-        document={
-            "verdict": "skip",
-            "version": "",
-            "reasons": [],
-            "passed_over": [{"kind": "overlap", "text": run.error, "moves": []}],
-        },
+        verdict=decision.verdict.value,
+        document=decision.document(),
     )
 
 

@@ -8,6 +8,8 @@ from imagebuilder.settings import Settings, read_settings
 
 # ruff: noqa: PLC0415 - what a command does not need is not imported, for the start-up time
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from imagebuilder.adapters.local.claims import FolderClaims
     from imagebuilder.adapters.local.layer_archives import FileLayerArchives
     from imagebuilder.adapters.local.layers import FileLayerStore
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from imagebuilder.adapters.sql.standings import SqlStandingStore
     from imagebuilder.adapters.system.blobs import FileBlobStore
     from imagebuilder.adapters.system.clock import RandomIds, SystemClock
+    from imagebuilder.domain.cascade import Publication
     from imagebuilder.ports.blobs import BlobStore
     from imagebuilder.ports.building import LayerStore
     from imagebuilder.services.cataloguing import Cataloguing
@@ -56,7 +59,12 @@ class CatalogueWiring:
         """Records versions and answers questions about them."""
         from imagebuilder.services.cataloguing import Cataloguing, Records
 
-        records = Records(versions=self.versions, audit=self.audit, transactions=self._database)
+        records = Records(
+            versions=self.versions,
+            audit=self.audit,
+            transactions=self._database,
+            published=self._published,
+        )
         return Cataloguing(records, self.clock, self._ids, self.settings.actor)
 
     @cached_property
@@ -119,6 +127,7 @@ class CatalogueWiring:
             transactions=self._database,
             clock=self.clock,
             ids=self._ids,
+            published=self._published,
         )
         return Copying(desk, self.settings.actor)
 
@@ -140,7 +149,13 @@ class CatalogueWiring:
             audit=self.audit,
             transactions=self._database,
             clock=self.clock,
+            published=self._published,
         )
+
+    def _published(self, publication: "Publication", at: "datetime") -> object:
+        """See to what follows from a publication: nothing, where no pipelines can run."""
+        del publication, at
+        return None
 
     @cached_property
     def revoking(self) -> "Revoking":

@@ -8,8 +8,10 @@ from imagebuilder.wiring.planning import PlanningWiring
 # ruff: noqa: PLC0415 - what a command does not need is not imported, for the start-up time
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from imagebuilder.adapters.sql.leases import SqlLeaseStore
+    from imagebuilder.domain.cascade import Publication
     from imagebuilder.domain.errors import ImageBuilderError
     from imagebuilder.ports.engine import RunEngine
     from imagebuilder.services.dispatching import Dispatching
@@ -41,6 +43,10 @@ class TriggerWiring(PlanningWiring):
             ids=self._ids,
         )
         return Triggering(desk)
+
+    def _published(self, publication: "Publication", at: "datetime") -> object:
+        """Let what follows a publication run."""
+        return self.triggering.cascade(publication, at)
 
     def timekeeping(self, on_trouble: "Callable[[ImageBuilderError], None]") -> "Timekeeping":
         """Give what looks at the clock."""

@@ -8,7 +8,7 @@ import pytest
 
 from imagebuilder.adapters.sql.database import open_database
 from imagebuilder.adapters.sql.pipelines import SqlPipelineStore
-from imagebuilder.domain.ids import PipelineName, RunId
+from imagebuilder.domain.ids import ImageName, PipelineName, RunId
 from imagebuilder.domain.matrix import Matrix
 from imagebuilder.domain.pipeline import NoticeKind, NoticeTarget, Overlap
 from imagebuilder.ports.pipelines import Pause, PipelineNotFound, PipelineStore
@@ -102,6 +102,26 @@ def test_named_gives_those_that_are_there_by_name(pipelines: PipelineStore) -> N
 
     assert [applied.pipeline.name for applied in found] == ["a", "c"]
     assert list(pipelines.named(())) == []
+
+
+def test_following_gives_those_that_are_built_on_the_image_by_name(
+    pipelines: PipelineStore,
+) -> None:
+    parents = {
+        "c": "image:my_base@1.x",
+        "b": "image:my_base",
+        "a": "image:my_base@stable",
+        "exact": "image:my_base@1.0.0/1",
+        "longer": "image:my_base2@1.x",
+        "other": "image:myXbase@1.x",
+        "suite": "debian:bookworm",
+    }
+    for name, parent in parents.items():
+        pipelines.put(an_applied(a_pipeline(name, parent=parent)))
+
+    found = pipelines.following(ImageName("my_base"))
+
+    assert [applied.pipeline.name for applied in found] == ["a", "b", "c"]
 
 
 def test_pipeline_when_removed_is_gone_and_its_decisions_stay(pipelines: PipelineStore) -> None:

@@ -4,7 +4,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from imagebuilder.domain.ids import PipelineName, RunId
+from imagebuilder.domain.cascade import is_built_on
+from imagebuilder.domain.ids import ImageName, PipelineName, RunId
 from imagebuilder.ports.pipelines import (
     AppliedPipeline,
     KeptDecision,
@@ -43,6 +44,10 @@ class FakePipelineStore:
     def all(self) -> Sequence[AppliedPipeline]:
         """Give all of them by name."""
         return [self.pipelines[name] for name in sorted(self.pipelines)]
+
+    def following(self, image: ImageName) -> Sequence[AppliedPipeline]:
+        """Give those whose recipe is built on versions of an image of ours, by name."""
+        return [applied for applied in self.all() if is_built_on(applied.pipeline, image)]
 
     def stamp(self) -> str:
         """Give what changes when any pipeline is applied, removed, paused or resumed."""

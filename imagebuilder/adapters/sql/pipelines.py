@@ -24,8 +24,9 @@ from imagebuilder.adapters.sql import tables
 from imagebuilder.adapters.sql.among import among
 from imagebuilder.adapters.sql.database import Database
 from imagebuilder.adapters.sql.mapping import Values, storable
+from imagebuilder.domain.cascade import is_built_on
 from imagebuilder.domain.digest import Digest, canonical_json
-from imagebuilder.domain.ids import PipelineName, RunId
+from imagebuilder.domain.ids import ImageName, PipelineName, RunId
 from imagebuilder.domain.pipeline import pipeline_of
 from imagebuilder.ports.pipelines import (
     AppliedPipeline,
@@ -76,6 +77,13 @@ class SqlPipelineStore:
     def named(self, names: Collection[PipelineName]) -> Sequence[AppliedPipeline]:
         """Give those of some names, by name; one that is not there is left out."""
         return self._found(select(tables.pipelines).where(among(_p.name, names)))
+
+    def following(self, image: ImageName) -> Sequence[AppliedPipeline]:
+        """Give those whose recipe is built on versions of an image of ours, by name."""
+        # As it stands in a definition; which of them are really meant, the value itself says.
+        written = f'"parent":"image:{image}'
+        query = select(tables.pipelines).where(_p.definition.contains(written, autoescape=True))
+        return [applied for applied in self._found(query) if is_built_on(applied.pipeline, image)]
 
     def stamp(self) -> str:
         """Give what changes when any pipeline is applied, removed, paused or resumed: cheaply.

@@ -6,8 +6,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from imagebuilder.domain.ids import ChannelName, PipelineName, RunId
+from imagebuilder.domain.cascade import Publication
+from imagebuilder.domain.ids import ChannelName, ImageName, PipelineName, RunId
 from imagebuilder.domain.matrix import Matrix, VariantUnknown
+from imagebuilder.domain.need import decision_of
 from imagebuilder.domain.notice import Event
 from imagebuilder.domain.pipeline import (
     NoticeKind,
@@ -20,6 +22,7 @@ from imagebuilder.domain.pipeline import (
 )
 from imagebuilder.domain.run import Run, RunState
 from imagebuilder.domain.schedule import cron_schedule, spread_seconds
+from imagebuilder.domain.versions import BuildVersion
 from imagebuilder.ports.pipelines import Pause, PipelineNotFound, PipelinePaused
 from imagebuilder.ports.scheduling import DueSlot
 from imagebuilder.services.triggering import StartOrder, TriggerDesk, Triggering, slot_run_id
@@ -256,7 +259,7 @@ def test_overlap_when_skipped_then_the_later_run_says_why_and_so_does_its_decisi
     why = f"Run {first.id} of the same pipeline is not over: it is {state}."
     assert (run.state, run.ended_at, run.error) == (RunState.SKIPPED, NIGHT + DAY, why)
     assert (decision.run_id, decision.verdict, decision.slot_at) == (run.id, "skip", NIGHT + DAY)
-    assert why in str(decision.document)
+    assert decision_of(decision.document).text == why
     assert office.teller.told == [(first.id, RunState.QUEUED), (run.id, RunState.SKIPPED)]
     assert office.cursor() == NIGHT + DAY
 
@@ -400,6 +403,61 @@ def test_start_when_overlapping_runs_are_skipped_then_a_persons_run_waits_all_th
     [by_person] = office.start()
 
     assert (by_hook.state, by_person.state) == (RunState.SKIPPED, RunState.QUEUED)
+
+
+BASE = Publication(image=ImageName("debian-base"), version=BuildVersion.parse("1.0.0/2"))
+
+
+def test_cascade_when_a_parent_is_published_then_those_that_follow_it_run_and_say_why(
+    office: Office,
+) -> None:
+    axes = {"pool": ("build.amd64", "build.arm64")}
+    office.apply(daily(matrix=Matrix(axes=axes)))
+    office.apply(a_pipeline("other", parent="image:other@1.x"))
+    office.apply(a_pipeline("grandchild", parent="image:debian-web-amd64@1.x"))
+
+    runs = office.triggering.cascade(BASE, NIGHT)
+
+    orders = [run.order for run in runs if run.order]
+    assert [(order.pipeline, order.variant) for order in orders] == [
+        (NAME, "amd64"),
+        (NAME, "arm64"),
+    ]
+    assert {order.trigger for order in orders} == {Trigger.PARENT}
+    why = "debian-base@1.0.0/2 was published; it is built on image:debian-base@1.x"
+    assert {order.why for order in orders} == {why}
+    assert {order.slot_at for order in orders} == {None}
+
+
+def test_cascade_when_told_twice_then_each_runs_once(office: Office) -> None:
+    office.apply()
+    first = office.triggering.cascade(BASE, NIGHT)
+
+    assert office.triggering.cascade(BASE, NIGHT) == []
+    assert office.runs.newest(10) == first
+
+
+def test_cascade_when_published_again_later_then_they_run_again(office: Office) -> None:
+    office.apply(daily(parent="image:debian-base@stable"))
+    moved = replace(BASE, channel=ChannelName("stable"))
+
+    runs = [office.triggering.cascade(moved, NIGHT + DAY * day) for day in range(3)]
+
+    assert [len(each) for each in runs] == [1, 1, 1]
+
+
+def test_cascade_when_a_follower_is_paused_then_it_does_not_run(office: Office) -> None:
+    office.apply(pause=PAUSE)
+
+    assert office.triggering.cascade(BASE, NIGHT) == []
+
+
+def test_cascade_when_a_follower_says_that_it_does_not_follow_then_it_does_not_run(
+    office: Office,
+) -> None:
+    office.apply(daily(follows_parent=False))
+
+    assert office.triggering.cascade(BASE, NIGHT) == []
 
 
 def ended(office: Office, *states: RunState) -> None:
