@@ -184,7 +184,7 @@ def _by_image(followers: Iterable[Follower]) -> Mapping[ImageName, Sequence[Foll
 
 def _is_due(follower: Follower, publication: Publication) -> bool:
     asked = follower.follows.channel
-    if publication.channel is not None:
+    if publication.channel not in (None, LATEST):
         return asked == publication.channel
     if asked is not None:
         return asked == LATEST

@@ -85,8 +85,6 @@ class StageRun:
 class RunOrder:
     """What a pipeline asked of a run when it was due; later changes of the pipeline do not matter.
 
-    `parent` is the version of its parent that made it due, if that did.
-
     Shape: `overrides` maps component.parameter to a value. `slot_at` is the moment it was due by
     its schedule: there is one run for each of them and each variant.
     """
@@ -109,7 +107,6 @@ class RunOrder:
     needs_approval: bool = False
     time_limit_seconds: int | None = None
     attempts: int = 1
-    parent: VersionId | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

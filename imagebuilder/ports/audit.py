@@ -16,7 +16,3 @@ class AuditLog(Protocol):
     def entries(self, query: AuditQuery) -> Sequence[AuditEntry]:
         """Give the entries that are asked for, the newest first."""
         ...
-
-    def count(self) -> int:
-        """Give how many entries there are: it grows with every change of the catalogue."""
-        ...

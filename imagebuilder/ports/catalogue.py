@@ -45,13 +45,6 @@ class VersionStore(Protocol):
         """Give the version of an image that was recorded last, or None."""
         ...
 
-    def newest_parents(self, images: Collection[ImageName]) -> Mapping[ImageName, VersionId | None]:
-        """Give what the version of each image that was recorded last was built on, if of ours.
-
-        An image without versions is left out.
-        """
-        ...
-
     def of_run(self, run_id: RunId) -> ImageVersion | None:
         """Give the version that a run recorded, or None; copies of it are not meant."""
         ...

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from imagebuilder.domain.audit import Act, AuditAction, AuditEntry
+from imagebuilder.domain.cascade import Publication
 from imagebuilder.domain.channel import Channel
 from imagebuilder.domain.digest import Canonical
 from imagebuilder.domain.distribution import Placement
@@ -27,6 +28,7 @@ from imagebuilder.ports.catalogue import VersionStore
 from imagebuilder.ports.channels import ChannelStore
 from imagebuilder.ports.clock import Clock, IdSource
 from imagebuilder.ports.placements import PlacementStore
+from imagebuilder.ports.publishing import Publish, unfollowed
 from imagebuilder.ports.standings import StandingStore
 from imagebuilder.ports.transactions import Transactions
 
@@ -35,7 +37,10 @@ _ALL = 2**31 - 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Register:
-    """Where revocations and what they reach are kept, and who is told of changes."""
+    """Where revocations and what they reach are kept, and who is told of changes.
+
+    `published` is told what channels fell back to, as a part of the transaction.
+    """
 
     versions: VersionStore
     standings: StandingStore
@@ -45,6 +50,7 @@ class Register:
     transactions: Transactions
     clock: Clock
     ids: IdSource
+    published: Publish = unfollowed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +134,7 @@ class Revoking:
         """
         _refuse_no_message(order.message)
         with self._changing(is_rehearsal=is_rehearsal):
-            return self._revoked(reference, order)
+            return self._followed(self._revoked(reference, order))
 
     def restore(self, reference: str, message: str, *, is_rehearsal: bool = False) -> Impact:
         """End the revocations of a version itself. Channels that fell back stay where they are.
@@ -138,7 +144,7 @@ class Revoking:
         """
         _refuse_no_message(message)
         with self._changing(is_rehearsal=is_rehearsal):
-            return self._restored(reference, message)
+            return self._followed(self._restored(reference, message))
 
     def told_of(self, version_id: VersionId) -> ToldOfVersion:
         """Give how a recorded version stands now, and which channels mean it."""
@@ -148,6 +154,18 @@ class Revoking:
             revoked=self._revoked_reference(standing),
             channels=tuple(self._register.channels.holding([version_id], self._now())[version_id]),
         )
+
+    def _followed(self, impact: Impact) -> Impact:
+        """See to what follows from channels that mean another version now, and give the impact.
+
+        Of a later revocation nothing follows by itself: what stands on it is told by a decision.
+        """
+        if impact.at <= impact.said_at:
+            for change in impact.channels:
+                if change.new is not None and change.new != change.old:
+                    publication = Publication.of(change.new, channel=change.channel.name)
+                    self._register.published(publication, impact.said_at)
+        return impact
 
     def _standing(self, version_id: VersionId) -> Standing:
         return self._register.standings.standings([version_id], self._now())[version_id]

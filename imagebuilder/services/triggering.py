@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from imagebuilder.domain.cascade import Publication, cascade_of, followers_of
 from imagebuilder.domain.digest import digest_of
-from imagebuilder.domain.ids import PipelineName, RunId, VersionId
+from imagebuilder.domain.ids import PipelineName, RunId
 from imagebuilder.domain.matrix import VariantUnknown
 from imagebuilder.domain.need import overlap_decision
 from imagebuilder.domain.notice import Event
@@ -51,8 +51,7 @@ class TriggerDesk:
 class StartOrder:
     """That somebody or something wants a pipeline to run; without variants, all of them.
 
-    `by` is who asks, `parent` the version of its parent that is why, if it is. Shape: `overrides`
-    maps component.parameter to a value.
+    `by` is who asks. Shape: `overrides` maps component.parameter to a value.
     """
 
     pipeline: str
@@ -62,7 +61,6 @@ class StartOrder:
     variants: tuple[str, ...] = ()
     overrides: Mapping[str, str] = field(default_factory=dict)
     is_forced: bool = False
-    parent: VersionId | None = None
 
 
 class Triggering:
@@ -249,7 +247,6 @@ class _Asked:
     not_before_at: datetime | None = None
     overrides: Mapping[str, str] = field(default_factory=dict)
     is_forced: bool = False
-    parent: VersionId | None = None
 
 
 def slot_run_id(pipeline: PipelineName, variant: str, slot_at: datetime) -> RunId:
@@ -273,7 +270,6 @@ def _asked(order: StartOrder) -> _Asked:
         why=f"asked for by {order.by}{said}",
         overrides=order.overrides,
         is_forced=order.is_forced,
-        parent=order.parent,
     )
 
 
@@ -306,7 +302,6 @@ def _order(pipeline: Pipeline, product: Product, asked: _Asked) -> RunOrder:
         needs_approval=pipeline.needs_approval,
         time_limit_seconds=pipeline.time_limit_seconds,
         attempts=pipeline.attempts,
-        parent=asked.parent,
     )
 
 

@@ -171,6 +171,7 @@ class CatalogueWiring:
             transactions=self._database,
             clock=self.clock,
             ids=self._ids,
+            published=self._published,
         )
         return Revoking(register, self.settings.actor)
 

@@ -16,13 +16,11 @@ if TYPE_CHECKING:
     from imagebuilder.adapters.system.presence import ProcessPresence
     from imagebuilder.domain.errors import ImageBuilderError
     from imagebuilder.ports.engine import RunEngine
-    from imagebuilder.services.cascading import Cascading
     from imagebuilder.services.leading import Chore, Leading
     from imagebuilder.services.pipelines.serving import ServeOrder
 
 _DISPATCH_SECONDS = 0.5
 _CLOCK_SECONDS = 1.0
-_CASCADE_SECONDS = 2.0
 _DELIVERY_SECONDS = 2.0
 _BEATS = 6.0
 """So many times a lease is renewed before it would run out."""
@@ -49,20 +47,6 @@ class EngineWiring(TriggerWiring):
     def is_served(self) -> bool:
         """Whether some process is there that hands out what waits."""
         return any(not lease.is_expired for lease in self.leases.leases(SCHEDULER_LEASE))
-
-    @cached_property
-    def _cascading(self) -> "Cascading":
-        from imagebuilder.services.cascading import CascadeDesk, Cascading
-
-        desk = CascadeDesk(
-            pipelines=self.pipelines,
-            versions=self.versions,
-            runs=self.runs,
-            audit=self.audit,
-            clock=self.clock,
-            start=self.triggering.start,
-        )
-        return Cascading(desk)
 
     @cached_property
     def _process_name(self) -> str:
@@ -118,13 +102,6 @@ class EngineWiring(TriggerWiring):
                 every_seconds=_DISPATCH_SECONDS,
                 do=dispatching.tick,
                 begin=dispatching.forget,
-            ),
-            Chore(
-                name="cascade",
-                every_seconds=_CASCADE_SECONDS,
-                do=self._cascading.tick,
-                begin=self._cascading.begin,
-                is_slow=True,
             ),
             Chore(
                 name="notices",

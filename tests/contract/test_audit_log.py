@@ -85,11 +85,3 @@ def test_entries_when_narrowed_then_gives_those_that_fit(
     audit.add(an_entry(3, subject="web"))
 
     assert [(e.act.at - SOME_DAY).days for e in audit.entries(query)] == expected
-
-
-def test_count_when_entries_are_added_then_it_grows_with_each(audit: AuditLog) -> None:
-    before = audit.count()
-    audit.add(an_entry(1))
-    audit.add(an_entry(2))
-
-    assert (before, audit.count()) == (0, 2)

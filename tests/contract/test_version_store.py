@@ -339,17 +339,3 @@ def test_of_run_then_gives_what_it_recorded_and_no_copy_of_that(versions: Versio
 
     assert versions.of_run(RunId("run-7")) == version
     assert versions.of_run(RunId("run-")) is None
-
-
-def test_newest_parents_when_images_have_versions_then_the_last_recorded_of_each_counts(
-    versions: VersionStore,
-) -> None:
-    base, other = a_version("base@1.0.0/1"), a_version("base@1.0.0/2")
-    versions.add(base)
-    versions.add(other)
-    versions.add(a_version("web@1.0.0/1", parent=a_parent(other.id)))
-    versions.add(a_version("web@1.0.0/2", parent=a_parent(base.id)))
-
-    found = versions.newest_parents({ImageName("web"), ImageName("base"), ImageName("none")})
-
-    assert found == {"web": base.id, "base": None}

@@ -21,10 +21,6 @@ class FakeAuditLog:
         found = [entry for entry in reversed(self.kept) if _is_asked_for(entry, query)]
         return found[query.offset :][: query.limit]
 
-    def count(self) -> int:
-        """Give how many entries there are."""
-        return len(self.kept)
-
 
 def _is_asked_for(entry: AuditEntry, query: AuditQuery) -> bool:
     return (

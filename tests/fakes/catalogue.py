@@ -92,11 +92,6 @@ class FakeVersionStore:
         """Give the version of an image that was recorded last, or None."""
         return next((v for v in reversed(self.versions) if v.image == image), None)
 
-    def newest_parents(self, images: Collection[ImageName]) -> Mapping[ImageName, VersionId | None]:
-        """Give what the version of each image that was recorded last was built on, if of ours."""
-        newest = {version.image: version for version in self.versions if version.image in images}
-        return {image: version.parent.version_id for image, version in newest.items()}
-
     def of_run(self, run_id: RunId) -> ImageVersion | None:
         """Give the version that a run recorded, or None; copies of it are not meant."""
         found = (v for v in self.versions if v.run_id == run_id and v.copied_from is None)

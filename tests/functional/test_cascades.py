@@ -101,3 +101,36 @@ def test_version_when_its_follower_is_removed_then_nothing_of_it_waits(followed:
     followed.application().cataloguing.record(a_draft("base", "1.2.x"))
 
     assert list(queued(followed)) == ["by-wildcard"]
+
+
+def test_version_when_revoked_then_what_stands_on_it_waits_to_be_built_on_the_one_before(
+    followed: Cli,
+) -> None:
+    for _ in range(2):
+        followed.application().cataloguing.record(a_draft("base", "1.2.x"))
+    for build in (1, 2):
+        assert followed("channel", "set", f"base@1.2.0/{build}", "stable").exit_code == 0
+    before = {name: len(reasons) for name, reasons in queued(followed).items()}
+
+    assert (
+        followed("image", "revoke", "base@1.2.0/2", "--message", "broken", "--yes").exit_code == 0
+    )
+
+    after = queued(followed)
+    assert {name: reasons[before[name] :] for name, reasons in after.items()} == {
+        "by-channel": ["base@stable is base@1.2.0/1 now"],
+        "by-name": ["base@latest is base@1.2.0/1 now"],
+        "by-wildcard": ["base@latest is base@1.2.0/1 now"],
+    }
+
+
+def test_revocation_when_rehearsed_or_for_later_then_nothing_waits(followed: Cli) -> None:
+    for _ in range(2):
+        followed.application().cataloguing.record(a_draft("base", "1.2.x"))
+    before = queued(followed)
+
+    for more in (("--dry-run",), ("--at", "2999-01-01")):
+        done = followed("image", "revoke", "base@1.2.0/2", "--message", "broken", *more)
+        assert done.exit_code == 0, done.stderr
+
+    assert queued(followed) == before

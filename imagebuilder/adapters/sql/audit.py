@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 
-from sqlalchemy import RowMapping, func, insert, select
+from sqlalchemy import RowMapping, insert, select
 
 from imagebuilder.adapters.sql import tables
 from imagebuilder.adapters.sql.database import Database
@@ -42,11 +42,6 @@ class SqlAuditLog:
         with self._database.reading() as connection:
             rows = connection.execute(wanted.offset(query.offset).limit(query.limit)).mappings()
             return [_entry(row) for row in rows]
-
-    def count(self) -> int:
-        """Give how many entries there are: none is ever taken away, so it is the last number."""
-        with self._database.reading() as connection:
-            return connection.scalar(select(func.max(_a.number))) or 0
 
 
 def audit_values(entry: AuditEntry) -> Values:

@@ -21,7 +21,6 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from imagebuilder.adapters.sql import mapping, tables
-from imagebuilder.adapters.sql.among import among
 from imagebuilder.adapters.sql.channel_rows import HIGHEST_FIRST
 from imagebuilder.adapters.sql.database import Database
 from imagebuilder.adapters.sql.descents import read_descent
@@ -90,20 +89,6 @@ class SqlVersionStore:
         """Give the version of an image that was recorded last, or None."""
         with self._database.reading() as connection:
             return _first(connection, tables.images.c.name == image, _v.number.desc())
-
-    def newest_parents(self, images: Collection[ImageName]) -> Mapping[ImageName, VersionId | None]:
-        """Give what the version of each image that was recorded last was built on, if of ours."""
-        other = tables.versions.alias()
-        last = select(func.max(other.c.number)).where(other.c.image_id == tables.images.c.id)
-        query = (
-            select(tables.images.c.name, _v.parent_id)
-            .select_from(tables.images)
-            .join(tables.versions, _v.number == last.scalar_subquery())
-            .where(among(tables.images.c.name, images))
-        )
-        with self._database.reading() as connection:
-            rows = connection.execute(query)
-            return {ImageName(name): mapping.version_id(parent) for name, parent in rows}
 
     def of_run(self, run_id: RunId) -> ImageVersion | None:
         """Give the version that a run recorded, or None; copies of it are not meant."""

@@ -143,7 +143,6 @@ def _order_text(order: RunOrder) -> str:
             "needs_approval": order.needs_approval,
             "time_limit_seconds": order.time_limit_seconds,
             "attempts": order.attempts,
-            "parent": order.parent,
         }
     ).decode()
 
@@ -170,5 +169,4 @@ def _order(row: RowMapping) -> RunOrder:
         needs_approval=kept["needs_approval"],
         time_limit_seconds=kept["time_limit_seconds"],
         attempts=kept["attempts"],
-        parent=version_id(kept["parent"]),
     )

@@ -256,7 +256,7 @@ class Running:
                 self._note_version(run, _field(done, "version_id"))
                 return _NEXT
             case RunStage.PROMOTE:
-                return self._end(self._runs.get(run.id), RunState.SUCCEEDED)
+                return self._end(run, RunState.SUCCEEDED)
             case RunStage.RESOLVE | RunStage.BUILD | RunStage.VALIDATE:
                 return _NEXT
 
@@ -275,7 +275,9 @@ class Running:
         version: str | None = None,
     ) -> StageEnd:
         now = self._clock.now()
-        ended = replace(run, state=state, ended_at=now, error_code=code, error=error)
+        # As it is kept now: when it began, and which version it recorded, came after it was read.
+        kept = self._runs.get(run.id)
+        ended = replace(kept, state=state, ended_at=now, error_code=code, error=error)
         self._move(replace(ended, version_id=VersionId(version)) if version else ended)
         return _OVER
 

@@ -377,8 +377,10 @@ def test_result_when_the_catalogue_is_away_then_it_is_kept_when_it_is_back() -> 
     assert scene.presence.waits == 2
 
 
-def test_started_at_when_the_run_begins_then_it_is_the_moment_of_that() -> None:
+@pytest.mark.parametrize("verdict", list(Verdict))
+def test_started_at_when_the_run_begins_then_it_is_the_moment_of_that(verdict: Verdict) -> None:
     scene = Scene()
+    scene.staff.decision = replace(BUILD, verdict=verdict)
     scene.clock.advance(60)
 
     scene.do(RunStage.RESOLVE)
