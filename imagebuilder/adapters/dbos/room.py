@@ -17,7 +17,14 @@ from dbos import error as dbos_error
 from sqlalchemy.exc import DBAPIError
 
 from imagebuilder.adapters.dbos.heart import Heart, HeartRate
-from imagebuilder.adapters.dbos.system_database import database_settings, is_server, quieten
+from imagebuilder.adapters.dbos.intake import Intake
+from imagebuilder.adapters.dbos.system_database import (
+    APPLICATION,
+    database_settings,
+    is_server,
+    own_engine,
+    quieten,
+)
 from imagebuilder.adapters.dbos.workflows import ENGINE_VERSION, RUNS_QUEUE, Hands, Workflows
 from imagebuilder.domain.errors import Unavailable
 from imagebuilder.domain.lease import LeaseLost
@@ -115,16 +122,18 @@ class DbosRoom:
             (_THREADS_BEFORE if duty.controls else 0) + slots, thread_name_prefix="stage"
         )
         heart = Heart(self._leases, self._clock, self._plan.rate, on_loss=self._process.on_loss)
+        settings = database_settings(self._plan.catalogue_url, self._plan.file)
         config: dict[str, Any] = {
-            "name": "imagebuilder",
+            "name": APPLICATION,
             "executor_id": executor,
             "application_version": ENGINE_VERSION,
             "log_level": "ERROR",
             "use_listen_notify": False,
             "run_migrations": duty.controls,
             "scheduler_polling_interval_sec": 3600.0,
-            **database_settings(self._plan.catalogue_url, self._plan.file),
+            **settings,
         }
+        intake = Intake(own_engine(self._plan.catalogue_url, settings))
         DBOS(config=config)  # type: ignore[arg-type]  # settings that are put together
         try:
             hands = Hands(
@@ -133,7 +142,7 @@ class DbosRoom:
                 worker=self._plan.worker,
                 presence=self._process.presence,
             )
-            engine = _Engine(duty, hands, self._plan.poll_seconds)
+            engine = _Engine(duty, hands, intake, self._plan.poll_seconds)
             with heart.beating(executor, duty, sweeps=sweeps):
                 with _translated():
                     DBOS.launch()
@@ -142,6 +151,7 @@ class DbosRoom:
                 engine.drain(self._clock, self._plan.drain_seconds)
         finally:
             DBOS.destroy(destroy_registry=True)
+            intake.close()
             threads.shutdown(wait=True, cancel_futures=True)
 
 
@@ -157,8 +167,9 @@ def _translated() -> Iterator[None]:
 class _Engine:
     """A RunEngine on DBOS."""
 
-    def __init__(self, duty: Duty, hands: Hands, poll_seconds: float) -> None:
+    def __init__(self, duty: Duty, hands: Hands, intake: Intake, poll_seconds: float) -> None:
         self._duty = duty
+        self._intake = intake
         self._poll_seconds = poll_seconds
         self._known: set[str] = set()
         self._presence = hands.presence
@@ -179,8 +190,7 @@ class _Engine:
 
     def hand_over(self, orders: Sequence[EngineOrder]) -> None:
         """See that runs get done; of one that was handed over before nothing happens."""
-        for order in orders:
-            self._workflows.enqueue(order)
+        self._intake.take(orders)
 
     def drain(self, clock: Clock, limit_seconds: float) -> None:
         """Wait for the stages that are under way here, so long or until it is to end at once."""

@@ -6,16 +6,19 @@ Nothing of ours is in it that is not in `runs` too: whatever is lost is handed o
 import logging
 import sqlite3
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 
+APPLICATION = "imagebuilder"
 SCHEMA = "imagebuilder_dbos"
 _NEEDS_UNIXEPOCH = (3, 42)
 _BUSY_SECONDS = 30
 _POOL_SIZE = 4
+_CONNECT_SECONDS = 5
 
 
 def is_server(catalogue_url: str) -> bool:
@@ -40,6 +43,18 @@ def database_settings(catalogue_url: str, file: Path) -> dict[str, Any]:
         "dbos_system_schema": SCHEMA,
         "sys_db_pool_size": _POOL_SIZE,
     }
+
+
+def own_engine(catalogue_url: str, settings: Mapping[str, Any]) -> Engine:
+    """Give what opens the database of DBOS beside DBOS, which was told `settings`."""
+    file_engine: Engine | None = settings.get("system_database_engine")
+    if file_engine is not None:
+        return file_engine
+    url = make_url(catalogue_url).set(drivername="postgresql+psycopg")
+    patience = {} if "connect_timeout" in url.query else {"connect_timeout": _CONNECT_SECONDS}
+    return create_engine(
+        url, pool_size=1, max_overflow=0, pool_pre_ping=True, connect_args=patience
+    )
 
 
 def quieten() -> None:

@@ -15,12 +15,13 @@ from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
 from imagebuilder.domain.errors import Unavailable
 from imagebuilder.domain.ids import RunId
 from imagebuilder.domain.run import RunInterrupted, RunStage
-from imagebuilder.ports.engine import EngineOrder, GoOn, Presence, RunWork
+from imagebuilder.ports.engine import GoOn, Presence, RunWork
 
 T = TypeVar("T")
 
 ENGINE_VERSION = "1"
 RUNS_QUEUE = "runs"
+RUN_WORKFLOW = "run"
 _BEFORE = (RunStage.RESOLVE,)
 _IN_POOL = (RunStage.BUILD, RunStage.VALIDATE, RunStage.RECORD, RunStage.PROMOTE)
 _AWAY_SECONDS = 5.0
@@ -64,7 +65,7 @@ class Workflows:
         async def pool_work(run_id: str) -> None:
             await _through(stage, run_id, _IN_POOL)
 
-        @DBOS.workflow(name="run", max_recovery_attempts=_MOST_TAKEOVERS)
+        @DBOS.workflow(name=RUN_WORKFLOW, max_recovery_attempts=_MOST_TAKEOVERS)
         async def run(run_id: str, attempt: int, pool: str, priority: int) -> None:
             if not await _through(stage, run_id, _BEFORE):
                 return
@@ -78,18 +79,6 @@ class Workflows:
                 await handle.get_result()
             except Exception as error:  # noqa: BLE001 - whatever it is, the run is over with it
                 await give_up(run_id, f"{type(error).__name__}: {error}")
-
-        self._run = run
-
-    def enqueue(self, order: EngineOrder) -> None:
-        """Hand a run to the queue; nothing happens when its attempt was handed over before."""
-        with (
-            SetWorkflowID(f"{order.run_id}/{order.attempt}"),
-            SetEnqueueOptions(queue_partition_key=order.exclusion, priority=order.priority),
-        ):
-            DBOS.enqueue_workflow(
-                RUNS_QUEUE, self._run, order.run_id, order.attempt, order.pool, order.priority
-            )
 
     async def _done(self, run_id: str, name: str) -> list[str | float]:
         hands = self._hands
