@@ -73,7 +73,7 @@ class RoomPlan:
     file: Path
     worker: str
     rate: HeartRate
-    poll_seconds: float = 1.0
+    poll_seconds: float = 2.0
     drain_seconds: float = 600.0
 
 
@@ -131,6 +131,7 @@ class DbosRoom:
             "use_listen_notify": False,
             "run_migrations": duty.controls,
             "scheduler_polling_interval_sec": 3600.0,
+            "notification_listener_polling_interval_sec": 2.0,
             **settings,
         }
         intake = Intake(own_engine(self._plan.catalogue_url, settings))
