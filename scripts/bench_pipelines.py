@@ -12,6 +12,9 @@ pipelines, read from the store, on the slower of SQLite and PostgreSQL. When 500
 second on PostgreSQL, enqueue_500_seconds is what passes from then until the last of their runs is
 kept, for whoever is free to do it, and fire_p99_ms until 99 of 100 are: the worst of --rounds.
 
+idle_cpu_percent is what part of one core a `serve` takes that has nothing to do, idle_rss_mib its
+memory.
+
 Each group of figures is a function of `GROUPS`; --only measures some of them.
 """
 
@@ -30,6 +33,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from due import clock_figures
+from idle import idle_figures
 
 from imagebuilder.bootstrap import Application
 from imagebuilder.domain.need import Verdict
@@ -159,6 +163,7 @@ def decisions(count: int) -> dict[str, float]:
 GROUPS: dict[str, Callable[[argparse.Namespace], dict[str, float]]] = {
     "clock": lambda arguments: clock_figures(arguments.rounds, say),
     "decisions": lambda arguments: decisions(arguments.recipes),
+    "idle": lambda _: idle_figures(say),
 }
 """What can be measured alone. Shape: name -> its figures."""
 

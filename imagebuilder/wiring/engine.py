@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from imagebuilder.services.pipelines.serving import ServeOrder
 
 _DISPATCH_SECONDS = 1.0
-_CLOCK_SECONDS = 2.0
+_CLOCK_SECONDS = 5.0
 _DELIVERY_SECONDS = 5.0
 _BEATS = 6.0
 """So many times a lease is renewed before it would run out."""

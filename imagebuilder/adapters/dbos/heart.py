@@ -5,8 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from dbos import DBOS
-
+from imagebuilder.adapters.dbos.internals import recover
 from imagebuilder.domain.digest import Canonical  # noqa: TC001 - of a local variable
 from imagebuilder.domain.errors import Unavailable
 from imagebuilder.domain.lease import EXECUTOR_PREFIX, Lease, LeaseLost
@@ -100,11 +99,3 @@ class Heart:
         # Only afterwards: who is killed in between leaves them to be found again.
         for lease in dead:
             self._leases.forget(lease)
-
-
-def recover(executors: list[str]) -> None:
-    """Have what those processes were doing put back on its queues; twice does no harm.
-
-    It is the one internal name of DBOS that is used here; a contract test holds it to this.
-    """
-    DBOS._recover_pending_workflows(executors)  # noqa: SLF001 - see above

@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError
 
 from imagebuilder.adapters.dbos.heart import Heart, HeartRate
 from imagebuilder.adapters.dbos.intake import Intake
+from imagebuilder.adapters.dbos.internals import rest
 from imagebuilder.adapters.dbos.system_database import (
     APPLICATION,
     database_settings,
@@ -135,7 +136,7 @@ class DbosRoom:
             **settings,
         }
         intake = Intake(own_engine(self._plan.catalogue_url, settings))
-        DBOS(config=config)  # type: ignore[arg-type]  # settings that are put together
+        rest(DBOS(config=config))  # type: ignore[arg-type]  # settings that are put together
         try:
             hands = Hands(
                 work=work,
