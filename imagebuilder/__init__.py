@@ -10,7 +10,8 @@ This is the map of the house. Imports run down only; `lint-imports` holds every 
     services       use cases; ports come in through the constructor    -ing words
     adapters       the world, one folder for each part; strangers to each other and to services
                      system (programs, files, clock), local (layers, disks, QEMU), sql,
-                     confined (testinfra, ansible), web, aws, mail, apscheduler
+                     confined (testinfra, ansible), dbos (durable runs), apscheduler (the clock),
+                     web, aws, mail, prometheus
     ports          the roles services need, as Protocols, and the errors they may raise
     documents      text people write <-> domain; YAML and JSON Schema live only here
     formats        bytes that standards demand <-> domain
@@ -20,11 +21,14 @@ The river: each arrow makes a new frozen value, which carries the digest of the 
 
     text -> Recipe, Component -> Plan -> Layers -> Artifact -> evidence -> ImageVersion -> lineage
 
+A pipeline lets it flow by itself: Pipeline -> Trigger -> Run -> Decision -> stages -> Notice.
+
 A module of `domain` looks upstream only: a recipe never knows an image.
 
 Where to begin reading: `domain.recipe` (what an image is made of), `domain.plan` (what will be
-done), `services.pipelines` (the whole journey), `bootstrap` (who stands behind which port). An
-error is found by its code in docs/errors.md; its class stands beside the noun it speaks of.
+done), `services.pipelines.journey` (a build by hand, whole) and `.running` (a pipeline's, stage by
+stage), `bootstrap` (who stands behind which port). An error is found by its code in docs/errors.md;
+its class stands beside the noun it speaks of.
 
 Nothing is imported here, so that `imagebuilder --version` is instant.
 """
