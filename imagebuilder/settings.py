@@ -37,6 +37,8 @@ _KNOBS = (
     "smtp_password",
     "aws_endpoint",
     "hook_key",
+    "log_format",
+    "log_level",
     "lease_seconds",
     "test_postgres",
     "traceback",
@@ -156,6 +158,14 @@ class SharedStoreSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LogSettings:
+    """What processes that stay write of their work; `form` is json or console, or as it suits."""
+
+    form: str = ""
+    level: str = "info"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """How this machine's imagebuilder is set up.
 
@@ -180,6 +190,7 @@ class Settings:
     lease_seconds: float = 30.0
     downloads: DownloadSettings = field(default_factory=DownloadSettings)
     notices: NoticeSettings = field(default_factory=NoticeSettings)
+    logs: LogSettings = field(default_factory=LogSettings)
     shared_store: SharedStoreSettings | None = None
 
 
@@ -217,6 +228,10 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         lease_seconds=_seconds("lease_seconds", knobs, 30.0),
         downloads=_downloads(knobs),
         notices=_notices(knobs),
+        logs=LogSettings(
+            form=_one_of("log_format", knobs, "", ("json", "console")),
+            level=_one_of("log_level", knobs, "info", ("debug", "info", "warning", "error")),
+        ),
         shared_store=_shared_store(knobs),
     )
 
@@ -327,6 +342,13 @@ def _notices(knobs: Mapping[str, str]) -> NoticeSettings:
         aws_endpoint=_http("aws_endpoint", knobs),
         hook_key=knobs.get("hook_key", ""),
     )
+
+
+def _one_of(name: str, knobs: Mapping[str, str], default: str, words: Sequence[str]) -> str:
+    given = knobs.get(name) or default
+    if given not in (default, *words):
+        raise SettingMalformed(name, f"one of {', '.join(words)}")
+    return given
 
 
 def _hosts(name: str, knobs: Mapping[str, str]) -> frozenset[str]:

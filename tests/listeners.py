@@ -1,5 +1,6 @@
 """Servers on this machine's loopback that remember what they are told."""
 
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,6 +40,13 @@ class HookListener(ThreadingHTTPServer):
     def url(self, path: str) -> str:
         """Give the address of a path."""
         return f"http://127.0.0.1:{self.server_port}/{path}"
+
+
+def free_port() -> int:
+    """Give a port of the loopback that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 @contextmanager

@@ -91,7 +91,7 @@ def _facts(story: _Story) -> Iterator[tuple[str, str]]:
     yield "attempt", str(run.attempt) if run.attempt > 1 else ""
     yield "version", story.version
     yield "error", f"{run.error} ({run.error_code})" if run.error_code else run.error
-    yield "cancelled", f"by {run.cancelled_by}" if run.cancelled_by else ""
+    yield "cancel", f"asked for by {run.cancelled_by}" if run.cancelled_by else ""
     if story.approval is not None:
         given = story.approval
         why = f": {given.why}" if given.why else ""

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from imagebuilder.services.pipelines.serving import ServeOrder
 
 _POOL = re.compile(r"([a-z0-9][a-z0-9._-]{0,62})(?:=([1-9][0-9]?))?")
+_ADDRESS = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})")
+_HIGHEST_PORT = 65535
 _POOL_HELP = "Do the work of this pool, of so many runs at once; may be given several times."
 
 Pools = Annotated[list[str] | None, typer.Option("--pool", metavar="NAME[=SLOTS]", help=_POOL_HELP)]
@@ -50,9 +52,44 @@ class PoolMalformed(InvalidInput):
 
 def stay(application: "Application", order: "ServeOrder") -> None:
     """Do what is ordered until told to leave. Raises: as `Serving.serve`; LeaseLost."""
-    with _told_to_leave(application.presence):
+    application.write_logs()
+    application.watch(order.watched)
+    with _told_to_leave(application.presence), _door(application, order.listen):
         application.serving(order).serve(order.duty)
     application.presence.require_not_lost()
+
+
+@contextmanager
+def _door(application: "Application", address: str | None) -> Iterator[None]:
+    """Take hooks and give metrics at an address, if there is one.
+
+    Raises: AddressMalformed; DoorBlocked.
+    """
+    if address is None:
+        yield
+        return
+    from imagebuilder.api.app import door_of  # noqa: PLC0415 - few processes have a door
+    from imagebuilder.api.server import open_door  # noqa: PLC0415 - the same
+
+    matched = _ADDRESS.fullmatch(address)
+    if matched is None or int(matched[2]) > _HIGHEST_PORT:
+        raise AddressMalformed(address)
+    host, port = matched[1].strip("[]"), int(matched[2])
+    with open_door(door_of(application), host, port):
+        yield
+
+
+class AddressMalformed(InvalidInput):
+    """A --listen that is no address."""
+
+    code = "address-malformed"
+
+    def __init__(self, text: str) -> None:
+        """Quote it and show the form."""
+        super().__init__(
+            f"--listen {text!r} is no address to listen on.",
+            hint="Write 127.0.0.1:8374, or [::1]:8374.",
+        )
 
 
 @contextmanager

@@ -138,6 +138,11 @@ def is_of_another_kind(text: str) -> bool:
     return written.get("kind") in ("Recipe", "Retention") or "schemaVersion" in written
 
 
+def is_pipeline(text: str) -> bool:
+    """Whether text, looked at and not read, says that it is a pipeline."""
+    return _headings(text).get("kind") == "Pipeline"
+
+
 def _headings(text: str) -> dict[str, str]:
     found = {m["key"]: m["value"] for m in reversed(list(_HEADING.finditer(text)))}
     return {key: value for key, value in found.items() if core_value(value) is not None}

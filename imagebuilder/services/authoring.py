@@ -145,6 +145,22 @@ class Authoring:
             found.append((use, chosen.path, read))
         return found
 
+    def used_paths(self, path: str) -> Sequence[PurePath]:
+        """Give the files and folders that a build of the recipe at a path reads.
+
+        Of a component in a folder of its own that is the folder. Raises: as `components_of`.
+        """
+        recipe = self.recipe(path).value
+        used = [PurePath(path)]
+        used += [self._source.locate(test, path) for test in recipe.tests]
+        for _, found, read in self.components_of(recipe, path):
+            file = PurePath(found)
+            if file.stem == "component":
+                used.append(file.parent)
+                continue
+            used += [file, *(file.parent / shipped for shipped in read.value.files)]
+        return used
+
     def with_documents(
         self, component: Component, path: str, parameters: Mapping[str, str]
     ) -> Component:

@@ -106,7 +106,7 @@ class EngineWiring(TriggerWiring):
             Chore(
                 name="notices",
                 every_seconds=_DELIVERY_SECONDS,
-                do=self.notifying.deliver,
+                do=self.deliver_notices,
                 is_slow=True,
             ),
         ]

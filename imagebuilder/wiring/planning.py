@@ -80,6 +80,9 @@ class PlanningWiring(SignalWiring):
     @cached_property
     def applying(self) -> "Applying":
         """Keeps which pipelines are in force."""
+        return self._applying_of(self.settings.actor)
+
+    def _applying_of(self, actor: str) -> "Applying":
         from imagebuilder.services.applying.applying import Applying, PipelineBooks
 
         books = PipelineBooks(
@@ -88,7 +91,7 @@ class PlanningWiring(SignalWiring):
             transactions=self._database,
             clock=self.clock,
         )
-        return Applying(books, self.authoring, self._documents, self.settings.actor)
+        return Applying(books, self.authoring, self._documents, actor)
 
     @cached_property
     def _documents(self) -> "FileDocumentSource":

@@ -86,6 +86,23 @@ class SignalWiring(CatalogueWiring):
         )
         return Notifying(room)
 
+    def deliver_notices(self) -> None:
+        """Tell what is due to be told, and log what could not be."""
+        from logging import getLogger
+
+        from imagebuilder.domain.notice import shown
+
+        for missed in self.notifying.deliver().failed:
+            told = "a notice is given up" if missed.next_at is None else "a notice did not arrive"
+            more = {
+                "pipeline": missed.pipeline,
+                "run": missed.run_id or "",
+                "to": shown(missed.target),
+                "attempts": missed.attempts,
+                "error": missed.error,
+            }
+            getLogger("imagebuilder.notices").warning("%s", told, extra=more)
+
     @cached_property
     def notices(self) -> "SqlNoticeStore":
         """What is to be told."""

@@ -1,7 +1,9 @@
 """The house keeps its shape: who imports whom, how large, how named, how explained."""
 
 import ast
+import logging
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,16 @@ FORBIDDEN_NAMES = {
 }  # fmt: skip
 
 
+@pytest.fixture
+def _loggers() -> Iterator[None]:
+    """Let loggers be heard again: import-linter disables those that it does not know."""
+    yield
+    for logger in logging.getLogger().manager.loggerDict.values():
+        if isinstance(logger, logging.Logger):
+            logger.disabled = False
+
+
+@pytest.mark.usefixtures("_loggers")
 def test_imports_run_down_only(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -163,7 +163,7 @@ def test_cancel_when_the_run_is_at_work_then_it_is_told_to_end(cli: Cli) -> None
     keep(cli, "run-1", RunState.RUNNING)
 
     assert cli("run", "cancel", "run-1").stdout == "run-1 is told to end\n"
-    assert cli("run", "show", "run-1").stdout.count("by eva") == 1
+    assert cli("run", "show", "run-1").stdout.count("cancel   asked for by eva") == 1
     assert cli.error("run", "cancel", "run-1")["code"] == "cancel-asked"
 
 

@@ -9,6 +9,7 @@ from imagebuilder.adapters.sql import mapping, run_rows, tables
 from imagebuilder.adapters.sql.among import among
 from imagebuilder.adapters.sql.database import Database
 from imagebuilder.adapters.sql.inserting import insert_new
+from imagebuilder.adapters.sql.run_log import log_cancel, log_run, log_stage
 from imagebuilder.domain.ids import ImageName, RunId
 from imagebuilder.domain.run import (
     UNFINISHED,
@@ -48,24 +49,38 @@ class SqlRunStore:
         rows = [run_rows.run_values(run) for run in runs]
         with self._database.writing() as connection:
             kept = set(insert_new(connection, tables.runs, rows, _r.id))
-        return [run for run in runs if run.id in kept]
+        new = [run for run in runs if run.id in kept]
+        for run in new:
+            log_run(run)
+        return new
 
     def save(self, run: Run) -> None:
         """Keep the run as it stands now, replacing what was kept under its id."""
         with self._database.writing() as connection:
             _put(connection, tables.runs, _r.id == run.id, run_rows.run_values(run))
+        log_run(run)
 
     def move(self, run: Run, given: Collection[RunState]) -> bool:
         """Save the run if what is kept of it is in one of the states; else False."""
-        return self._updated(run.id, given, run_rows.run_values(run))
+        return self._moved(run, given, run_rows.run_values(run))
 
     def cancel(self, run_id: RunId, actor: str) -> bool:
         """Keep who wants a run to end; False when it is over already, or asked to by another."""
-        return self._updated(run_id, UNFINISHED, {"cancelled_by": actor}, _r.cancelled_by.is_(None))
+        values: mapping.Values = {"cancelled_by": actor}
+        is_new = self._updated(run_id, UNFINISHED, values, _r.cancelled_by.is_(None))
+        if is_new:
+            log_cancel(run_id, actor)
+        return is_new
 
     def requeue(self, run: Run, given: Collection[RunState]) -> bool:
         """As `move`, for a run that begins again: who asked to cancel it is forgotten."""
-        return self._updated(run.id, given, {**run_rows.run_values(run), "cancelled_by": None})
+        return self._moved(run, given, {**run_rows.run_values(run), "cancelled_by": None})
+
+    def _moved(self, run: Run, given: Collection[RunState], values: mapping.Values) -> bool:
+        is_moved = self._updated(run.id, given, values)
+        if is_moved:
+            log_run(run)
+        return is_moved
 
     def _updated(
         self,
@@ -120,6 +135,7 @@ class SqlRunStore:
         try:
             with self._database.writing() as connection:
                 if connection.execute(change.values(values)).rowcount == 1:
+                    log_stage(run_id, stage)
                     return stage
                 kept = connection.execute(select(tables.run_stages).where(this)).mappings()
                 row = kept.one_or_none()
@@ -131,6 +147,7 @@ class SqlRunStore:
             if not self._has(run_id):
                 raise RunNotFound(run_id, ()) from error
             return self.save_stage(run_id, stage)
+        log_stage(run_id, stage)
         return stage
 
     def stages(self, run_id: RunId) -> Sequence[StageRun]:

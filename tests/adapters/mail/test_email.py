@@ -18,6 +18,7 @@ from imagebuilder.domain.pipeline import NoticeKind, NoticeTarget
 from imagebuilder.ports.notices import NoticeUndelivered
 from imagebuilder.settings import SecretMissing
 from tests.build import SOME_DAY
+from tests.listeners import free_port
 
 TARGET = NoticeTarget(kind=NoticeKind.EMAIL, to="ops@example.org")
 PAYLOAD = {
@@ -178,18 +179,9 @@ def test_send_when_the_server_takes_no_more_then_says_what_it_said(
     assert "the mailbox is full" in caught.value.reason
 
 
-def test_send_when_nobody_listens_then_says_so(serve: Serve, unused_port: int) -> None:
+def test_send_when_nobody_listens_then_says_so() -> None:
     with pytest.raises(NoticeUndelivered, match=r"ops@example\.org"):
-        notifier(unused_port).send(TARGET, PAYLOAD)
-
-
-@pytest.fixture
-def unused_port() -> int:
-    import socket  # noqa: PLC0415 - only this test needs it
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+        notifier(free_port()).send(TARGET, PAYLOAD)
 
 
 def test_send_when_no_server_is_set_then_says_which_setting() -> None:
