@@ -9,8 +9,8 @@ decide_one_seconds is a single decision in a process of its own, the median of f
 
 load_10000_seconds is what the clock takes from its start until it waits for the slots of 10,000
 pipelines, read from the store, on the slower of SQLite and PostgreSQL. When 500 are due in the same
-second on PostgreSQL, enqueue_500_seconds is what passes from then until the last of their runs is
-kept, for whoever is free to do it, and fire_p99_ms until 99 of 100 are: the worst of --rounds.
+second on PostgreSQL, fire_p99_ms is what passes from then until 99 of 100 of their runs are kept,
+and enqueue_500_seconds until all of them are in the queue of the engine: the worst of --rounds.
 
 idle_cpu_percent is what part of one core a `serve` takes that has nothing to do, idle_rss_mib its
 memory.
