@@ -10,11 +10,12 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from typing import IO
 
 import psycopg
 from sqlalchemy.engine import URL, make_url
@@ -35,11 +36,16 @@ _SETTINGS = {
     "min_wal_size": "32MB",
     "timezone": "Asia/Kathmandu",
 }
-# The end of its input is the end of pytest, however that came about; only then the shell goes on.
+# The end of its input is the end of pytest, however that came about; then all is taken away.
 _WATCH = """
 folder=$1; shift
 "$@" &
-read -r nothing
+while read -r wish; do
+    case $wish in
+        stop) kill -QUIT $!; wait ;;
+        start) "$@" & ;;
+    esac
+done
 kill -QUIT $!
 wait
 rm -rf "$folder"
@@ -52,9 +58,28 @@ class ServerMissing(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A server that runs; `url` is that of a database of its own, to make others from."""
+    """A server that runs; `url` is that of a database of its own, to make others from.
+
+    One of our own is told by `wishes` to stop and to start.
+    """
 
     url: URL
+    wishes: IO[bytes] | None = None
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Let it end at once, as one whose machine fails, and be there again behind the block."""
+        assert self.wishes is not None, "the server is not our own"
+        folder = Path(str(self.url.query["host"]))
+        self.wishes.write(b"stop\n")
+        self.wishes.flush()
+        wait_until(lambda: not _answers(folder), "the server's end", seconds=20)
+        try:
+            yield
+        finally:
+            self.wishes.write(b"start\n")
+            self.wishes.flush()
+            wait_until(lambda: _answers(folder), "the server again", seconds=20)
 
     def new_database(self, template: str = "template0") -> str:
         """Make a database that nobody else has and give its name."""
@@ -89,8 +114,13 @@ def outside_server(url: str) -> Server:
 
 
 @contextmanager
-def running_server(settings: Mapping[str, str] | None = None) -> Iterator[Server]:
-    """Give a server that runs to the end of the block. Raises: ServerMissing."""
+def running_server(
+    settings: Mapping[str, str] | None = None, networks: Sequence[str] = ()
+) -> Iterator[Server]:
+    """Give a server that runs to the end of the block, and lets in who is in one of the networks.
+
+    Raises: ServerMissing.
+    """
     programs = _folder_of_programs()
     owner = _owner()
     folder = Path(tempfile.mkdtemp(prefix="imagebuilder-postgres-", dir="/tmp"))
@@ -104,13 +134,17 @@ def running_server(settings: Mapping[str, str] | None = None) -> Iterator[Server
     except subprocess.CalledProcessError as error:
         shutil.rmtree(folder)
         raise AssertionError(f"initdb: {error.stderr}") from error
-    with _started([*prefix, str(programs / "postgres")], folder, {**_SETTINGS, **(settings or {})}):
+    with (folder / "cluster/pg_hba.conf").open("a") as doors:
+        doors.writelines(f"host all all {network} trust\n" for network in networks)
+    argv = [*prefix, str(programs / "postgres")]
+    with _started(argv, folder, {**_SETTINGS, **(settings or {})}) as wishes:
         query = {"host": str(folder)}
-        yield Server(URL.create("postgresql", username=SUPERUSER, database="postgres", query=query))
+        url = URL.create("postgresql", username=SUPERUSER, database="postgres", query=query)
+        yield Server(url, wishes)
 
 
 @contextmanager
-def _started(command: list[str], folder: Path, settings: Mapping[str, str]) -> Iterator[None]:
+def _started(command: list[str], folder: Path, settings: Mapping[str, str]) -> Iterator[IO[bytes]]:
     argv = ["sh", "-c", _WATCH, "sh", str(folder), *command, "-D", str(folder / "cluster")]
     argv += ["-k", str(folder)]
     for name, value in settings.items():
@@ -128,7 +162,8 @@ def _started(command: list[str], folder: Path, settings: Mapping[str, str]) -> I
     ):
         try:
             wait_until(lambda: _answers(folder), f"the server of {folder}/log", seconds=20)
-            yield
+            assert watch.stdin is not None
+            yield watch.stdin
         finally:
             watch.communicate()
 

@@ -145,8 +145,8 @@ class RunQuery:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WaitingRun:
-    """What of a run that waits, for its turn or for a person, tells what is to be done with it."""
+class UnfinishedRun:
+    """What of a run that is not over tells what is to be done with it."""
 
     id: RunId
     state: RunState

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from imagebuilder.domain.ids import RunId
 from imagebuilder.domain.run import RunStage
@@ -22,6 +22,10 @@ class EngineOrder:
     pool: str
     priority: int
     exclusion: str
+
+
+Begin: TypeAlias = tuple[RunId, int]
+"""A run, and the count of its attempt."""
 
 
 class GoOn(StrEnum):
@@ -82,6 +86,13 @@ class RunEngine(Protocol):
 
     def hand_over(self, orders: Sequence[EngineOrder]) -> None:
         """See that runs get done; of one that was handed over before nothing happens.
+
+        Raises: StoreUnavailable.
+        """
+        ...
+
+    def drop(self, begins: Sequence[Begin]) -> None:
+        """Do nothing more of what was handed over; what is at work just now sees that by itself.
 
         Raises: StoreUnavailable.
         """

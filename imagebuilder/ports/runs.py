@@ -13,7 +13,7 @@ from imagebuilder.domain.run import (
     RunState,
     StageRun,
     StepRun,
-    WaitingRun,
+    UnfinishedRun,
 )
 
 
@@ -92,8 +92,8 @@ class RunStore(Protocol):
         """Give the runs that are asked for, those started last first."""
         ...
 
-    def waiting(self) -> Sequence[WaitingRun]:
-        """Give the runs of pipelines that wait, for their turn or for a person: cheaply."""
+    def unfinished(self) -> Sequence[UnfinishedRun]:
+        """Give the runs of pipelines that are not over: cheaply."""
         ...
 
     def those(self, ids: Collection[RunId]) -> Sequence[Run]:

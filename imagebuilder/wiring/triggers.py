@@ -68,6 +68,7 @@ class TriggerWiring(PlanningWiring):
 
         desk = DispatchDesk(
             runs=self.runs,
+            leases=self.leases,
             teller=self.notifying,
             transactions=self._database,
             clock=self.clock,

@@ -19,8 +19,8 @@ from imagebuilder.domain.run import (
     Run,
     RunOrder,
     RunState,
+    UnfinishedRun,
     Verdict,
-    WaitingRun,
 )
 from imagebuilder.ports.runs import RunStore
 from tests.build import SOME_DAY, a_run
@@ -157,7 +157,7 @@ def test_settle_when_somebody_did_then_the_first_word_stays(runs: RunStore) -> N
     assert runs.approval(RunId("run-1")) == an_approval()
 
 
-def test_waiting_then_gives_runs_of_pipelines_that_nobody_works_at(runs: RunStore) -> None:
+def test_unfinished_then_gives_runs_of_pipelines_that_are_not_over(runs: RunStore) -> None:
     runs.save(a_run("of-nobody", state=RunState.QUEUED))
     for number, state in enumerate(RunState):
         hour = SOME_DAY + timedelta(hours=number)
@@ -165,11 +165,12 @@ def test_waiting_then_gives_runs_of_pipelines_that_nobody_works_at(runs: RunStor
         runs.add(ordered(state.value, state=state, slot_at=hour, ended_at=ended_at))
     runs.cancel(RunId(RunState.QUEUED), "eva")
 
-    found = sorted(runs.waiting(), key=lambda waiting: waiting.id)
+    found = sorted(runs.unfinished(), key=lambda run: run.id)
 
     assert found == [
-        WaitingRun(id=RunId("awaiting-approval"), state=RunState.AWAITING_APPROVAL, attempt=1),
-        WaitingRun(id=RunId("queued"), state=RunState.QUEUED, attempt=1, is_cancelled=True),
+        UnfinishedRun(id=RunId("awaiting-approval"), state=RunState.AWAITING_APPROVAL, attempt=1),
+        UnfinishedRun(id=RunId("queued"), state=RunState.QUEUED, attempt=1, is_cancelled=True),
+        UnfinishedRun(id=RunId("running"), state=RunState.RUNNING, attempt=1),
     ]
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from imagebuilder.domain.errors import Unavailable
 from imagebuilder.domain.ids import RunId
 from imagebuilder.domain.run import RunStage
-from imagebuilder.ports.engine import Duty, EngineOrder, GoOn, RunEngine, RunWork, StageEnd
+from imagebuilder.ports.engine import Begin, Duty, EngineOrder, GoOn, RunEngine, RunWork, StageEnd
 
 
 @dataclass(slots=True)
@@ -16,6 +16,7 @@ class FakeRunEngine:
 
     calls: list[list[EngineOrder]] = field(default_factory=list)
     trouble: Unavailable | None = None
+    dropped: list[Begin] = field(default_factory=list)
 
     @property
     def orders(self) -> list[EngineOrder]:
@@ -27,6 +28,10 @@ class FakeRunEngine:
         if self.trouble is not None:
             raise self.trouble
         self.calls.append(list(orders))
+
+    def drop(self, begins: Sequence[Begin]) -> None:
+        """Do nothing more of what was handed over."""
+        self.dropped += begins
 
 
 @dataclass(slots=True)
@@ -49,6 +54,7 @@ class FakeRunWork:
 
     log: list[tuple[str, RunStage]] = field(default_factory=list)
     given_up: list[str] = field(default_factory=list)
+    away_when_given_up: int = 0
     act: Callable[[str, RunStage], StageEnd | None] = lambda _run, _stage: None
 
     def do(self, run_id: RunId, stage: RunStage, worker: str) -> StageEnd:
@@ -58,7 +64,10 @@ class FakeRunWork:
         return end or StageEnd(go_on=GoOn.OVER if stage is RunStage.PROMOTE else GoOn.NEXT)
 
     def give_up(self, run_id: RunId, reason: str) -> None:
-        """Remember that a run was given up."""
+        """Remember that a run was given up; so many times first, there is no way to."""
+        if self.away_when_given_up > 0:
+            self.away_when_given_up -= 1
+            raise Unavailable("The catalogue is away.")
         self.given_up.append(run_id)
 
     def of(self, run_id: str) -> list[RunStage]:

@@ -10,7 +10,6 @@ from pathlib import Path, PurePath
 from imagebuilder.domain.ids import ImageName, RunId
 from imagebuilder.domain.run import (
     UNFINISHED,
-    WAITING,
     Approval,
     Run,
     RunQuery,
@@ -19,7 +18,7 @@ from imagebuilder.domain.run import (
     StageRun,
     StepRun,
     StepState,
-    WaitingRun,
+    UnfinishedRun,
 )
 from imagebuilder.ports.runs import RunNotFound
 
@@ -51,17 +50,17 @@ class FakeRunStore:
         """Keep new runs as `add` does, and give those that are kept now."""
         return [run for run in runs if self.add(run)]
 
-    def waiting(self) -> Sequence[WaitingRun]:
-        """Give the runs of pipelines that wait, for their turn or for a person."""
+    def unfinished(self) -> Sequence[UnfinishedRun]:
+        """Give the runs of pipelines that are not over."""
         return [
-            WaitingRun(
+            UnfinishedRun(
                 id=run.id,
                 state=run.state,
                 attempt=run.attempt,
                 is_cancelled=bool(run.cancelled_by),
             )
             for run in self.runs.values()
-            if run.order is not None and run.state in WAITING
+            if run.order is not None and run.state in UNFINISHED
         ]
 
     def those(self, ids: Collection[RunId]) -> Sequence[Run]:

@@ -42,8 +42,8 @@ class Heart:
         self._in_touch_since: float | None = None
 
     @contextmanager
-    def beating(self, executor: str, duty: Duty, *, sweeps: bool) -> Iterator[None]:
-        """Hold the process's lease; with `sweeps`, what others leave behind is taken over.
+    def beating(self, executor: str, duty: Duty, *, recovers: bool) -> Iterator[None]:
+        """Hold the process's lease; with `recovers`, what others leave behind is taken over.
 
         Raises: StoreUnavailable; InProgress: another process has that name.
         """
@@ -54,7 +54,7 @@ class Heart:
             raise InProgress(name, executor)
         self._in_touch_since = self._clock.monotonic()
         thread = threading.Thread(
-            target=self._beat, args=(lease, sweeps), name="heart", daemon=True
+            target=self._beat, args=(lease, recovers), name="heart", daemon=True
         )
         thread.start()
         try:
@@ -71,12 +71,12 @@ class Heart:
         except Unavailable:
             return  # then it runs out by itself
 
-    def _beat(self, lease: Lease, sweeps: bool) -> None:  # noqa: FBT001 - a thread's argument
+    def _beat(self, lease: Lease, recovers: bool) -> None:  # noqa: FBT001 - a thread's argument
         while not self._stopped.wait(self._rate.beat_seconds):
             try:
                 is_ours = self._leases.renew(lease, self._rate.ttl_seconds)
-                if is_ours and sweeps:
-                    self._sweep()
+                if is_ours:
+                    self._sweep(recovers=recovers)
             except Unavailable:
                 # After an outage all leases look expired: contact counts from the next beat.
                 self._in_touch_since = None
@@ -87,15 +87,16 @@ class Heart:
             if self._in_touch_since is None:
                 self._in_touch_since = self._clock.monotonic()
 
-    def _sweep(self) -> None:
-        """Have the runs of dead processes begun again where they were."""
+    def _sweep(self, *, recovers: bool) -> None:
+        """Forget dead processes, and have their runs begun again where they were."""
         since = self._in_touch_since
         if since is None or self._clock.monotonic() - since < self._rate.ttl_seconds:
             return
         dead = [lease for lease in self._leases.leases(EXECUTOR_PREFIX) if lease.is_expired]
         if not dead:
             return
-        recover([lease.name.removeprefix(EXECUTOR_PREFIX) for lease in dead])
+        if recovers:
+            recover([lease.name.removeprefix(EXECUTOR_PREFIX) for lease in dead])
         # Only afterwards: who is killed in between leaves them to be found again.
         for lease in dead:
             self._leases.forget(lease)

@@ -13,7 +13,8 @@ from sqlalchemy.exc import DBAPIError
 from imagebuilder.adapters.dbos.system_database import APPLICATION, SCHEMA
 from imagebuilder.adapters.dbos.workflows import ENGINE_VERSION, RUN_WORKFLOW, RUNS_QUEUE
 from imagebuilder.domain.errors import Unavailable
-from imagebuilder.ports.engine import EngineOrder
+from imagebuilder.domain.ids import RunId
+from imagebuilder.ports.engine import Begin, EngineOrder
 
 
 class QueueUnavailable(Unavailable):
@@ -41,6 +42,7 @@ class Intake:
             dbos_system_schema=SCHEMA,
             application_name=APPLICATION,
             lazy=True,
+            retry_connection_errors=False,
         )
 
     def take(self, orders: Sequence[EngineOrder]) -> None:
@@ -59,10 +61,22 @@ class Intake:
         except DBAPIError as error:
             raise QueueUnavailable(str(error.orig)) from error
 
+    def drop(self, begins: Sequence[Begin]) -> None:
+        """Take runs off the queues, that of their pool too; one that is over stays as it is.
+
+        What they wait for may never come, and meanwhile they keep others of their kind waiting.
+
+        Raises: QueueUnavailable.
+        """
+        ids = [_workflow_id(*begin) for begin in begins]
+        try:
+            self._client.cancel_workflows(ids, cancel_children=True)
+        except DBAPIError as error:
+            raise QueueUnavailable(str(error.orig)) from error
+
     def close(self) -> None:
-        """Close its connections."""
+        """Let go of the database."""
         self._client.destroy()
-        self._engine.dispose()
 
 
 def _options(order: EngineOrder) -> EnqueueOptions:
@@ -70,8 +84,12 @@ def _options(order: EngineOrder) -> EnqueueOptions:
         "workflow_name": RUN_WORKFLOW,
         "queue_name": RUNS_QUEUE,
         # What names a workflow that is there already enqueues nothing.
-        "workflow_id": f"{order.run_id}/{order.attempt}",
+        "workflow_id": _workflow_id(order.run_id, order.attempt),
         "queue_partition_key": order.exclusion,
         "priority": order.priority,
         "app_version": ENGINE_VERSION,
     }
+
+
+def _workflow_id(run_id: RunId, attempt: int) -> str:
+    return f"{run_id}/{attempt}"

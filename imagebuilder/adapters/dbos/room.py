@@ -21,16 +21,15 @@ from imagebuilder.adapters.dbos.intake import Intake
 from imagebuilder.adapters.dbos.internals import rest
 from imagebuilder.adapters.dbos.system_database import (
     APPLICATION,
-    database_settings,
     is_server,
-    own_engine,
+    opened_database,
     quieten,
 )
 from imagebuilder.adapters.dbos.workflows import ENGINE_VERSION, RUNS_QUEUE, Hands, Workflows
 from imagebuilder.domain.errors import Unavailable
 from imagebuilder.domain.lease import LeaseLost
 from imagebuilder.ports.clock import Clock
-from imagebuilder.ports.engine import Duty, EngineOrder, Presence, RunEngine, RunWork
+from imagebuilder.ports.engine import Begin, Duty, EngineOrder, Presence, RunEngine, RunWork
 from imagebuilder.ports.leases import LeaseStore
 from imagebuilder.ports.locks import Locks
 
@@ -103,19 +102,19 @@ class DbosRoom:
         Raises: EngineUnavailable; InProgress: another process works with this engine's file.
         """
         if is_server(self._plan.catalogue_url):
-            with self._launched(duty, work, self._plan.worker, sweeps=True) as engine:
+            with self._launched(duty, work, self._plan.worker, recovers=True) as engine:
                 yield engine
             return
         # One file, one process: it is known by one name, and finds again what it had by itself.
         with (
             self._locks.hold("engine", f"process {os.getpid()}"),
-            self._launched(duty, work, _ALONE, sweeps=False) as engine,
+            self._launched(duty, work, _ALONE, recovers=False) as engine,
         ):
             yield engine
 
     @contextmanager
     def _launched(
-        self, duty: Duty, work: RunWork, executor: str, *, sweeps: bool
+        self, duty: Duty, work: RunWork, executor: str, *, recovers: bool
     ) -> Iterator["_Engine"]:
         quieten()
         slots = sum(duty.pools.values())
@@ -123,38 +122,41 @@ class DbosRoom:
             (_THREADS_BEFORE if duty.controls else 0) + slots, thread_name_prefix="stage"
         )
         heart = Heart(self._leases, self._clock, self._plan.rate, on_loss=self._process.on_loss)
-        settings = database_settings(self._plan.catalogue_url, self._plan.file)
-        config: dict[str, Any] = {
-            "name": APPLICATION,
-            "executor_id": executor,
-            "application_version": ENGINE_VERSION,
-            "log_level": "ERROR",
-            "use_listen_notify": False,
-            "run_migrations": duty.controls,
-            "scheduler_polling_interval_sec": 3600.0,
-            "notification_listener_polling_interval_sec": 2.0,
-            **settings,
-        }
-        intake = Intake(own_engine(self._plan.catalogue_url, settings))
-        rest(DBOS(config=config))  # type: ignore[arg-type]  # settings that are put together
-        try:
-            hands = Hands(
-                work=work,
-                threads=threads,
-                worker=self._plan.worker,
-                presence=self._process.presence,
-            )
-            engine = _Engine(duty, hands, intake, self._plan.poll_seconds)
-            with heart.beating(executor, duty, sweeps=sweeps):
-                with _translated():
-                    DBOS.launch()
-                    engine.open_queues()
-                yield engine
-                engine.drain(self._clock, self._plan.drain_seconds)
-        finally:
-            DBOS.destroy(destroy_registry=True)
-            intake.close()
-            threads.shutdown(wait=True, cancel_futures=True)
+        with opened_database(self._plan.catalogue_url, self._plan.file) as database:
+            config = {**_config(duty, executor), **database.settings}
+            intake = Intake(database.ours)
+            rest(DBOS(config=config))  # type: ignore[arg-type]  # settings that are put together
+            try:
+                hands = Hands(
+                    work=work,
+                    threads=threads,
+                    worker=self._plan.worker,
+                    presence=self._process.presence,
+                )
+                engine = _Engine(duty, hands, intake, self._plan.poll_seconds)
+                with heart.beating(self._plan.worker, duty, recovers=recovers):
+                    with _translated():
+                        DBOS.launch()
+                        engine.open_queues()
+                    yield engine
+                    engine.drain(self._clock, self._plan.drain_seconds)
+            finally:
+                DBOS.destroy(destroy_registry=True)
+                intake.close()
+                threads.shutdown(wait=True, cancel_futures=True)
+
+
+def _config(duty: Duty, executor: str) -> dict[str, Any]:
+    return {
+        "name": APPLICATION,
+        "executor_id": executor,
+        "application_version": ENGINE_VERSION,
+        "log_level": "ERROR",
+        "use_listen_notify": False,
+        "run_migrations": duty.controls,
+        "scheduler_polling_interval_sec": 3600.0,
+        "notification_listener_polling_interval_sec": 2.0,
+    }
 
 
 @contextmanager
@@ -193,6 +195,10 @@ class _Engine:
     def hand_over(self, orders: Sequence[EngineOrder]) -> None:
         """See that runs get done; of one that was handed over before nothing happens."""
         self._intake.take(orders)
+
+    def drop(self, begins: Sequence[Begin]) -> None:
+        """Do nothing more of what was handed over."""
+        self._intake.drop(begins)
 
     def drain(self, clock: Clock, limit_seconds: float) -> None:
         """Wait for the stages that are under way here, so long or until it is to end at once."""

@@ -6,11 +6,14 @@ Nothing of ours is in it that is not in `runs` too: whatever is lost is handed o
 import logging
 import sqlite3
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Engine, create_engine, event, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
 from sqlalchemy.exc import ArgumentError
 
 APPLICATION = "imagebuilder"
@@ -19,6 +22,7 @@ _NEEDS_UNIXEPOCH = (3, 42)
 _BUSY_SECONDS = 30
 _POOL_SIZE = 4
 _CONNECT_SECONDS = 5
+_IDLE_SECONDS = 60
 
 
 def is_server(catalogue_url: str) -> bool:
@@ -30,31 +34,34 @@ def is_server(catalogue_url: str) -> bool:
         return False
 
 
-def database_settings(catalogue_url: str, file: Path) -> dict[str, Any]:
-    """Give what DBOS is told of its database: that of the catalogue's server, or else a file."""
-    if not is_server(catalogue_url):
-        return {"system_database_engine": _file_engine(file)}
-    url = make_url(catalogue_url)
-    return {
-        # DBOS chooses the driver itself.
-        "system_database_url": url.set(drivername="postgresql").render_as_string(
-            hide_password=False
-        ),
-        "dbos_system_schema": SCHEMA,
-        "sys_db_pool_size": _POOL_SIZE,
-    }
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """The database of DBOS: what opens it for DBOS, and what opens it for us beside it.
+
+    `settings` is what DBOS is told of it.
+    """
+
+    settings: Mapping[str, Any]
+    ours: Engine
 
 
-def own_engine(catalogue_url: str, settings: Mapping[str, Any]) -> Engine:
-    """Give what opens the database of DBOS beside DBOS, which was told `settings`."""
-    file_engine: Engine | None = settings.get("system_database_engine")
-    if file_engine is not None:
-        return file_engine
-    url = make_url(catalogue_url).set(drivername="postgresql+psycopg")
-    patience = {} if "connect_timeout" in url.query else {"connect_timeout": _CONNECT_SECONDS}
-    return create_engine(
-        url, pool_size=1, max_overflow=0, pool_pre_ping=True, connect_args=patience
-    )
+@contextmanager
+def opened_database(catalogue_url: str, file: Path) -> Iterator[Opened]:
+    """Give the database of DBOS, on the catalogue's server or else in a file, for a block."""
+    if is_server(catalogue_url):
+        url = make_url(catalogue_url).set(drivername="postgresql+psycopg")
+        theirs, ours = _server_engine(url, _POOL_SIZE), _server_engine(url, 1)
+        event.listen(theirs, "connect", _set_up_session)
+        event.listen(theirs, "handle_error", _tell_of_absence)
+        settings = {"system_database_engine": theirs, "dbos_system_schema": SCHEMA}
+    else:
+        theirs = ours = _file_engine(file)
+        settings = {"system_database_engine": theirs}
+    try:
+        yield Opened(settings=settings, ours=ours)
+    finally:
+        ours.dispose()
+        theirs.dispose()
 
 
 def quieten() -> None:
@@ -62,6 +69,30 @@ def quieten() -> None:
     logger = logging.getLogger("dbos")
     logger.setLevel(logging.ERROR)
     logger.addFilter(_Sparing())
+
+
+def _server_engine(url: URL, size: int) -> Engine:
+    patience = {} if "connect_timeout" in url.query else {"connect_timeout": _CONNECT_SECONDS}
+    return create_engine(
+        url, pool_size=size, max_overflow=0, pool_pre_ping=True, connect_args=patience
+    )
+
+
+def _set_up_session(connection: DBAPIConnection, entry: object) -> None:
+    del entry
+    with closing(connection.cursor()) as cursor:
+        cursor.execute(f"SET idle_in_transaction_session_timeout = '{_IDLE_SECONDS}s'")
+    connection.commit()
+
+
+def _tell_of_absence(context: ExceptionContext) -> None:
+    """Let DBOS wait for a server that cannot be reached.
+
+    It knows one by a few of the driver's sentences alone. Of a socket or a name that is gone
+    another one tells, and the run under way would never be heard of again.
+    """
+    if context.connection is None:
+        context.is_disconnect = True
 
 
 def _file_engine(file: Path) -> Engine:

@@ -25,7 +25,6 @@ RUN_WORKFLOW = "run"
 _BEFORE = (RunStage.RESOLVE,)
 _IN_POOL = (RunStage.BUILD, RunStage.VALIDATE, RunStage.RECORD, RunStage.PROMOTE)
 _AWAY_SECONDS = 5.0
-_MOST_TAKEOVERS = 20
 _MOST_POOL_TAKEOVERS = 5
 """A build that takes its machine down with it must not take them all down."""
 
@@ -58,27 +57,37 @@ class Workflows:
 
         @DBOS.step(name="give-up")
         async def give_up(run_id: str, reason: str) -> None:
-            work = hands.work.give_up
-            await _in_thread(hands, lambda: work(RunId(run_id), reason))
+            await self._given_up(run_id, reason)
 
         @DBOS.workflow(name="pool-work", max_recovery_attempts=_MOST_POOL_TAKEOVERS)
         async def pool_work(run_id: str) -> None:
             await _through(stage, run_id, _IN_POOL)
 
-        @DBOS.workflow(name=RUN_WORKFLOW, max_recovery_attempts=_MOST_TAKEOVERS)
+        # It may wait for its pool for as long as it takes, whatever is started anew meanwhile.
+        @DBOS.workflow(name=RUN_WORKFLOW, max_recovery_attempts=None)
         async def run(run_id: str, attempt: int, pool: str, priority: int) -> None:
-            if not await _through(stage, run_id, _BEFORE):
-                return
-            await asyncio.to_thread(self._known_pool, pool)
-            with (
-                SetWorkflowID(f"{run_id}/{attempt}/work"),
-                SetEnqueueOptions(priority=priority),
-            ):
-                handle = await DBOS.enqueue_workflow_async(pool, pool_work, run_id)
             try:
+                if not await _through(stage, run_id, _BEFORE):
+                    return
+                await asyncio.to_thread(self._known_pool, pool)
+                with (
+                    SetWorkflowID(f"{run_id}/{attempt}/work"),
+                    SetEnqueueOptions(priority=priority),
+                ):
+                    handle = await DBOS.enqueue_workflow_async(pool, pool_work, run_id)
                 await handle.get_result()
             except Exception as error:  # noqa: BLE001 - whatever it is, the run is over with it
                 await give_up(run_id, f"{type(error).__name__}: {error}")
+
+    async def _given_up(self, run_id: str, reason: str) -> None:
+        hands = self._hands
+        while True:
+            try:
+                await _in_thread(hands, lambda: hands.work.give_up(RunId(run_id), reason))
+            except Unavailable:
+                await asyncio.sleep(_AWAY_SECONDS)
+            else:
+                return
 
     async def _done(self, run_id: str, name: str) -> list[str | float]:
         hands = self._hands

@@ -17,8 +17,8 @@ from imagebuilder.domain.run import (
     RunState,
     StageRun,
     StepState,
+    UnfinishedRun,
     Verdict,
-    WaitingRun,
 )
 
 
@@ -61,9 +61,9 @@ def run(row: RowMapping) -> Run:
     )
 
 
-def waiting_run(row: RowMapping) -> WaitingRun:
-    """Give what of the row of a run that waits tells what is to be done with it."""
-    return WaitingRun(
+def unfinished_run(row: RowMapping) -> UnfinishedRun:
+    """Give what of the row of a run that is not over tells what is to be done with it."""
+    return UnfinishedRun(
         id=RunId(row["id"]),
         state=RunState(row["state"]),
         attempt=row["attempt"],

@@ -13,7 +13,6 @@ from imagebuilder.adapters.sql.run_log import log_cancel, log_run, log_stage
 from imagebuilder.domain.ids import ImageName, RunId
 from imagebuilder.domain.run import (
     UNFINISHED,
-    WAITING,
     Approval,
     Run,
     RunQuery,
@@ -22,7 +21,7 @@ from imagebuilder.domain.run import (
     StageRun,
     StepRun,
     StepState,
-    WaitingRun,
+    UnfinishedRun,
 )
 from imagebuilder.ports.runs import RunNotFound
 
@@ -184,13 +183,13 @@ class SqlRunStore:
             .limit(query.limit)
         )
 
-    def waiting(self) -> Sequence[WaitingRun]:
-        """Give the runs of pipelines that wait, for their turn or for a person: cheaply."""
+    def unfinished(self) -> Sequence[UnfinishedRun]:
+        """Give the runs of pipelines that are not over: cheaply."""
         query = select(_r.id, _r.state, _r.attempt, _r.cancelled_by).where(
-            _r.state.in_([state.value for state in WAITING]), _r.pipeline.is_not(None)
+            _r.state.in_([state.value for state in UNFINISHED]), _r.pipeline.is_not(None)
         )
         with self._database.reading() as connection:
-            return [run_rows.waiting_run(row) for row in connection.execute(query).mappings()]
+            return [run_rows.unfinished_run(row) for row in connection.execute(query).mappings()]
 
     def those(self, ids: Collection[RunId]) -> Sequence[Run]:
         """Give the runs of some ids, by id; one that is not there is left out."""

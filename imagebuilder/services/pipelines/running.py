@@ -4,7 +4,8 @@ The record of a run says what is done. So a stage that succeeded is not done aga
 engine that asks twice nor after a retry, and of two that did the same one the first result stays.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -90,14 +91,17 @@ class Running:
         Raises: RunInterrupted: this process is to end; whoever goes on begins the stage again;
         Unavailable: the record cannot be read or kept now.
         """
-        run = self._runs.get(run_id)
-        kept = {known.stage: known for known in self._runs.stages(run_id)}
-        before = kept.get(stage)
-        if before is not None and before.state is StepState.SUCCEEDED and not run.state.is_final:
-            return self._follow(run, before)
-        if self._is_stopped(run, stage):
-            return _OVER
-        began = self._began(run, stage, before, worker)
+        # Together, so that nobody ends a run as one that waits while its next stage begins.
+        with self._books.transactions.together():
+            run = self._runs.get(run_id)
+            kept = {known.stage: known for known in self._runs.stages(run_id)}
+            before = kept.get(stage)
+            is_done = before is not None and before.state is StepState.SUCCEEDED
+            if before is not None and is_done and not run.state.is_final:
+                return self._follow(run, before)
+            if self._is_stopped(run, stage):
+                return _OVER
+            began = self._began(run, stage, before, worker)
         result = self._tried(run, stage, kept)
         if isinstance(result, StageFault):
             return self._failed(run, began, result)
@@ -187,7 +191,9 @@ class Running:
     def _processed(self, run: Run, stage: RunStage) -> Canonical | StageFault:
         limit = _order(run).time_limit_seconds
         if limit is not None:
-            spent = (self._clock.now() - run.started_at).total_seconds()
+            # What is retried has its whole time again.
+            began = run.queued_at if run.attempt > 1 and run.queued_at else run.started_at
+            spent = (self._clock.now() - began).total_seconds()
             limit = max(1, limit - round(spent))
 
         def is_wanted() -> bool:
@@ -220,9 +226,22 @@ class Running:
         while True:
             self._require_here()
             try:
-                return self._runs.save_stage(run_id, done)
+                with self._still_ours(run_id, done):
+                    return self._runs.save_stage(run_id, done)
             except Unavailable:
                 self._presence.wait(_AWAY_WAIT_SECONDS)
+
+    @contextmanager
+    def _still_ours(self, run_id: RunId, ours: StageRun) -> Iterator[None]:
+        """Write in the block, unless another process was told to do the stage in our place.
+
+        Raises: RunInterrupted.
+        """
+        with self._books.transactions.together():
+            for known in self._runs.stages(run_id):
+                if known.stage is ours.stage and known.worker != ours.worker:
+                    raise RunInterrupted(f"{known.worker} does {ours.stage} of {run_id} now")
+            yield
 
     def _failed(self, run: Run, began: StageRun, fault: StageFault) -> StageEnd:
         """Try again what may work later, as often as the pipeline says; else the run is over."""
@@ -237,7 +256,8 @@ class Running:
             error_code=fault.code,
             error=said,
         )
-        self._runs.save_stage(run.id, failed)
+        with self._still_ours(run.id, began):
+            self._runs.save_stage(run.id, failed)
         if self._is_cancelled(run.id):
             return self._end(run, RunState.CANCELLED, error=_cancelled(self._runs.get(run.id)))
         if fault.kind is FaultKind.LATER and began.attempt < _order(run).attempts * run.attempt:

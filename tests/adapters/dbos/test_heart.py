@@ -56,7 +56,7 @@ def scene(monkeypatch: pytest.MonkeyPatch) -> Scene:
 
 
 def test_process_when_it_lives_then_its_lease_tells_what_it_does(scene: Scene) -> None:
-    with scene.heart().beating("a", DUTY, sweeps=True):
+    with scene.heart().beating("a", DUTY, recovers=True):
         (lease,) = scene.leases.leases("executor/")
 
     assert lease.name == "executor/a"
@@ -64,7 +64,7 @@ def test_process_when_it_lives_then_its_lease_tells_what_it_does(scene: Scene) -
 
 
 def test_process_when_it_ends_then_others_need_not_wait(scene: Scene) -> None:
-    with scene.heart().beating("a", DUTY, sweeps=True):
+    with scene.heart().beating("a", DUTY, recovers=True):
         pass
 
     (lease,) = scene.leases.leases("executor/")
@@ -76,7 +76,7 @@ def test_dead_process_when_others_beat_long_enough_then_it_is_taken_over_once(
 ) -> None:
     scene.leases.take("executor/dead", "dead", 5.0, {})
 
-    with scene.heart().beating("a", DUTY, sweeps=True):
+    with scene.heart().beating("a", DUTY, recovers=True):
         scene.clock.advance(9)
         scene.beats()
         before = list(scene.recovered)
@@ -94,13 +94,14 @@ def test_dead_process_when_the_file_has_one_process_then_nothing_is_taken_over(
 ) -> None:
     scene.leases.take("executor/dead", "dead", 1.0, {})
 
-    with scene.heart().beating("a", DUTY, sweeps=False):
+    with scene.heart().beating("a", DUTY, recovers=False):
         scene.clock.advance(9)
         scene.leases.take("executor/a", "a", 10.0, {})
         scene.clock.advance(9)
         scene.beats()
 
     assert scene.recovered == []
+    assert [lease.name for lease in scene.leases.leases("executor/")] == ["executor/a"]
 
 
 def test_leases_when_the_store_was_away_then_the_living_are_not_taken_for_dead(
@@ -108,7 +109,7 @@ def test_leases_when_the_store_was_away_then_the_living_are_not_taken_for_dead(
 ) -> None:
     scene.leases.take("executor/other", "other", 5.0, {})
 
-    with scene.heart().beating("a", DUTY, sweeps=True):
+    with scene.heart().beating("a", DUTY, recovers=True):
         scene.leases.is_away = True
         scene.clock.advance(9)
         scene.beats()
@@ -121,7 +122,7 @@ def test_leases_when_the_store_was_away_then_the_living_are_not_taken_for_dead(
 
 
 def test_process_when_another_has_its_lease_then_it_is_told_that_it_is_dead(scene: Scene) -> None:
-    with scene.heart().beating("a", DUTY, sweeps=True):
+    with scene.heart().beating("a", DUTY, recovers=True):
         scene.clock.advance(11)
         scene.leases.take("executor/a", "b", 10.0, {})
         wait_until(lambda: bool(scene.lost), "the loss")

@@ -252,6 +252,41 @@ def test_record_when_it_cannot_be_read_then_the_stage_is_asked_for_again(
     assert work.of("run-1").count(RunStage.RESOLVE) == 3
 
 
+def test_run_when_dropped_while_its_pool_has_nobody_then_the_next_of_its_kind_begins(
+    house: House,
+) -> None:
+    work = FakeWork()
+
+    with house.running(work) as engine:
+        engine.hand_over([an_order("run-1", pool="build.none", exclusion="nightly/")])
+        wait_until(lambda: RunStage.RESOLVE in work.of("run-1"), "the first")
+        engine.hand_over([an_order("run-2", exclusion="nightly/")])
+        engine.drop([(RunId("run-1"), 1)])
+        work.wait_for("run-2")
+
+    assert work.of("run-1") == [RunStage.RESOLVE]
+    assert work.given_up == []
+
+
+@pytest.mark.parametrize("stage", [RunStage.RESOLVE, RunStage.BUILD], ids=str)
+def test_run_when_a_stage_cannot_even_be_recorded_then_it_is_given_up(
+    house: House, monkeypatch: pytest.MonkeyPatch, stage: RunStage
+) -> None:
+    monkeypatch.setattr("imagebuilder.adapters.dbos.workflows._AWAY_SECONDS", 0.01)
+
+    def act(_run: str, asked: RunStage) -> StageEnd | None:
+        if asked is stage:
+            raise ValueError("The record is damaged.")
+        return None
+
+    work = FakeWork(act=act, away_when_given_up=2)
+    with house.running(work) as engine:
+        engine.hand_over([an_order("run-1")])
+        wait_until(lambda: work.given_up == ["run-1"], "its being given up")
+
+    assert work.of("run-1")[-1] is stage
+
+
 def test_file_when_one_process_works_with_it_then_another_is_refused(tmp_path: Path) -> None:
     house = House(url=str(tmp_path / "catalogue.db"), folder=tmp_path)
 

@@ -7,11 +7,12 @@ import pytest
 from imagebuilder.domain.errors import Unavailable
 from imagebuilder.domain.ids import PipelineName, RunId
 from imagebuilder.domain.pipeline import Trigger
-from imagebuilder.domain.run import Run, RunOrder, RunState
+from imagebuilder.domain.run import Run, RunOrder, RunStage, RunState, StageRun, StepState
 from imagebuilder.services.dispatching import DispatchDesk, Dispatching
 from tests.build import SOME_DAY, a_run
 from tests.fakes.clock import FakeClock
 from tests.fakes.engine import FakeRunEngine
+from tests.fakes.leases import FakeLeaseStore
 from tests.fakes.notices import FakeTeller
 from tests.fakes.runs import FakeRunStore
 from tests.fakes.transactions import FakeTransactions
@@ -35,8 +36,10 @@ class Depot:
     def __init__(self) -> None:
         self.runs, self.clock, self.engine = CountingRuns(), FakeClock(SOME_DAY), FakeRunEngine()
         self.teller = FakeTeller()
+        self.leases = FakeLeaseStore(self.clock)
         desk = DispatchDesk(
             runs=self.runs,
+            leases=self.leases,
             transactions=FakeTransactions(),
             clock=self.clock,
             teller=self.teller,
@@ -71,7 +74,7 @@ def depot() -> Depot:
 
 def test_tick_when_runs_wait_then_they_are_handed_over_once(depot: Depot) -> None:
     depot.add("run-1", variant="arm64", pool="build.arm64", priority=10)
-    depot.add("run-2", RunState.RUNNING)
+    depot.add("run-2", RunState.AWAITING_APPROVAL)
 
     assert depot.handed() == ["run-1"]
     assert depot.handed() == []
@@ -81,7 +84,7 @@ def test_tick_when_runs_wait_then_they_are_handed_over_once(depot: Depot) -> Non
 
 
 def test_tick_when_nothing_waits_then_asks_no_more_than_once(depot: Depot) -> None:
-    depot.add("run-1", RunState.RUNNING)
+    depot.add("run-1", RunState.AWAITING_APPROVAL)
     depot.handed()
 
     assert depot.runs.reads == 0
@@ -179,12 +182,48 @@ def test_tick_when_a_run_that_waits_was_cancelled_then_it_is_over(
     assert depot.teller.told == [("run-1", RunState.CANCELLED)]
 
 
+def test_tick_when_a_run_is_recorded_as_running_then_an_engine_that_lost_it_has_it_again(
+    depot: Depot,
+) -> None:
+    depot.add("run-1", RunState.RUNNING)
+
+    assert [depot.handed(), depot.handed()] == [["run-1"], []]
+
+
+def a_stage(state: StepState, worker: str = "worker-1") -> StageRun:
+    return StageRun(stage=RunStage.BUILD, state=state, started_at=SOME_DAY, worker=worker)
+
+
 def test_tick_when_a_run_at_work_was_cancelled_then_it_is_left_to_who_works_on_it(
     depot: Depot,
 ) -> None:
     depot.add("run-1", RunState.RUNNING)
+    depot.runs.save_stage(RunId("run-1"), a_stage(StepState.RUNNING))
+    depot.leases.take("executor/worker-1", "worker-1", 10.0, {})
     depot.runs.cancel(RunId("run-1"), "eva")
 
     assert depot.handed() == []
     assert depot.runs.get("run-1").state is RunState.RUNNING
-    assert depot.teller.told == []
+    assert (depot.teller.told, depot.engine.dropped) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("state", "worker"),
+    [
+        pytest.param(StepState.SUCCEEDED, "worker-1", id="waits for a slot"),
+        pytest.param(StepState.FAILED, "worker-1", id="waits for its next try"),
+        pytest.param(StepState.RUNNING, "worker-9", id="whoever did it is dead"),
+    ],
+)
+def test_tick_when_no_stage_of_a_cancelled_run_is_at_work_then_it_is_over(
+    depot: Depot, state: StepState, worker: str
+) -> None:
+    depot.add("run-1", RunState.RUNNING)
+    depot.runs.save_stage(RunId("run-1"), a_stage(state, worker))
+    depot.leases.take("executor/worker-1", "worker-1", 10.0, {})
+    depot.runs.cancel(RunId("run-1"), "eva")
+
+    assert depot.handed() == []
+    assert depot.runs.get("run-1").state is RunState.CANCELLED
+    assert depot.teller.told == [("run-1", RunState.CANCELLED)]
+    assert depot.engine.dropped == [("run-1", 1)]

@@ -183,20 +183,28 @@ def test_stage_when_its_process_was_killed_in_it_then_whoever_takes_over_does_it
     assert scene.stage(RunStage.BUILD).attempt == 1
 
 
-def test_stage_when_two_did_it_then_the_first_result_counts() -> None:
+@pytest.mark.parametrize("state", [StepState.RUNNING, StepState.SUCCEEDED], ids=str)
+@pytest.mark.parametrize("faults", [[], [FINAL]], ids=["went well", "failed"])
+def test_stage_when_another_was_told_to_do_it_meanwhile_then_nothing_of_ours_is_written(
+    state: StepState, faults: list[StageFault]
+) -> None:
     scene = Scene()
     scene.through(RunStage.VALIDATE)
-    first = StageRun(
+    other = StageRun(
         stage=RunStage.RECORD,
-        state=StepState.SUCCEEDED,
+        state=state,
         started_at=SOME_DAY,
-        result={"version_id": "version-of-the-other"},
+        worker="worker-2",
+        result={"version_id": "version-2"} if state is StepState.SUCCEEDED else None,
     )
-    scene.processes.meanwhile = lambda: scene.runs.save_stage(RUN, first)
+    scene.processes.faults = faults
+    scene.processes.meanwhile = lambda: scene.runs.save_stage(RUN, other)
 
-    scene.do(RunStage.RECORD)
+    with pytest.raises(RunInterrupted):
+        scene.do(RunStage.RECORD)
 
-    assert scene.run.version_id == "version-of-the-other"
+    assert scene.stage(RunStage.RECORD) == other
+    assert (scene.run.state, scene.run.version_id) == (RunState.RUNNING, None)
 
 
 def test_fault_when_it_may_pass_then_the_stage_is_tried_again_after_longer_waits() -> None:
@@ -338,6 +346,19 @@ def test_time_limit_when_part_of_it_is_spent_then_a_stage_gets_the_rest() -> Non
     scene.do(RunStage.BUILD)
 
     assert scene.processes.limits == [3000]
+
+
+def test_time_limit_when_the_run_is_retried_then_it_has_all_of_it_again() -> None:
+    scene = Scene(time_limit_seconds=3600)
+    scene.through(RunStage.RESOLVE)
+    scene.clock.advance(7200)
+    again = replace(scene.run, state=RunState.QUEUED, queued_at=scene.clock.now(), attempt=2)
+    scene.runs.save(again)
+    scene.clock.advance(10)
+
+    scene.do(RunStage.BUILD)
+
+    assert scene.processes.limits == [3590]
 
 
 def test_run_when_given_up_then_it_failed_with_the_reason() -> None:
