@@ -34,6 +34,7 @@ from imagebuilder.ports.process import Command, CommandRunner, OnLine
 _CLONE_NEWNS = 0x00020000
 _PLENTY_BYTES = 6 * GIB
 _OWN_SOURCES = "/etc/apt/sources.list.d/debian.sources"
+_KEYRINGS = "imagebuilder-keyrings"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +145,7 @@ class _Site:
     @cached_property
     def apt_sources(self) -> dict[str, Path]:
         """The build's sources and their keyrings, over whatever the image says."""
-        text, keyrings = sources_list(self.archives, "/run/imagebuilder/keyrings")
+        text, keyrings = sources_list(self.archives, f"/run/{_KEYRINGS}")
         path = self.folder("sources") / "sources.list"
         path.write_text(text)
         return {"/etc/apt/sources.list": path, **keyrings}
@@ -234,10 +235,12 @@ class LocalRoots:
         """Give a sandbox over a root, with folders that live as long as the session."""
         folders = {"/tmp": session / "tmp", "/run": session / "run"}  # noqa: S108 - inside the image
         for folder, mode in zip(folders.values(), (0o1777, 0o755), strict=True):
-            folder.mkdir(exist_ok=True)
-            folder.chmod(mode)
+            _make_folder(folder, mode)
         uses_apt = wanted is not Network.NONE and _is_plain_folder(root / "etc", root / "etc/apt")
         sources = dict(self._site.apt_sources) if uses_apt and self._site.archives else {}
+        if sources:
+            # Apt reads keyrings as a user of its own; the folder of the script is root's alone.
+            _make_folder(folders["/run"] / _KEYRINGS, 0o755)
         # The distribution's own file would be asked beside the build's sources.
         if sources and _is_plain_file(root, _OWN_SOURCES):
             sources[_OWN_SOURCES] = self._site.nothing
@@ -344,6 +347,11 @@ def _is_plain_file(root: Path, inside: str) -> bool:
     path = root / inside.lstrip("/")
     folders = [above for above in path.parents if above.is_relative_to(root)]
     return _is_plain_folder(*folders) and path.is_file() and not path.is_symlink()
+
+
+def _make_folder(folder: Path, mode: int) -> None:
+    folder.mkdir(exist_ok=True)
+    folder.chmod(mode)
 
 
 def _is_plain_folder(*paths: Path) -> bool:

@@ -5,6 +5,7 @@ import shutil
 import socket
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -318,6 +319,23 @@ def test_run_with_archives_then_sources_are_the_builds_and_the_image_keeps_its_o
 
     assert seen == "deb http://127.0.0.1:9/debian bookworm main\n# its own"
     assert "old.example.org" in (root.path / "etc/apt/sources.list").read_text()
+
+
+def test_run_with_an_archive_of_its_own_keyring_then_every_user_can_read_that(
+    tmp_path: Path,
+) -> None:
+    keyring = tmp_path / "own.gpg"
+    keyring.write_text("a key")
+    with (
+        shop(tmp_path, [replace(ARCHIVE, keyring=str(keyring))]) as place,
+        place.roots.scratch([place.base()]) as root,
+    ):
+        (root.path / "etc/apt").mkdir()
+        named = said(root, "cut -d= -f2 /etc/apt/sources.list | cut -d] -f1", Network.PACKAGES)
+        modes = said(root, f"stat -c %a {named} {Path(named).parent} /run", Network.PACKAGES)
+
+        assert said(root, f"cat {named}", Network.PACKAGES) == "a key"
+        assert modes.split() == ["644", "755", "755"]
 
 
 def test_run_when_the_file_system_is_full_then_says_so(place: Shop, tmp_path: Path) -> None:
