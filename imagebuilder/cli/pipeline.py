@@ -13,6 +13,8 @@ from imagebuilder.cli.pipeline_run import run
 if TYPE_CHECKING:
     from imagebuilder.bootstrap import Application
     from imagebuilder.cli.checking import Sound
+    from imagebuilder.domain.ids import RunId
+    from imagebuilder.domain.run import RunOrder
     from imagebuilder.services.applying.applying import Applying
 
 app = typer.Typer(
@@ -201,18 +203,31 @@ def why(
     limit: Annotated[int, typer.Option(min=1, help="How many, the newest first.")] = 10,
     as_json: AsJson = False,
 ) -> None:
-    """Show what was decided last for a pipeline: built or skipped, and why."""
+    """Show what was decided last for a pipeline: why it ran, built or skipped, and why that."""
     with told_errors(as_json=as_json):
+        from imagebuilder.bootstrap import Application
         from imagebuilder.cli.pipeline_text import decision_json, decision_row
 
-        found = _applying().why(name, limit)
+        application = Application()
+        found = application.applying.why(name, limit)
+        told = [(each, _order_of(application, each.run_id)) for each in found]
         if as_json:
-            print_json([decision_json(each) for each in found])
+            print_json([decision_json(*each) for each in told])
             return
-        headings = ("DECIDED", "SLOT", "VARIANT", "DECISION", "WHY", "RUN")
-        print_table(headings, [decision_row(each) for each in found])
+        headings = ("DECIDED", "SLOT", "VARIANT", "DUE BECAUSE", "DECISION", "WHY", "RUN")
+        print_table(headings, [decision_row(*each) for each in told])
         if not found:
             note(f"Nothing was decided for {name} yet.")
+
+
+def _order_of(application: "Application", run_id: "RunId") -> "RunOrder | None":
+    """Give what was asked of a run; nothing when it is not there any more."""
+    from imagebuilder.ports.runs import RunNotFound
+
+    try:
+        return application.runs.get(run_id).order
+    except RunNotFound:
+        return None
 
 
 def _applying() -> "Applying":

@@ -6,6 +6,7 @@ from imagebuilder.cli.output import Json, moment_text, print_lines, print_table
 from imagebuilder.domain.digest import Canonical
 from imagebuilder.domain.pipeline import NoticeTarget, Pipeline, StartCondition
 from imagebuilder.domain.retention import span_text
+from imagebuilder.domain.run import RunOrder
 from imagebuilder.domain.schedule import Schedule
 from imagebuilder.ports.pipelines import AppliedPipeline, KeptDecision, Pause
 from imagebuilder.services.applying.applying import Change, NextRun
@@ -165,19 +166,20 @@ def run_json(run: NextRun, schedule: Schedule | None) -> dict[str, Json]:
     }
 
 
-def decision_row(kept: KeptDecision) -> Sequence[str]:
-    """Give a decision as a row."""
+def decision_row(kept: KeptDecision, order: RunOrder | None) -> Sequence[str]:
+    """Give a decision as a row, with why the run that it is of was due."""
     return (
         moment_text(kept.at),
         moment_text(kept.slot_at) or "-",
         kept.variant or "-",
+        (order.why or order.trigger) if order else "-",
         kept.verdict,
         "; ".join(_reasons(kept.document)),
         kept.run_id,
     )
 
 
-def decision_json(kept: KeptDecision) -> dict[str, Json]:
+def decision_json(kept: KeptDecision, order: RunOrder | None) -> dict[str, Json]:
     """Give a decision as JSON; `decision` is all of it, as it was kept."""
     return {
         "pipeline": kept.pipeline,
@@ -185,6 +187,8 @@ def decision_json(kept: KeptDecision) -> dict[str, Json]:
         "at": kept.at.isoformat(),
         "slot_at": kept.slot_at.isoformat() if kept.slot_at else None,
         "run": kept.run_id,
+        "trigger": order.trigger if order else None,
+        "due_because": order.why if order else None,
         "verdict": kept.verdict,
         "reasons": _reasons(kept.document),
         "decision": kept.document,

@@ -90,7 +90,14 @@ def _facts(story: _Story) -> Iterator[tuple[str, str]]:
     yield "took", duration_text(seconds(run, story.now))
     yield "attempt", str(run.attempt) if run.attempt > 1 else ""
     yield "version", story.version
-    yield "error", f"{run.error} ({run.error_code})" if run.error_code else run.error
+    # A run that is unchanged, skipped or cancelled says why here, and nothing went wrong with it.
+    is_failed = bool(run.error_code)
+    yield (
+        "error" if is_failed else "result",
+        run.error + (f" ({run.error_code})" if is_failed else ""),
+    )
+    if is_failed:
+        yield from (("", line) for line in _more_of_error(story))
     yield "cancel", f"asked for by {run.cancelled_by}" if run.cancelled_by else ""
     if story.approval is not None:
         given = story.approval
@@ -99,6 +106,13 @@ def _facts(story: _Story) -> Iterator[tuple[str, str]]:
 
     for notice in story.notices:
         yield "notice", _notice_text(notice)
+
+
+def _more_of_error(story: _Story) -> "Iterator[str]":
+    """Give what the stage that failed said beyond the run's own error, a line each."""
+    failed = [stage for stage in story.stages if stage.error_code]
+    for stage in failed[-1:]:
+        yield from (line for line in stage.error.splitlines() if line not in story.run.error)
 
 
 def _reasons(decision: "KeptDecision") -> "Iterator[str]":
@@ -144,7 +158,7 @@ def _rows(story: _Story) -> Iterator[tuple[str, ...]]:
 def _stage_row(stage: "StageRun", story: _Story, whole: Span) -> tuple[str, ...]:
     told = [f"attempt {stage.attempt}"] if stage.attempt > 1 else []
     told += [f"on {stage.worker}"] if stage.worker else []
-    told += [f"{stage.error} ({stage.error_code})"] if stage.error else []
+    told += [f"{stage.error.splitlines()[0]} ({stage.error_code})"] if stage.error else []
     times = _times(_of_stage(stage, story), whole)
     return (stage.stage, stage.state, *times, "", ", ".join(told))
 

@@ -16,7 +16,7 @@ _NAMES_SHOWN = 5
 
 
 class ReasonKind(StrEnum):
-    """What sort of thing speaks for a build; an overlap speaks against looking for one."""
+    """What sort of thing speaks for a build; overlap and trouble are why nobody could look."""
 
     ASKED_FOR = "asked-for"
     ALWAYS = "always"
@@ -33,6 +33,7 @@ class ReasonKind(StrEnum):
     FILES_MISSING = "files-missing"
     WITHDRAWN = "withdrawn"
     OVERLAP = "overlap"
+    TROUBLE = "trouble"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +72,7 @@ class Verdict(StrEnum):
 
     BUILD = "build"
     SKIP = "skip"
+    UNDECIDED = "undecided"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +146,13 @@ def overlap_decision(other: str) -> Decision:
     """Give the decision that a run gives way to another; what changed was not looked at."""
     return Decision(
         verdict=Verdict.SKIP, passed_over=(Reason(kind=ReasonKind.OVERLAP, text=other),)
+    )
+
+
+def undecided(trouble: str) -> Decision:
+    """Give that nobody could tell whether to build, and what was in the way."""
+    return Decision(
+        verdict=Verdict.UNDECIDED, passed_over=(Reason(kind=ReasonKind.TROUBLE, text=trouble),)
     )
 
 

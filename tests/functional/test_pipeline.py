@@ -10,8 +10,9 @@ import pytest
 from imagebuilder.adapters.sql.database import open_database
 from imagebuilder.adapters.sql.pipelines import SqlPipelineStore
 from imagebuilder.domain.ids import PipelineName
+from imagebuilder.domain.pipeline import Trigger
 from imagebuilder.ports.catalogue import StoreUnavailable
-from tests.build import SOME_DAY, a_kept_decision
+from tests.build import SOME_DAY, a_kept_decision, a_run, an_order
 from tests.examples import ROOT
 from tests.functional.conftest import Cli
 
@@ -453,6 +454,9 @@ def test_why_shows_the_reasons_of_each_decision_the_newest_first(cli: Cli, night
             a_kept_decision(f"run-{number}", pipeline=name, verdict=verdict, document=document)
         )
 
+    order = an_order("nightly", why="due by its schedule", trigger=Trigger.SCHEDULE)
+    cli.application().runs.save(a_run("run-3", order=order))
+
     found = cli.json("pipeline", "why", "nightly")
     shown = cli("pipeline", "why", "nightly", "--limit", "4").stdout
 
@@ -467,6 +471,13 @@ def test_why_shows_the_reasons_of_each_decision_the_newest_first(cli: Cli, night
     assert [each["verdict"] for each in found] == ["skip"] * 4 + ["build"]
     assert [line.split("\t")[-1] for line in shown.splitlines()] == [
         f"run-{n}" for n in (4, 3, 2, 1)
+    ]
+    assert [line.split("\t")[3] for line in shown.splitlines()] == ["-", "due by its schedule"] + (
+        ["-"] * 2
+    )
+    assert [(each["trigger"], each["due_because"]) for each in found[:2]] == [
+        (None, None),
+        ("schedule", "due by its schedule"),
     ]
     assert found[0]["slot_at"] == SOME_DAY.isoformat()
 

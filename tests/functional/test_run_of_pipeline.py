@@ -77,7 +77,9 @@ def test_list_as_json_then_says_what_the_pipeline_asked_for(cli: Cli) -> None:
 
 def test_show_then_draws_stages_and_below_them_their_steps(cli: Cli) -> None:
     order = an_order(trigger=Trigger.PARENT, why="debian-base@1.0.1/1 was published")
-    keep(cli, "run-1", RunState.FAILED, order=order, attempt=2, error="It broke.")
+    keep(
+        cli, "run-1", RunState.FAILED, order=order, attempt=2, error="It broke.", error_code="boot"
+    )
     runs = cli.application().runs
 
     def stage(name: RunStage, begin: int, end: int, **more: Any) -> None:
@@ -94,7 +96,8 @@ def test_show_then_draws_stages_and_below_them_their_steps(cli: Cli) -> None:
 
     stage(RunStage.RESOLVE, 0, 25)
     stage(RunStage.BUILD, 25, 75)
-    failed = {"state": StepState.FAILED, "attempt": 2, "error": "No login.", "error_code": "boot"}
+    said = "It broke.\nNo login.\nLook at its console."
+    failed = {"state": StepState.FAILED, "attempt": 2, "error": said, "error_code": "boot"}
     stage(RunStage.VALIDATE, 75, 100, **failed)
     for number, at in ((1, 25), (2, 50), (3, 76)):
         begun = SOME_DAY + timedelta(seconds=at)
@@ -106,12 +109,14 @@ def test_show_then_draws_stages_and_below_them_their_steps(cli: Cli) -> None:
     assert [row[0] for row in table] == ["resolve", "build", "1", "2", "validate", "3"]
     assert table[0][1:] == ["succeeded", "+0.0 s", "25 s", "━" * 6 + "·" * 18, "", "on w1"]
     assert table[1][4] == "·" * 6 + "━" * 12 + "·" * 6
-    assert table[4][6] == "attempt 2, on w1, No login. (boot)"
+    assert table[4][6] == "attempt 2, on w1, It broke. (boot)"
+    begin = lines.index("error    It broke. (boot)")
+    assert lines[begin + 1 : begin + 3] == ["         No login.", "         Look at its console."]
     assert "trigger  parent: debian-base@1.0.1/1 was published" in lines
     assert "attempt  2" in lines
     shown = cli.json("run", "show", "run-1")
     assert [s["stage"] for s in shown["stages"]] == ["resolve", "build", "validate"]
-    assert shown["stages"][2]["error"] == {"code": "boot", "message": "No login."}
+    assert shown["stages"][2]["error"] == {"code": "boot", "message": said}
     assert shown["approval"] is None
 
 

@@ -7,12 +7,13 @@ engine that asks twice nor after a retry, and of two that did the same one the f
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, Protocol
 
 from imagebuilder.domain.digest import Canonical
 from imagebuilder.domain.errors import ImageBuilderError, StepFailed, Unavailable
 from imagebuilder.domain.ids import RunId, VersionId
-from imagebuilder.domain.need import Decision, Verdict
+from imagebuilder.domain.need import Decision, Verdict, undecided
 from imagebuilder.domain.run import (
     Run,
     RunInterrupted,
@@ -43,8 +44,8 @@ _OVER = StageEnd(go_on=GoOn.OVER)
 class Staff(Protocol):
     """What is done for a run in the process that runs it: both are quick, and safe to repeat."""
 
-    def decide(self, order: RunOrder) -> Decision:
-        """Say whether to build. Raises: any ImageBuilderError."""
+    def decide(self, order: RunOrder, wanted_at: datetime) -> Decision:
+        """Say whether to build, by a look that is no older. Raises: any ImageBuilderError."""
         ...
 
     def promote(self, run: Run) -> Canonical:
@@ -174,7 +175,12 @@ class Running:
 
     def _resolved(self, run: Run) -> Canonical:
         order = _order(run)
-        decision = self._staff.decide(order)
+        decision = self._staff.decide(order, run.queued_at or run.started_at)
+        self._note_decision(run, decision)
+        return {"verdict": decision.verdict.value, "text": decision.text}
+
+    def _note_decision(self, run: Run, decision: Decision) -> None:
+        order = _order(run)
         self._books.pipelines.add_decision(
             KeptDecision(
                 pipeline=order.pipeline,
@@ -186,7 +192,6 @@ class Running:
                 document=decision.document(),
             )
         )
-        return {"verdict": decision.verdict.value, "text": decision.text}
 
     def _processed(self, run: Run, stage: RunStage) -> Canonical | StageFault:
         limit = _order(run).time_limit_seconds
@@ -263,6 +268,8 @@ class Running:
         if fault.kind is FaultKind.LATER and began.attempt < _order(run).attempts * run.attempt:
             wait = _FIRST_WAIT_SECONDS * 2.0 ** (began.attempt - 1)
             return StageEnd(go_on=GoOn.AGAIN, wait_seconds=min(wait, _LONGEST_WAIT_SECONDS))
+        if began.stage is RunStage.RESOLVE:
+            self._note_decision(run, undecided(fault.message))
         return self._end(run, RunState.FAILED, code=fault.code, error=fault.message)
 
     def _follow(self, run: Run, done: StageRun) -> StageEnd:

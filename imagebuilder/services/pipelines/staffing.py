@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from threading import Lock
 
 from imagebuilder.domain.digest import Canonical
@@ -13,7 +14,10 @@ from imagebuilder.services.pipelines.deciding import Deciding, DecisionAsked, De
 from imagebuilder.services.promoting import MoveOrder, Promoting
 
 _SESSION_SECONDS = 15.0
-"""Runs that are due at one time are decided on by one look at the archives."""
+"""Runs that are due at one time are decided on by one look at documents and archives.
+
+A run that was wanted after that look has another: what was changed just before it counts.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,11 +38,10 @@ class PipelineStaff:
         """Let `offices` do what they do."""
         self._offices = offices
         self._lock = Lock()
-        self._decisions: Decisions | None = None
-        self._looked = 0.0
+        self._looked: _Look | None = None
 
-    def decide(self, order: RunOrder) -> Decision:
-        """Say whether to build. Raises: any ImageBuilderError."""
+    def decide(self, order: RunOrder, wanted_at: datetime) -> Decision:
+        """Say whether to build, by a look that is no older. Raises: any ImageBuilderError."""
         asked = DecisionAsked(
             recipe_path=order.recipe_path,
             variant=order.variant,
@@ -49,7 +52,7 @@ class PipelineStaff:
             forced=order.is_forced,
         )
         with self._lock:
-            return self._session().decide(asked)
+            return self._decisions(wanted_at).decide(asked)
 
     def promote(self, run: Run) -> Canonical:
         """Let the run's channel, if it has one, mean its version, and say what it means.
@@ -68,8 +71,23 @@ class PipelineStaff:
         """Count how a run ended; in the caller's transaction."""
         self._offices.ended(run)
 
-    def _session(self) -> Decisions:
-        now = self._offices.clock.monotonic()
-        if self._decisions is None or now - self._looked > _SESSION_SECONDS:
-            self._decisions, self._looked = self._offices.deciding.opened(), now
-        return self._decisions
+    def _decisions(self, wanted_at: datetime) -> Decisions:
+        clock, looked = self._offices.clock, self._looked
+        if looked is None or not looked.is_for(wanted_at, clock.monotonic()):
+            at, monotonic = clock.now(), clock.monotonic()
+            looked = _Look(decisions=self._offices.deciding.opened(), at=at, monotonic=monotonic)
+            self._looked = looked
+        return looked.decisions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Look:
+    """What decides by one look at the world, and when that began."""
+
+    decisions: Decisions
+    at: datetime
+    monotonic: float
+
+    def is_for(self, wanted_at: datetime, now: float) -> bool:
+        """Whether it is new enough, and was not begun before what is decided on was wanted."""
+        return wanted_at <= self.at and now - self.monotonic <= _SESSION_SECONDS

@@ -1,12 +1,12 @@
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from imagebuilder.domain.digest import Canonical
 from imagebuilder.domain.errors import StepFailed
 from imagebuilder.domain.ids import PipelineName, RunId
-from imagebuilder.domain.need import Decision, Reason, ReasonKind, Verdict
+from imagebuilder.domain.need import Decision, Reason, ReasonKind, Verdict, decision_of
 from imagebuilder.domain.pipeline import Trigger
 from imagebuilder.domain.run import (
     Approval,
@@ -50,7 +50,7 @@ class FakeStaff:
     promoted: list[str | None] = field(default_factory=list)
     over: list[RunState] = field(default_factory=list)
 
-    def decide(self, order: RunOrder) -> Decision:
+    def decide(self, order: RunOrder, wanted_at: datetime) -> Decision:
         if self.error is not None:
             raise self.error
         return self.decision
@@ -281,6 +281,18 @@ def test_decision_when_it_cannot_be_taken_then_it_is_as_with_any_stage(
 
     assert scene.do(RunStage.RESOLVE).go_on is go_on
     assert scene.stage(RunStage.RESOLVE).state is StepState.FAILED
+
+
+def test_resolve_when_nobody_can_tell_whether_to_build_then_that_is_the_decision() -> None:
+    scene = Scene()
+    scene.staff.error = StepFailed("The recipe is gone.")
+
+    scene.do(RunStage.RESOLVE)
+
+    [kept] = scene.pipelines.decisions(None, 5)
+    decision = decision_of(kept.document)
+    assert (kept.verdict, decision.verdict) == ("undecided", Verdict.UNDECIDED)
+    assert decision.text == "The recipe is gone."
 
 
 def test_run_when_cancelled_while_queued_then_it_does_not_begin() -> None:
