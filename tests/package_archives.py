@@ -57,7 +57,8 @@ class AptMachine:
     def archive(self, label: str, suite: str, *debs: Deb) -> None:
         """Add an archive of packages, whose lists the next update reads."""
         place = self._place(label, suite)
-        self._write(place, label, suite, "".join(_made(deb, place) for deb in debs))
+        paragraphs = (made(deb, place, f"./{_file_name(deb)}")[1] for deb in debs)
+        self._write(place, label, suite, "".join(paragraphs))
 
     def list_only(self, label: str, suite: str, *debs: Deb, more: str = "") -> None:
         """Add an archive whose packages can be asked for but not had; `more` are fields of it."""
@@ -127,8 +128,12 @@ def _control(deb: Deb) -> str:
     return control + (f"Depends: {deb.depends}\n" if deb.depends else "")
 
 
-def _made(deb: Deb, place: Path) -> str:
-    """Make a package and give its paragraph in the archive's list."""
+def _file_name(deb: Deb) -> str:
+    return f"{deb.name}_{deb.version.replace(':', '%3a')}_{deb.architecture}.deb"
+
+
+def made(deb: Deb, place: Path, listed_as: str) -> tuple[Path, str]:
+    """Make a package in a folder, and give it and its paragraph in an archive's list."""
     root = place / "root"
     (root / "DEBIAN").mkdir(parents=True)
     control = _control(deb)
@@ -137,7 +142,7 @@ def _made(deb: Deb, place: Path) -> str:
     document.mkdir(parents=True)
     if deb.changelog:
         (document / "changelog.Debian.gz").write_bytes(gzip.compress(deb.changelog.encode()))
-    path = place / f"{deb.name}_{deb.version.replace(':', '%3a')}_all.deb"
+    path = place / _file_name(deb)
     subprocess.run(
         ["dpkg-deb", "--root-owner-group", "-Znone", "--build", root, path],
         check=True,
@@ -146,4 +151,4 @@ def _made(deb: Deb, place: Path) -> str:
     shutil.rmtree(root)
     content = path.read_bytes()
     digest = sha256(content).hexdigest()
-    return f"{control}Filename: ./{path.name}\nSize: {len(content)}\nSHA256: {digest}\n\n"
+    return path, f"{control}Filename: {listed_as}\nSize: {len(content)}\nSHA256: {digest}\n\n"

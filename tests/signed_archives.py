@@ -10,6 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from tests.mirrors import Answer, Mirror, mirror
+from tests.package_archives import Deb, made
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class SignedArchive:
     """One suite of an archive, and what it answers to requests.
 
     Shape: `packages` maps a name to its version, for amd64; `for_all` those that a list of their
-    own has.
+    own has; `held` maps a package that can be had, too, to its paragraph in the list.
     """
 
     key: SigningKey
@@ -71,6 +72,7 @@ class SignedArchive:
     packages: dict[str, str] = field(default_factory=dict)
     for_all: dict[str, str] = field(default_factory=dict)
     head: dict[str, str] = field(default_factory=dict)
+    held: dict[str, str] = field(default_factory=dict)
     published: int = 0
 
     @property
@@ -88,10 +90,16 @@ class SignedArchive:
         """The path of its list of packages."""
         return f"/debian/dists/{self.suite}/main/binary-amd64/Packages.gz"
 
+    def hold(self, deb: Deb, folder: Path) -> None:
+        """Make a package in a folder and serve it, in the place of any other version of it."""
+        path = f"pool/{self.suite}/{deb.name}_{deb.version}_{deb.architecture}.deb"
+        file, self.held[deb.name] = made(deb, folder, path)
+        self.served.answers[f"/debian/{path}"] = Answer(file.read_bytes())
+
     def publish(self) -> None:
         """Sign what it holds now; each time gives another index."""
         self.published += 1
-        listed = self._list("amd64", self.packages)
+        listed = self._list("amd64", self.packages, "".join(self.held.values()))
         listed += self._list("all", self.for_all) if self.for_all else ""
         fields = {
             "Origin": "Debian",
@@ -106,16 +114,22 @@ class SignedArchive:
         signed = self.key.clear_signed(f"{text}SHA256:\n{listed}")
         self.served.answers[self.in_release] = Answer(signed)
 
-    def _list(self, architecture: str, packages: dict[str, str]) -> str:
+    def _list(self, architecture: str, packages: dict[str, str], more: str = "") -> str:
         """Serve a list and give its line in the index."""
         stanzas = (
             f"Package: {name}\nVersion: {version}\nArchitecture: {architecture}\n\n"
             for name, version in sorted(packages.items())
         )
-        content = gzip.compress("".join(stanzas).encode(), mtime=0)
-        path = f"main/binary-{architecture}/Packages.gz"
-        self.served.answers[f"/debian/dists/{self.suite}/{path}"] = Answer(content)
-        return f" {sha256(content).hexdigest()} {len(content)} {path}\n"
+        plain = ("".join(stanzas) + more).encode()
+        path = f"main/binary-{architecture}/Packages"
+        files = {f"{path}.gz": gzip.compress(plain, mtime=0)}
+        if more:
+            # A list that apt itself is to read: it looks for the plain one, whichever it takes.
+            files[path] = plain
+        for name, content in files.items():
+            self.served.answers[f"/debian/dists/{self.suite}/{name}"] = Answer(content)
+        lines = (f" {sha256(c).hexdigest()} {len(c)} {name}\n" for name, c in files.items())
+        return "".join(lines)
 
 
 @contextmanager
