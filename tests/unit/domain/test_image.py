@@ -77,7 +77,10 @@ def test_draft_when_recorded_then_has_its_name_moment_and_sorted_packages() -> N
     )
 
     assert recorded == a_version(
-        "web@1.2.3/4", id=a_version().id, packages=(a_package("a"), a_package("b"))
+        "web@1.2.3/4",
+        id=a_version().id,
+        run_id=draft.run_id,
+        packages=(a_package("a"), a_package("b")),
     )
 
 
