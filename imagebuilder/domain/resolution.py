@@ -44,9 +44,7 @@ def resolve(given: Ingredients) -> Plan:
     """Give the plan. Its later keys stay open as long as an upgrade question is unanswered."""
     recipe = given.recipe
     repositories = recipe.repositories or given.default_repositories
-    key: Digest | None = digest_of(
-        ["parent", BUILDER_MODE, given.parent.identity, given.source_date_epoch]
-    )
+    key: Digest | None = digest_of(_parent_inputs(given))
     layers = []
     if given.parent.source is not None:
         layers.append(PlannedLayer(kind=LayerKind.PARENT, name=given.parent.asked, key=key))
@@ -75,6 +73,20 @@ def resolve(given: Ingredients) -> Plan:
         max_age_seconds=recipe.max_age_seconds,
         follows=given.follows,
     )
+
+
+def _parent_inputs(given: Ingredients) -> Canonical:
+    """Give what all layers depend on: whatever a recipe's own archives offer may get into each."""
+    inputs: list[Canonical] = [
+        "parent",
+        BUILDER_MODE,
+        given.parent.identity,
+        given.source_date_epoch,
+    ]
+    own = given.recipe.repositories
+    if own:
+        inputs.append(_canonical_repositories(own, given.keyrings))
+    return inputs
 
 
 def _component_layer(

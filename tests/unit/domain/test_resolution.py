@@ -198,12 +198,11 @@ KEYRINGS = {"/keys/a.gpg": a_digest("ring")}
     [
         {"recipe": a_recipe("other")},
         {"recipe": a_recipe(disk=DiskSpec(firmware=(Firmware.UEFI,)))},
-        {"recipe": a_recipe(repositories=(SOURCE,))},
         {"default_repositories": (replace(SOURCE, url="http://other.example.org"),)},
         {"default_repositories": (replace(SOURCE, suites=("sid",)),)},
         {"default_repositories": (replace(SOURCE, components=("main", "contrib")),)},
     ],
-    ids=["name", "firmware", "repositories", "default url", "default suite", "default component"],
+    ids=["name", "firmware", "default url", "default suite", "default component"],
 )
 def test_finish_key_when_what_it_writes_changes_then_it_alone_changes(
     changed: dict[str, object],
@@ -211,6 +210,13 @@ def test_finish_key_when_what_it_writes_changes_then_it_alone_changes(
     before, after = resolve(PLAIN), resolve(ingredients(*THREE, **changed))
     assert keys(after)[:-1] == keys(before)[:-1]
     assert keys(after)[-1] != keys(before)[-1]
+
+
+def test_keys_when_the_recipe_brings_archives_of_its_own_then_all_change() -> None:
+    before = resolve(PLAIN)
+    after = resolve(ingredients(*THREE, recipe=a_recipe(repositories=(SOURCE,))))
+
+    assert not set(keys(before)) & set(keys(after))
 
 
 def test_finish_key_when_a_keyring_holds_something_else_then_changes() -> None:
