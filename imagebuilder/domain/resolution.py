@@ -85,7 +85,8 @@ def _parent_inputs(given: Ingredients) -> Canonical:
     ]
     own = given.recipe.repositories
     if own:
-        inputs.append(_canonical_repositories(own, given.keyrings))
+        # Not their keyrings: what is offered is the same when a key is another.
+        inputs.append([[r.url, list(r.suites), list(r.components)] for r in own])
     return inputs
 
 
