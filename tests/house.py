@@ -17,7 +17,7 @@ from imagebuilder.services.pipelines.planning import BuildRequest, Inventory, Pl
 from imagebuilder.services.pipelines.stages import Stages, in_one
 from imagebuilder.services.pipelines.usability import Usability
 from imagebuilder.services.pipelines.watching import RecordedProgress
-from imagebuilder.services.sweeping import Sweeping
+from imagebuilder.services.sweeping import Here, Sweeping
 from tests.fakes.archives import FakePackageArchives
 from tests.fakes.audit import FakeAuditLog
 from tests.fakes.blobs import FakeBlobStore
@@ -168,7 +168,9 @@ class House:
             planning=self.planning,
             usability=self.usability,
             cataloguing=Cataloguing(self.records, self.clock, self.ids, "ann"),
-            sweeping=Sweeping(self.runs, self.locks, self.clock, clear=lambda: None),
+            sweeping=Sweeping(
+                self.runs, self.locks, self.clock, Here(place="here", clear=lambda: None)
+            ),
             layers=self.layers,
             blobs=self.blobs,
             sources=self.sources,

@@ -18,6 +18,7 @@ _RUN_COLUMNS = (
     ("queued_at", _MOMENT),
     ("attempt", sa.Integer()),
     ("cancelled_by", sa.Text()),
+    ("place", sa.Text()),
 )
 _INDEXES = (
     ("runs", ("pipeline", "started_at"), False),

@@ -113,7 +113,8 @@ class RunOrder:
 class Run:
     """One execution of a recipe, by a person or, when it has an order, for a pipeline.
 
-    `attempt` counts how often it was begun: a run that is retried goes on where it failed.
+    `attempt` counts how often it was begun: a run that is retried goes on where it failed. `place`
+    is where the process of one without an order holds its locks: nobody else can see if it lives.
     Invariant: `ended_at` is None exactly while its state is not final; `error_code` is set when it
     failed.
     """
@@ -130,6 +131,7 @@ class Run:
     queued_at: datetime | None = None
     attempt: int = 1
     cancelled_by: str = ""
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,5 +1,6 @@
 """Settings become what is seen and said of runs: their files, notices, and people's words."""
 
+import socket
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -29,10 +30,16 @@ class SignalWiring(CatalogueWiring):
     def sweeping(self) -> "Sweeping":
         """Puts records right after a process was killed."""
         from imagebuilder.adapters.local.workplace import sweep
-        from imagebuilder.services.sweeping import Sweeping
+        from imagebuilder.services.sweeping import Here, Sweeping
 
         work = self._home / "work"
-        return Sweeping(self.runs, self.locks, self.clock, clear=lambda: sweep(work))
+        here = Here(place=self._place, clear=lambda: sweep(work))
+        return Sweeping(self.runs, self.locks, self.clock, here)
+
+    @property
+    def _place(self) -> str:
+        """Where the locks of this process are: another home, or machine, has others."""
+        return f"{socket.gethostname()}:{self._home}"
 
     @cached_property
     def following(self) -> "Following":

@@ -32,6 +32,7 @@ def test_run_when_saved_then_comes_back_as_it_was(runs: RunStore) -> None:
         version_id=VersionId("version-1"),
         error_code="boot-failed",
         error="It did not come up. ü",
+        place="builder:/srv/images",
     )
 
     runs.save(run)

@@ -40,6 +40,7 @@ def run_values(run: Run) -> Values:
         "ordered": _order_text(order) if order else None,
         "queued_at": run.queued_at,
         "attempt": run.attempt,
+        "place": run.place,
     }
 
 
@@ -58,6 +59,7 @@ def run(row: RowMapping) -> Run:
         queued_at=row["queued_at"],
         attempt=1 if row["attempt"] is None else row["attempt"],
         cancelled_by=row["cancelled_by"] or "",
+        place=row["place"] or "",
     )
 
 

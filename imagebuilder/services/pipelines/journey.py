@@ -129,6 +129,7 @@ class BuildImage:
             image=image,
             state=RunState.RUNNING,
             started_at=self._with.clock.now(),
+            place=self._with.sweeping.place,
         )
         with self._with.locks.hold(run_lock(run.id), self._process):
             self._with.runs.save(run)

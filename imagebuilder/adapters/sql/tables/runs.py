@@ -25,6 +25,7 @@ runs = Table(
     Column("queued_at", UtcMoment),
     Column("attempt", Integer),
     Column("cancelled_by", Text),
+    Column("place", Text),
     Index(None, "image", "started_at"),
     Index(None, "started_at"),
     Index(None, "state"),
