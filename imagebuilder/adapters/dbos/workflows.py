@@ -101,10 +101,13 @@ class Workflows:
         except Unavailable:
             return [GoOn.AGAIN.value, _AWAY_SECONDS]
         except RunInterrupted:
-            await _for_ever()
-            raise
+            end = None
         finally:
             self.busy -= 1
+        if end is None:
+            # Not within the block: a process that leaves does not wait for what goes no further.
+            await _for_ever()
+            raise RunInterrupted
         return [end.go_on.value, end.wait_seconds]
 
 
