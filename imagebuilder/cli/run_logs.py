@@ -35,6 +35,7 @@ def logs(
 
         application = swept()
         found = application.runs.get(run)
+        _tell_where(application, found)
         if follow:
             _follow(application, found, step, as_json=as_json)
             return
@@ -46,6 +47,14 @@ def logs(
             print_json({"run": found.id, "steps": _logged(application, found, chosen)})
             return
         _print_logs(application, found, chosen, is_whole=step is None)
+
+
+def _tell_where(application: "Application", run: "Run") -> None:
+    """Say so when what was printed lies on another machine: logs stay where they were written."""
+    workers = {stage.worker for stage in application.runs.stages(run.id) if stage.worker}
+    far = sorted(worker for worker in workers if not worker.startswith(f"{application.host}-"))
+    if far:
+        note(f"Of {', '.join(far)} the logs are on that machine: type the same command there.")
 
 
 def _logged(application: "Application", run: "Run", steps: "Sequence[StepRun]") -> list[Json]:

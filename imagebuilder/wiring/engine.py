@@ -48,10 +48,15 @@ class EngineWiring(TriggerWiring):
         """Whether some process is there that hands out what waits."""
         return any(not lease.is_expired for lease in self.leases.leases(SCHEDULER_LEASE))
 
+    @property
+    def host(self) -> str:
+        """This machine, with which the names of its workers begin."""
+        return socket.gethostname()
+
     @cached_property
     def _process_name(self) -> str:
         """This process, unlike any other that was or will be."""
-        return self._ids.new(f"{socket.gethostname()}-{os.getpid()}")
+        return self._ids.new(f"{self.host}-{os.getpid()}")
 
     def _on_trouble(self, what: str, trouble: "ImageBuilderError") -> None:
         from logging import getLogger

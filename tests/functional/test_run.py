@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from imagebuilder.domain.run import RunState, StepState
+from imagebuilder.domain.run import RunStage, RunState, StageRun, StepState
 from imagebuilder.services.sweeping import run_lock
 from tests.build import SOME_DAY, a_run, a_step
 from tests.functional.conftest import Catalogue, Cli
@@ -114,6 +114,23 @@ def test_logs_when_a_step_is_named_then_gives_its_lines_alone(cli: Cli) -> None:
             {"number": 2, "name": "nginx", "text": "unpacking \x1b[31mnginx\n", "details": []}
         ],
     }
+
+
+@pytest.mark.usefixtures("runs")
+def test_logs_when_another_machine_wrote_some_then_says_where_they_are(cli: Cli) -> None:
+    application = cli.application()
+    run = application.runs.get("run-good")
+    for stage, host in ((RunStage.RESOLVE, application.host), (RunStage.BUILD, "builder")):
+        worker = f"{host}-1-20260101T000000000000-aaaaaaaa"
+        done = StageRun(
+            stage=stage, state=StepState.SUCCEEDED, started_at=SOME_DAY, worker=worker, result={}
+        )
+        application.runs.save_stage(run.id, done)
+
+    told = cli("run", "logs", "run-good").stderr
+
+    assert "builder-1-20260101T000000000000-aaaaaaaa" in told
+    assert application.host not in told
 
 
 @pytest.mark.usefixtures("runs")
