@@ -108,6 +108,7 @@ class Application(DoorWiring):
 
     @property
     def _running(self) -> "Running":
+        from imagebuilder.adapters.local.workplace import working_folder
         from imagebuilder.adapters.system.stage_processes import SystemStageProcesses
         from imagebuilder.services.pipelines.running import Books, Running
         from imagebuilder.services.pipelines.staffing import Offices, PipelineStaff
@@ -127,7 +128,12 @@ class Application(DoorWiring):
             transactions=self._database,
             clock=self.clock,
         )
-        processes = SystemStageProcesses(self.commands, self.clock, self.settings.environment)
+        processes = SystemStageProcesses(
+            self.commands,
+            self.clock,
+            self.settings.environment,
+            folders=partial(working_folder, self._home / "work"),
+        )
         return Running(books, PipelineStaff(offices), processes, self.presence)
 
     @cached_property

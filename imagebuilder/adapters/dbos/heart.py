@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from imagebuilder.adapters.dbos.internals import recover
-from imagebuilder.domain.digest import Canonical  # noqa: TC001 - of a local variable
 from imagebuilder.domain.errors import Unavailable
 from imagebuilder.domain.lease import EXECUTOR_PREFIX, Lease, LeaseLost
 from imagebuilder.ports.clock import Clock
@@ -47,9 +46,13 @@ class Heart:
 
         Raises: StoreUnavailable; InProgress: another process has that name.
         """
-        details: dict[str, Canonical] = {"controls": duty.controls, "pools": dict(duty.pools)}
         name = f"{EXECUTOR_PREFIX}{executor}"
-        lease = self._leases.take(name, executor, self._rate.ttl_seconds, details)
+        lease = self._leases.take(
+            name,
+            executor,
+            self._rate.ttl_seconds,
+            {"controls": duty.controls, "pools": dict(duty.pools)},
+        )
         if lease is None:
             raise InProgress(name, executor)
         self._in_touch_since = self._clock.monotonic()

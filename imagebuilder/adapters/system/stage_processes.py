@@ -5,9 +5,9 @@ So a build can be ended at any moment, takes no memory from who runs it, and die
 
 import json
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +31,16 @@ class SystemStageProcesses:
         commands: CommandRunner,
         clock: Clock,
         environment: Mapping[str, str],
+        folders: Callable[[str], AbstractContextManager[Path]],
     ) -> None:
-        """Start them with commands, and measure their time with clock."""
+        """Start them with commands, and measure their time with clock.
+
+        `folders` gives working folders, which are taken away also after we were killed.
+        """
         self._commands = commands
         self._clock = clock
         self._environment = environment
+        self._folders = folders
 
     def run(
         self,
@@ -45,8 +50,8 @@ class SystemStageProcesses:
         is_wanted: Callable[[], bool],
     ) -> StageReport | None:
         """Do a stage and give what its process left; None when it is not wanted any more."""
-        with tempfile.TemporaryDirectory(prefix="imagebuilder-stage-") as folder:
-            left = Path(folder, "report.json")
+        with self._folders("stage-") as folder:
+            left = folder / "report.json"
             command = Command(
                 argv=[*_RUN_STEP, run_id, stage.value, "--report", str(left)],
                 timeout_seconds=None,
