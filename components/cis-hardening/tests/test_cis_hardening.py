@@ -51,16 +51,38 @@ def test_banner_names_no_system(host: Host) -> None:
 
 
 def test_nobody_may_use_su(host: Host) -> None:
-    assert host.group("su-users").exists
-    assert host.group("su-users").members == []
+    assert host.group("sugroup").exists
+    assert host.group("sugroup").members == []
     lines = host.file("/etc/pam.d/su").content_string.splitlines()
     rules = [line.split() for line in lines if line.startswith("auth")]
     assert rules[0][:3] == ["auth", "sufficient", "pam_rootok.so"]
-    assert rules[1] == ["auth", "required", "pam_wheel.so", "use_uid", "group=su-users"]
+    assert rules[1] == ["auth", "required", "pam_wheel.so", "use_uid", "group=sugroup"]
 
 
 def test_new_files_of_a_login_are_closed_to_others(host: Host) -> None:
     assert host.check_output("env -i bash -lc umask").endswith("27")
+
+
+def test_empty_passwords_are_not_taken(host: Host) -> None:
+    for name in ("auth", "account", "password", "session"):
+        words = host.file(f"/etc/pam.d/common-{name}").content_string.split()
+        assert "pam_unix.so" in words
+        assert "nullok" not in words
+
+
+def test_passwords_are_checked_and_remembered_before_they_are_set(host: Host) -> None:
+    lines = host.file("/etc/pam.d/common-password").content_string.splitlines()
+    modules = [line.split() for line in lines if line.startswith("password")]
+    names = [word for words in modules for word in words if word.startswith("pam_")]
+    assert names[:3] == ["pam_pwquality.so", "pam_pwhistory.so", "pam_unix.so"]
+
+
+def test_sshd_reads_these_settings_first(host: Host) -> None:
+    if not host.file("/etc/ssh/sshd_config").exists:
+        pytest.skip("there is no SSH server")
+    lines = host.file("/etc/ssh/sshd_config").content_string.splitlines()
+    assert lines[0] == "# BEGIN cis-hardening"
+    assert lines.index("# END cis-hardening") < lines.index("Include /etc/ssh/sshd_config.d/*.conf")
 
 
 def test_ansible_left_nothing(host: Host) -> None:
