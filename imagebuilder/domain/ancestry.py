@@ -11,6 +11,7 @@ from enum import StrEnum
 from imagebuilder.domain.artifact import Artifact
 from imagebuilder.domain.channel import LATEST
 from imagebuilder.domain.digest import Digest
+from imagebuilder.domain.distribution import Placement
 from imagebuilder.domain.ids import ChannelName, ImageName, VersionId, is_channel_name
 from imagebuilder.domain.image import ImageVersion
 from imagebuilder.domain.lineage import Descent, Kin
@@ -180,6 +181,7 @@ class VersionFacts:
     is_stale: bool
     channels: tuple[ChannelName, ...] = ()
     revoker: str = ""
+    placements: tuple[Placement, ...] = ()
 
     @property
     def is_current(self) -> bool:
@@ -247,6 +249,7 @@ class Facts:
     meanings: Mapping[str, Meaning | None]
     names: Mapping[VersionId, str]
     inputs: Mapping[VersionId, Inputs] = field(default_factory=dict)
+    placements: Sequence[Placement] = ()
 
 
 def graph_of(
@@ -347,6 +350,7 @@ def _version_node(kin: Kin, pair: Pair, facts: Facts, *, is_stale: bool) -> Grap
             is_stale=is_stale,
             channels=tuple(facts.channels.get(kin.id, ())),
             revoker=revoker,
+            placements=tuple(p for p in facts.placements if p.version_id == kin.id),
         ),
     )
 

@@ -12,6 +12,8 @@ class AuditAction(StrEnum):
 
     VERSION_RECORDED = "version-recorded"
     VERSION_COPIED = "version-copied"
+    VERSION_ATTESTED = "version-attested"
+    KEY_ENDED = "key-ended"
     CHANNEL_MOVED = "channel-moved"
     CHANNEL_GATED = "channel-gated"
     VERSION_REVOKED = "version-revoked"
@@ -22,6 +24,7 @@ class AuditAction(StrEnum):
     PLACEMENT_ADDED = "placement-added"
     PLACEMENT_CHANGED = "placement-changed"
     PLACEMENT_WITHDRAWN = "placement-withdrawn"
+    DISTRIBUTION_BEGUN = "distribution-begun"
     RETENTION_PLANNED = "retention-planned"
     RETENTION_APPLIED = "retention-applied"
     PIPELINE_APPLIED = "pipeline-applied"
@@ -34,6 +37,19 @@ class AuditAction(StrEnum):
     RUN_APPROVED = "run-approved"
     RUN_REJECTED = "run-rejected"
     RUN_RETRIED = "run-retried"
+    WAIVER_ADDED = "waiver-added"
+    WAIVER_REVOKED = "waiver-revoked"
+    CONTENT_ADDED = "content-added"
+    CONTENT_REMOVED = "content-removed"
+
+
+_NAMELESS = "uid "
+"""What a person is called whose name the machine does not know begins so."""
+
+
+def is_named(actor: str) -> bool:
+    """Whether it is known who somebody is."""
+    return bool(actor.strip()) and not actor.startswith(_NAMELESS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

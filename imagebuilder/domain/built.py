@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from imagebuilder.domain.artifact import Artifact
+from imagebuilder.domain.bill import RecordedBill
+from imagebuilder.domain.control import Assessment, assessment_document, assessment_of
 from imagebuilder.domain.digest import Canonical, Digest
 from imagebuilder.domain.errors import WrongState
 from imagebuilder.domain.evidence import Outcome, Stage, TestReport, TestResult
@@ -18,7 +20,7 @@ from imagebuilder.domain.package import InstalledPackage
 from imagebuilder.domain.recipe import ArtifactFormat
 from imagebuilder.domain.versions import RecipeVersion
 
-_FORM = 1
+_FORM = 4
 """It is another number when documents are written in another way."""
 
 
@@ -44,8 +46,9 @@ class Built:
     """What building came to: all that validating and recording have to know.
 
     `before` was the image's newest version; `made` are the names of the layers that were made.
-    Invariant: `draft` has no reports; it is None exactly when the version before already is what
-    would be built, and there is nothing to validate or to record.
+    `reports` are what tests said while it was made, of what can be looked at only then.
+    Invariant: `draft` has no reports and no assessments; it is None exactly when the version before
+    already is what would be built, and there is nothing to validate or to record.
     """
 
     draft: VersionDraft | None
@@ -53,6 +56,7 @@ class Built:
     made: tuple[str, ...] = ()
     reason: str = ""
     warnings: tuple[str, ...] = ()
+    reports: tuple[TestReport, ...] = ()
 
     @property
     def is_unchanged(self) -> bool:
@@ -64,25 +68,39 @@ class Built:
         """What has to stay in the store until it is recorded."""
         if self.draft is None:
             return Needs()
+        bill = {self.draft.bill.document} if self.draft.bill else set()
         return Needs(
-            blobs=frozenset(artifact.digest for artifact in self.draft.artifacts),
+            blobs=frozenset({artifact.digest for artifact in self.draft.artifacts} | bill),
             layers=frozenset(layer.content for layer in self.draft.layers),
             disks=frozenset({self.draft.disk_digest}),
-        )
+        ) | _needs_of(self.reports)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What tests and scans said of something built, all of it in its favour."""
+
+    reports: tuple[TestReport, ...] = ()
+    assessments: tuple[Assessment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Examined:
-    """What validating said of something built, which is told by the digest of its document."""
+    """What validating saw of something built, which is told by the digest of its document."""
 
     built: Digest
-    reports: tuple[TestReport, ...]
+    seen: Seen
 
     @property
     def needs(self) -> Needs:
         """What has to stay in the store until it is recorded."""
-        evidence = (report.evidence for report in self.reports)
-        return Needs(blobs=frozenset(digest for digest in evidence if digest is not None))
+        scanned = (blob for assessment in self.seen.assessments for blob in assessment.blobs)
+        return _needs_of(self.seen.reports) | Needs(blobs=frozenset(scanned))
+
+
+def _needs_of(reports: Sequence[TestReport]) -> Needs:
+    evidence = (report.evidence for report in reports)
+    return Needs(blobs=frozenset(digest for digest in evidence if digest))
 
 
 class RecipeChangedMeanwhile(WrongState):
@@ -122,6 +140,7 @@ def built_document(built: Built) -> Canonical:
         "reason": built.reason,
         "warnings": list(built.warnings),
         "draft": None if built.draft is None else _draft_document(built.draft),
+        "reports": [_report_document(report) for report in built.reports],
     }
 
 
@@ -136,6 +155,7 @@ def built_of(document: Mapping[str, Any]) -> Built:
             made=tuple(document["made"]),
             reason=document["reason"],
             warnings=tuple(document["warnings"]),
+            reports=tuple(map(_report_of, document["reports"])),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"it does not tell what was built: {error!r}") from error
@@ -146,7 +166,8 @@ def examined_document(examined: Examined) -> Canonical:
     return {
         "form": _FORM,
         "built": str(examined.built),
-        "reports": [_report_document(report) for report in examined.reports],
+        "reports": [_report_document(report) for report in examined.seen.reports],
+        "assessments": [assessment_document(each) for each in examined.seen.assessments],
     }
 
 
@@ -156,7 +177,10 @@ def examined_of(document: Mapping[str, Any]) -> Examined:
         _refuse_other_forms(document)
         return Examined(
             built=Digest.parse(document["built"]),
-            reports=tuple(map(_report_of, document["reports"])),
+            seen=Seen(
+                reports=tuple(map(_report_of, document["reports"])),
+                assessments=tuple(map(assessment_of, document["assessments"])),
+            ),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"it does not tell what was validated: {error!r}") from error
@@ -189,6 +213,7 @@ def _draft_document(draft: VersionDraft) -> Canonical:
             for d in draft.documents
         ],
         "indexes": {address: str(digest) for address, digest in draft.indexes.items()},
+        "bill": _bill_document(draft.bill),
     }
 
 
@@ -218,7 +243,18 @@ def _draft_of(fields: Mapping[str, Any]) -> VersionDraft:
             for d in fields["documents"]
         ),
         indexes={address: Digest.parse(found) for address, found in fields["indexes"].items()},
+        bill=_bill_of(fields["bill"]),
     )
+
+
+def _bill_document(bill: RecordedBill | None) -> Canonical:
+    return None if bill is None else {"release": bill.release, "document": str(bill.document)}
+
+
+def _bill_of(fields: Mapping[str, Any] | None) -> RecordedBill | None:
+    if fields is None:
+        return None
+    return RecordedBill(release=fields["release"], document=Digest.parse(fields["document"]))
 
 
 def _artifact_document(artifact: Artifact) -> Canonical:
@@ -292,7 +328,13 @@ def _report_document(report: TestReport) -> Canonical:
         "crash": report.crash,
         "evidence": _text(report.evidence),
         "results": [
-            {"name": r.name, "outcome": r.outcome, "seconds": r.seconds, "detail": r.detail}
+            {
+                "name": r.name,
+                "outcome": r.outcome,
+                "seconds": r.seconds,
+                "detail": r.detail,
+                "attempts": r.attempts,
+            }
             for r in report.results
         ],
     }
@@ -310,6 +352,7 @@ def _report_of(fields: Mapping[str, Any]) -> TestReport:
                 outcome=Outcome(r["outcome"]),
                 seconds=r["seconds"],
                 detail=r["detail"],
+                attempts=r["attempts"],
             )
             for r in fields["results"]
         ),

@@ -6,6 +6,7 @@ That something changed, the digest of the definition tells; here it is found out
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from imagebuilder.domain.compliance import compliance_document
 from imagebuilder.domain.image import DocumentText, ImageVersion, RecordedLayer
 from imagebuilder.domain.kept import kept_list, kept_texts
 from imagebuilder.domain.need import Move, Reason, changed_tests, component_reason, recipe_reason
@@ -63,8 +64,10 @@ class _Comparison:
         return moves
 
     def tests(self) -> list[str]:
-        """Give the tests that came, went or say something else."""
+        """Give the tests, and controls of one's own, that came, went or say something else."""
         then, now = dict(self._recorded_tests()), {t.path: str(t.digest) for t in self._plan.tests}
+        then |= dict(self._recorded_controls())
+        now |= {s.compliance.controls: str(s.controls) for s in self._plan.scans if s.controls}
         paths = sorted(then.keys() | now.keys())
         return [path for path in paths if then.get(path) != now.get(path)]
 
@@ -95,6 +98,12 @@ class _Comparison:
             yield "disk"
         if list(map(_said, then.repositories)) != list(map(_said, now.repositories)):
             yield "repositories"
+        if list(map(compliance_document, then.compliance)) != list(
+            map(compliance_document, now.compliance)
+        ):
+            yield "compliance"
+        if [s.document() for s in then.sources] != [s.document() for s in now.sources]:
+            yield "packer"
 
     def _recorded(self) -> Iterator[RecordedLayer]:
         """Give the layers of the version's own components."""
@@ -107,6 +116,14 @@ class _Comparison:
             words = kept_texts(row) or ()
             if len(words) == _TEST_WORDS:
                 yield words[0], words[1]
+
+    def _recorded_controls(self) -> Iterator[tuple[str, str]]:
+        for row in kept_list(self._before.plan, "compliance"):
+            asked = row.get("asked") if isinstance(row, Mapping) else None
+            folder = asked.get("controls") if isinstance(asked, Mapping) else None
+            held = row.get("controls") if isinstance(row, Mapping) else None
+            if isinstance(folder, str) and isinstance(held, str):
+                yield folder, held
 
 
 def _said(repository: Repository) -> tuple[str, tuple[str, ...], tuple[str, ...], bool]:

@@ -1,12 +1,17 @@
 """Channel: a moving name for a version of an image, and the history of its moves."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from imagebuilder.domain.audit import Act
+from imagebuilder.domain.digest import Canonical
 from imagebuilder.domain.errors import InvalidInput, Refused, WrongState
 from imagebuilder.domain.evidence import Stage
+from imagebuilder.domain.gate import AssuranceGate, gate_document, gate_of
 from imagebuilder.domain.ids import ChannelName, ImageName, VersionId, is_channel_name, is_name
+from imagebuilder.domain.units import duration_text
 
 LATEST = ChannelName("latest")
 """The managed channel: the highest usable version; nobody moves it."""
@@ -39,12 +44,43 @@ class ChannelGate:
     """What a version must bring to enter a channel, beside being usable and tested.
 
     `after` is the channel it must be on, or have been on, for `soak_seconds` in all; `stages` are
-    those whose tests it must have passed.
+    those whose tests it must have passed; `assurance` what must hold of its findings.
     """
 
     after: ChannelName | None = None
     soak_seconds: int = 0
     stages: tuple[Stage, ...] = ()
+    assurance: AssuranceGate | None = None
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """What it asks for, as people read it."""
+        told = []
+        if self.after is not None:
+            soak = f" for {duration_text(self.soak_seconds)}" if self.soak_seconds else ""
+            told.append(f"after {self.after}{soak}")
+        if self.stages:
+            told.append(f"tests {', '.join(self.stages)}")
+        return (*told, *(self.assurance.parts if self.assurance else ()))
+
+    def document(self) -> Canonical:
+        """Give the one plain value that is kept and told of it."""
+        return {
+            "after": self.after,
+            "soak_seconds": self.soak_seconds,
+            "stages": [stage.value for stage in self.stages],
+            "assurance": gate_document(self.assurance),
+        }
+
+
+def channel_gate_of(fields: Mapping[str, Any]) -> ChannelGate:
+    """Give the gate that a plain value tells of, also one of before there was assurance."""
+    return ChannelGate(
+        after=None if fields["after"] is None else ChannelName(fields["after"]),
+        soak_seconds=fields["soak_seconds"],
+        stages=tuple(Stage(name) for name in fields["stages"]),
+        assurance=gate_of(fields.get("assurance")),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,7 +26,10 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TestResult:
-    """One test's outcome, with the reason when it did not pass."""
+    """One test's outcome, with the reason when it did not pass.
+
+    `attempts` is how often it was tried; the last one counts, and `detail` tells of the others.
+    """
 
     __test__ = False
 
@@ -34,6 +37,12 @@ class TestResult:
     outcome: Outcome
     seconds: float
     detail: str = ""
+    attempts: int = 1
+
+    @property
+    def is_shaky(self) -> bool:
+        """Whether it passed, but not the first time."""
+        return self.outcome is Outcome.PASSED and self.attempts > 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,8 @@ ImageName = NewType("ImageName", str)
 ChannelName = NewType("ChannelName", str)
 ComponentName = NewType("ComponentName", str)
 PipelineName = NewType("PipelineName", str)
+DistributionName = NewType("DistributionName", str)
+DistributionId = NewType("DistributionId", str)
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,126}$"
 """What images, components and pipelines may be called: safe as a file name and in a reference."""

@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import Self
 
 from imagebuilder.domain.artifact import Artifact
+from imagebuilder.domain.bill import RecordedBill
+from imagebuilder.domain.control import Assessment
 from imagebuilder.domain.digest import Canonical, Digest
 from imagebuilder.domain.errors import InvalidInput, WrongState
 from imagebuilder.domain.evidence import TestReport
@@ -13,6 +15,9 @@ from imagebuilder.domain.ids import ChannelName, ImageName, RunId, VersionId, is
 from imagebuilder.domain.package import InstalledPackage
 from imagebuilder.domain.spelling import nearest
 from imagebuilder.domain.versions import BuildVersion, RecipeVersion, Wildcard
+
+IMPORTED = "imported"
+"""The layer of an image that others made, and where its plan says where that came from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +62,8 @@ class ImageVersion:
     """The record of one kept build.
 
     `copied_from` is the version of another image whose bits it took over, under a name of its own.
-    Invariant: never changed after it was recorded; all its tests passed.
+    `bill` is None where no bill was made; `assessments` are what scans said.
+    Invariant: never changed after it was recorded; all its tests passed, if it has any.
     Shape: `layers` lowest first, those of the parent image included; `indexes` maps each package
     index that was used (its address without credentials) to the digest it had.
     """
@@ -79,11 +85,18 @@ class ImageVersion:
     documents: tuple[DocumentText, ...]
     indexes: Mapping[str, Digest] = field(default_factory=dict)
     copied_from: VersionId | None = None
+    bill: RecordedBill | None = None
+    assessments: tuple[Assessment, ...] = ()
 
     @property
     def reference(self) -> str:
         """How people name it: debian-web@1.2.0/3."""
         return f"{self.image}@{self.version}"
+
+    @property
+    def is_imported(self) -> bool:
+        """Whether others made it, so that nothing is known of how."""
+        return isinstance(self.plan, Mapping) and IMPORTED in self.plan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +118,8 @@ class VersionDraft:
     documents: tuple[DocumentText, ...]
     indexes: Mapping[str, Digest] = field(default_factory=dict)
     copied_from: VersionId | None = None
+    bill: RecordedBill | None = None
+    assessments: tuple[Assessment, ...] = ()
 
     def recorded(
         self, *, version_id: VersionId, version: BuildVersion, created_at: datetime
@@ -128,6 +143,8 @@ class VersionDraft:
             documents=self.documents,
             indexes=self.indexes,
             copied_from=self.copied_from,
+            bill=self.bill,
+            assessments=self.assessments,
         )
 
 

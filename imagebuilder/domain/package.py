@@ -2,8 +2,12 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TypeAlias
 
 from imagebuilder.domain.versions import PackageOrder
+
+PackageKey: TypeAlias = tuple[str, str, str]
+"""What a package's file is told by: its name, version and architecture."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -15,6 +19,11 @@ class InstalledPackage:
     architecture: str
     source: str
     source_version: str
+
+    @property
+    def key(self) -> PackageKey:
+        """What its file is told by."""
+        return self.name, self.version, self.architecture
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)

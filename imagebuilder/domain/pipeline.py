@@ -10,6 +10,7 @@ from typing import Any, TypeAlias, cast
 
 from imagebuilder.domain.digest import Canonical
 from imagebuilder.domain.errors import InvalidInput
+from imagebuilder.domain.gate import AssuranceGate, gate_document, gate_of
 from imagebuilder.domain.ids import ChannelName, ImageName, PipelineName
 from imagebuilder.domain.matrix import POOL_AXIS, Matrix, Variant, variant_image, variants_of
 from imagebuilder.domain.schedule import (
@@ -108,7 +109,8 @@ class Pipeline:
 
     `recipe` is as it was written. Where its document was found, the image that the recipe makes
     and what it is built on, such as image:base@1.x, are known once it was applied: `recipe_path`,
-    `image` and `parent`. Of runs that wait, those of a higher `priority` go first.
+    `image` and `parent`, and of `distributions` the paths are whole. Of runs that wait, those of a
+    higher `priority` go first.
     Shape: `parameters` maps component.parameter to a value, for all variants.
     """
 
@@ -127,6 +129,8 @@ class Pipeline:
     pool: str = DEFAULT_POOL
     channel: ChannelName | None = None
     needs_approval: bool = False
+    gates: AssuranceGate | None = None
+    distributions: tuple[str, ...] = ()
     time_limit_seconds: int | None = None
     attempts: int = 3
     notify: tuple[NoticeTarget, ...] = ()
@@ -151,6 +155,8 @@ class Pipeline:
             "pool": self.pool,
             "channel": self.channel,
             "needs_approval": self.needs_approval,
+            "gates": gate_document(self.gates),
+            "distributions": list(self.distributions),
             "time_limit_seconds": self.time_limit_seconds,
             "attempts": self.attempts,
             "notify": [
@@ -205,6 +211,8 @@ def _pipeline(fields: _Fields, path: str, text: str) -> Pipeline:
         pool=fields["pool"],
         channel=None if channel is None else ChannelName(channel),
         needs_approval=fields["needs_approval"],
+        gates=gate_of(fields.get("gates")),
+        distributions=tuple(fields.get("distributions", ())),
         time_limit_seconds=fields["time_limit_seconds"],
         attempts=fields["attempts"],
         notify=tuple(map(_target, fields["notify"])),

@@ -8,12 +8,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from imagebuilder.domain.compliance import Compliance, compliance_document
 from imagebuilder.domain.component import Component
 from imagebuilder.domain.digest import Canonical, Digest, digest_of
 from imagebuilder.domain.ids import ImageName, VersionId
+from imagebuilder.domain.packer import PackerSource
 from imagebuilder.domain.recipe import (
     ArtifactFormat,
     DiskSpec,
+    RecipeTest,
     Repository,
     RootfsParent,
     SuiteParent,
@@ -81,18 +84,41 @@ class PlannedParent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedTest:
-    """A file or folder of tests, and what it held."""
+    """A file or folder of tests, and the digest of what it held and how it runs."""
 
     path: str
     digest: Digest
+
+
+def planned_test(test: RecipeTest, held: Digest) -> PlannedTest:
+    """Give the plan's word for tests whose files have a digest."""
+    how: list[Canonical] = [dict(test.variables), test.retries, test.timeout_seconds]
+    is_plain = how == [{}, 0, None]
+    digest = held if is_plain else digest_of([str(held), *how])
+    return PlannedTest(path=test.path, digest=digest)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedScan:
+    """A scan, and what its controls held when they are the recipe's own."""
+
+    compliance: Compliance
+    controls: Digest | None = None
+
+    def document(self) -> Canonical:
+        """Give it as it is recorded."""
+        own = None if self.controls is None else str(self.controls)
+        return {"asked": compliance_document(self.compliance), "controls": own}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """A recipe fully resolved.
 
-    `definition` is the identity of what people wrote (recipe, components, tests); `follows` is the
-    disk whose layout the new one keeps, the one input that does not change what the image holds.
+    `definition` is the identity of what people wrote (recipe, components, tests, scans); `follows`
+    is the disk whose layout the new one keeps, the one input that does not change what the image
+    holds. With `sources` Packer builds it: `layers` are then the steps done on its machines, whose
+    keys name no layer that is kept.
     """
 
     image: ImageName
@@ -105,6 +131,8 @@ class Plan:
     repositories: tuple[Repository, ...]
     tests: tuple[PlannedTest, ...]
     source_date_epoch: int
+    scans: tuple[PlannedScan, ...] = ()
+    sources: tuple[PackerSource, ...] = ()
     max_age_seconds: int | None = None
     follows: Digest | None = None
 
@@ -135,6 +163,12 @@ class Plan:
         }
 
     def _content(self) -> dict[str, Canonical]:
+        more: dict[str, Canonical] = {}
+        if self.scans:
+            # The plans of what asks for no scan are as they were before there were any.
+            more["compliance"] = [scan.document() for scan in self.scans]
+        if self.sources:
+            more["packer"] = [source.document() for source in self.sources]
         return {
             "image": self.image,
             "definition": str(self.definition),
@@ -153,5 +187,6 @@ class Plan:
             ],
             "artifacts": list(self.artifacts),
             "tests": [[test.path, str(test.digest)] for test in self.tests],
+            **more,
             "source_date_epoch": self.source_date_epoch,
         }

@@ -6,8 +6,13 @@ from dataclasses import dataclass
 from imagebuilder.domain.channel import ChannelGate
 from imagebuilder.domain.errors import Refused
 from imagebuilder.domain.evidence import TestReport
+from imagebuilder.domain.objection import Objection
 from imagebuilder.domain.standing import Standing
 from imagebuilder.domain.units import duration_text
+from imagebuilder.domain.verdict import Verdict
+
+_SHOWN = 10
+"""So many reasons are told with a refusal; `gate check` tells all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,7 +20,8 @@ class Candidate:
     """A version that is to enter a channel, and what is known of it.
 
     `revoked` names the version whose revocation counts for it. `soaked_seconds` is how long it was
-    on the channel that the gate asks for, `is_soaking` whether it is there now.
+    on the channel that the gate asks for, `is_soaking` whether it is there now. `verdicts` are
+    those of the gates that were asked about its findings.
     """
 
     reference: str
@@ -24,14 +30,7 @@ class Candidate:
     revoked: str = ""
     soaked_seconds: float = 0
     is_soaking: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Objection:
-    """A reason why a version may not enter, and what would clear it."""
-
-    reason: str
-    remedy: str
+    verdicts: tuple[Verdict, ...] = ()
 
 
 def standing_objections(candidate: Candidate) -> tuple[Objection, ...]:
@@ -61,8 +60,10 @@ def evidence_objections(candidate: Candidate) -> tuple[Objection, ...]:
 
 
 def gate_objections(candidate: Candidate, gate: ChannelGate | None) -> tuple[Objection, ...]:
-    """Give what a channel's gate has against a version."""
-    return () if gate is None else tuple(_of_gate(candidate, gate))
+    """Give what a channel's gate has against a version, and those that judged its findings."""
+    asked = () if gate is None else _of_gate(candidate, gate)
+    judged = (objection for verdict in candidate.verdicts for objection in verdict.objections)
+    return tuple(dict.fromkeys((*asked, *judged)))
 
 
 def _of_gate(candidate: Candidate, gate: ChannelGate) -> Iterator[Objection]:
@@ -97,26 +98,47 @@ class PromotionRefused(Refused):
     code = "promotion-refused"
 
     def __init__(self, reference: str, channel: str, objections: Sequence[Objection]) -> None:
-        """List every reason, and what would clear it."""
+        """List the reasons, and what would clear them."""
         super().__init__(
             f"{reference} may not enter {channel}.",
             context=_reasons(objections),
-            hint=_remedies(objections),
+            hint=_remedies(objections, f"imagebuilder gate check {reference} --channel {channel}"),
         )
 
 
 class GateRefused(Refused):
-    """A channel's gate does not let a version in."""
+    """A gate does not let a version in."""
 
     code = "gate-refused"
 
-    def __init__(self, reference: str, channel: str, objections: Sequence[Objection]) -> None:
-        """List every reason, and what would clear it."""
+    def __init__(self, reference: str, gate: str, objections: Sequence[Objection]) -> None:
+        """List the reasons, and what would clear them; `gate` is a channel's or `pipeline NAME`."""
+        whose = f" --channel {gate}" if "@" in gate else f" --{gate}"
         super().__init__(
-            f"The gate of {channel} does not let {reference} in.",
+            f"The gate of {gate} does not let {reference} in.",
             context=_reasons(objections),
-            hint=_remedies(objections),
+            hint=_remedies(objections, f"imagebuilder gate check {reference}{whose}"),
         )
+
+
+class DistributionRefused(Refused):
+    """A version may not be put where others use it."""
+
+    code = "distribution-refused"
+
+    def __init__(self, reference: str, objections: Sequence[Objection]) -> None:
+        """List the reasons, and what would clear them."""
+        super().__init__(
+            f"{reference} may not be distributed.",
+            context=_reasons(objections),
+            hint=_remedies(objections, f"imagebuilder gate check {reference} --for distribution"),
+        )
+
+
+def entry_objections(candidate: Candidate, gate: ChannelGate | None) -> tuple[Objection, ...]:
+    """Give all that speaks against a version's entering a channel with that gate."""
+    ever = (*standing_objections(candidate), *evidence_objections(candidate))
+    return (*ever, *gate_objections(candidate, gate))
 
 
 def refuse_entry(candidate: Candidate, channel: str, gate: ChannelGate | None) -> None:
@@ -133,8 +155,14 @@ def refuse_entry(candidate: Candidate, channel: str, gate: ChannelGate | None) -
 
 
 def _reasons(objections: Sequence[Objection]) -> str:
-    return "\n".join(objection.reason for objection in objections)
+    shown = [objection.reason for objection in objections[:_SHOWN]]
+    if len(objections) > _SHOWN:
+        shown.append(f"And {len(objections) - _SHOWN} more.")
+    return "\n".join(shown)
 
 
-def _remedies(objections: Sequence[Objection]) -> str:
-    return ".\n".join(dict.fromkeys(objection.remedy for objection in objections)) + "."
+def _remedies(objections: Sequence[Objection], see_all: str) -> str:
+    shown = list(dict.fromkeys(objection.remedy for objection in objections[:_SHOWN]))
+    if len(objections) > _SHOWN:
+        shown.append(f"See all of it with: {see_all}")
+    return ".\n".join(shown) + "."

@@ -7,10 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from imagebuilder.domain.digest import Digest
+from imagebuilder.domain.compliance import Compliance
+from imagebuilder.domain.digest import Canonical, Digest
 from imagebuilder.domain.errors import InvalidInput
 from imagebuilder.domain.ids import ComponentName, ImageName
 from imagebuilder.domain.origin import Origin
+from imagebuilder.domain.packer import PackerSource
 from imagebuilder.domain.units import GIB
 from imagebuilder.domain.versions import RecipeVersion, Wildcard
 
@@ -81,11 +83,18 @@ class ImageParent:
     asked: str = ""
 
 
-Parent = SuiteParent | RootfsParent | ImageParent
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackerParent:
+    """What Packer starts a machine from by a source's own settings; `what` is a word for people."""
+
+    what: str
+
+
+Parent = SuiteParent | RootfsParent | ImageParent | PackerParent
 
 
 def parent_text(parent: Parent) -> str:
-    """Give a parent as recipes write it: debian:bookworm, rootfs:FILE, image:base@1.x."""
+    """Give a parent as recipes write it: debian:bookworm, rootfs:FILE, image:base@1.x, packer:X."""
     match parent:
         case SuiteParent(suite=suite):
             return f"debian:{suite}"
@@ -93,6 +102,8 @@ def parent_text(parent: Parent) -> str:
             return f"rootfs:{path}"
         case ImageParent(name=name, asked=asked):
             return f"image:{name}@{asked}" if asked else f"image:{name}"
+        case PackerParent(what=what):
+            return f"packer:{what}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +114,25 @@ class ComponentUse:
     wildcard: Wildcard = Wildcard(())  # noqa: RUF009 - frozen, so one instance may be shared
     path: str | None = None
     parameters: Mapping[str, str] = field(default_factory=dict)
+    origin: Origin | None = None
+
+
+MOST_RETRIES = 5
+LONGEST_TEST_SECONDS = 600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecipeTest:
+    """Tests as a recipe asks for them: a file or folder beside it, and how they run.
+
+    A test that does not pass is tried `retries` times more; `timeout_seconds` is for each try of
+    each test, None for as long as any test has. Shape: `variables` are what its tests may ask for.
+    """
+
+    path: str
+    variables: Mapping[str, Canonical] = field(default_factory=dict)
+    retries: int = 0
+    timeout_seconds: int | None = None
     origin: Origin | None = None
 
 
@@ -119,6 +149,7 @@ class Recipe:
     """A recipe document, read and found sound.
 
     `repositories` are what the image itself will use; empty means those it was built from.
+    Invariant: with `sources` Packer builds it, and its parent is an image or a PackerParent.
     """
 
     name: ImageName
@@ -126,10 +157,12 @@ class Recipe:
     parent: Parent
     components: tuple[ComponentUse, ...] = ()
     description: str = ""
-    tests: tuple[str, ...] = ()
+    tests: tuple[RecipeTest, ...] = ()
     artifacts: tuple[ArtifactFormat, ...] = (ArtifactFormat.QCOW2,)
     disk: DiskSpec = DiskSpec()
     repositories: tuple[Repository, ...] = ()
+    compliance: tuple[Compliance, ...] = ()
+    sources: tuple[PackerSource, ...] = ()
     max_age_seconds: int | None = None
     text: str = ""
     origin: Origin | None = None

@@ -14,6 +14,7 @@ from imagebuilder.domain.plan import (
     Plan,
     PlannedLayer,
     PlannedParent,
+    PlannedScan,
     PlannedTest,
     Upgrades,
 )
@@ -33,6 +34,7 @@ class Ingredients:
     components: Sequence[tuple[Component, Mapping[str, str]]]
     parent: PlannedParent
     tests: tuple[PlannedTest, ...] = ()
+    scans: tuple[PlannedScan, ...] = ()
     default_repositories: tuple[Repository, ...] = ()
     source_date_epoch: int = DEFAULT_SOURCE_DATE_EPOCH
     known_upgrades: Mapping[Digest, Upgrades] = field(default_factory=dict)
@@ -44,6 +46,25 @@ def resolve(given: Ingredients) -> Plan:
     """Give the plan. Its later keys stay open as long as an upgrade question is unanswered."""
     recipe = given.recipe
     repositories = recipe.repositories or given.default_repositories
+    return Plan(
+        image=recipe.name,
+        recipe_version=recipe.version,
+        definition=_definition(given),
+        parent=given.parent,
+        layers=_live_steps(given) if recipe.sources else _layers(given, repositories),
+        artifacts=recipe.artifacts,
+        disk=recipe.disk,
+        repositories=repositories,
+        tests=given.tests,
+        scans=given.scans,
+        sources=recipe.sources,
+        source_date_epoch=given.source_date_epoch,
+        max_age_seconds=recipe.max_age_seconds,
+        follows=given.follows,
+    )
+
+
+def _layers(given: Ingredients, repositories: tuple[Repository, ...]) -> tuple[PlannedLayer, ...]:
     key: Digest | None = digest_of(_parent_inputs(given))
     layers = []
     if given.parent.source is not None:
@@ -59,23 +80,28 @@ def resolve(given: Ingredients) -> Plan:
             key=key and _finish_key(key, given, repositories),
         )
     )
-    return Plan(
-        image=recipe.name,
-        recipe_version=recipe.version,
-        definition=_definition(given),
-        parent=given.parent,
-        layers=tuple(layers),
-        artifacts=recipe.artifacts,
-        disk=recipe.disk,
-        repositories=repositories,
-        tests=given.tests,
-        source_date_epoch=given.source_date_epoch,
-        max_age_seconds=recipe.max_age_seconds,
-        follows=given.follows,
-    )
+    return tuple(layers)
 
 
-def _parent_inputs(given: Ingredients) -> Canonical:
+def _live_steps(given: Ingredients) -> tuple[PlannedLayer, ...]:
+    """Give what is done on machines that Packer starts; nothing of it is asked about beforehand."""
+    key = digest_of([*_parent_inputs(given), [s.document() for s in given.recipe.sources]])
+    steps = []
+    for component, parameters in given.components:
+        key = digest_of(["live", str(key), str(component.layer_digest), dict(parameters)])
+        steps.append(
+            PlannedLayer(
+                kind=LayerKind.COMPONENT,
+                name=component.name,
+                key=key,
+                component=component,
+                parameters=parameters,
+            )
+        )
+    return tuple(steps)
+
+
+def _parent_inputs(given: Ingredients) -> list[Canonical]:
     """Give what all layers depend on: whatever a recipe's own archives offer may get into each."""
     inputs: list[Canonical] = [
         "parent",
@@ -153,8 +179,15 @@ def _finish_key(below: Digest, given: Ingredients, repositories: tuple[Repositor
 
 def _definition(given: Ingredients) -> Digest:
     recipe = given.recipe
+    more: dict[str, Canonical] = {}
+    if given.scans:
+        # What asks for no scan has the definition that it had before there were any.
+        more["compliance"] = [scan.document() for scan in given.scans]
+    if recipe.sources:
+        more["packer"] = [source.document() for source in recipe.sources]
     return digest_of(
         {
+            **more,
             "image": recipe.name,
             "parent": given.parent.asked,
             "components": [

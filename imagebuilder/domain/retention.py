@@ -12,6 +12,7 @@ from fnmatch import fnmatchcase
 from imagebuilder.domain.distribution import Placement
 from imagebuilder.domain.ids import ChannelName, ImageName, VersionId
 from imagebuilder.domain.standing import Lifecycle
+from imagebuilder.domain.units import span_text
 from imagebuilder.domain.versions import BuildVersion
 
 _DAY = 86400
@@ -108,8 +109,13 @@ class Subject:
 
     @property
     def uses(self) -> tuple[str, ...]:
-        """What uses it, in words; whatever a rule says, it is never deleted meanwhile."""
-        return (*self.on_channels, *self.has_children, *self.at_targets)
+        """What uses it, in words; whatever a rule says, it is never deleted meanwhile.
+
+        Where a distribution put it, it is withdrawn from when it goes; what we were only told of
+        nobody here can take away.
+        """
+        told = (p for p in self._standing if p.distribution_id is None)
+        return (*self.on_channels, *self.has_children, *map(_placed_text, told))
 
     @property
     def on_channels(self) -> tuple[str, ...]:
@@ -127,8 +133,15 @@ class Subject:
     @property
     def at_targets(self) -> tuple[str, ...]:
         """The places it was put to and not withdrawn from, in words."""
-        live = (p for p in self.placements if p.withdrawn is None)
-        return tuple(f"placed at {p.target} as {p.external_id}" for p in live)
+        return tuple(map(_placed_text, self._standing))
+
+    @property
+    def _standing(self) -> tuple[Placement, ...]:
+        return tuple(p for p in self.placements if p.withdrawn is None)
+
+
+def _placed_text(placement: Placement) -> str:
+    return f"placed at {placement.target} as {placement.external_id}"
 
 
 class Verdict(StrEnum):
@@ -288,11 +301,3 @@ def _most_keeping(said: Sequence[Decision]) -> Decision:
 
 def _has_all(labels: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
     return all(labels.get(name) == value for name, value in wanted.items())
-
-
-def span_text(seconds: float) -> str:
-    """Write a length of time in the largest whole unit: 90d, 12h, 0d."""
-    for unit, length in (("d", _DAY), ("h", 3600), ("m", 60)):
-        if seconds % length == 0:
-            return f"{int(seconds // length)}{unit}"
-    return f"{int(seconds)}s"

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from imagebuilder.domain.digest import Canonical
 from imagebuilder.domain.errors import InvalidInput, WrongState
+from imagebuilder.domain.gate import AssuranceGate
 from imagebuilder.domain.ids import ChannelName, ImageName, PipelineName, RunId, VersionId
 from imagebuilder.domain.pipeline import StartCondition, Trigger
 
@@ -32,13 +33,17 @@ class RunState(StrEnum):
 
 
 class RunStage(StrEnum):
-    """What a run of a pipeline goes through, in this order; each is done once and kept."""
+    """What a run of a pipeline goes through, in this order; each is done once and kept.
+
+    It is distributed only when its pipeline has distributions.
+    """
 
     RESOLVE = "resolve"
     BUILD = "build"
     VALIDATE = "validate"
     RECORD = "record"
     PROMOTE = "promote"
+    DISTRIBUTE = "distribute"
 
 
 class StepState(StrEnum):
@@ -105,6 +110,8 @@ class RunOrder:
     pool: str = ""
     channel: ChannelName | None = None
     needs_approval: bool = False
+    gates: AssuranceGate | None = None
+    distributions: tuple[str, ...] = ()
     time_limit_seconds: int | None = None
     attempts: int = 1
 
@@ -243,10 +250,10 @@ class ApproverUnknown(InvalidInput):
 
     code = "approver-unknown"
 
-    def __init__(self, run: Run, actor: str) -> None:
+    def __init__(self, what: str, actor: str) -> None:
         """Say that a name is missing."""
         super().__init__(
-            f"Nobody is named who speaks for run {run.id}.",
+            f"Nobody is named who speaks for {what}.",
             context=f"Who is at work is known only as {actor!r}.",
             hint="Set IMAGEBUILDER_ACTOR to who it is.",
         )

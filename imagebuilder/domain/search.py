@@ -48,16 +48,28 @@ class SortKey(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CveQuery:
+    """A CVE that a version is to be vulnerable to.
+
+    It is if advisories say so of its packages, or if it holds what is older than one of `fixes`:
+    what updates of recorded versions said that ends it.
+    """
+
+    cve: str
+    fixes: tuple[PackageQuery, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VersionQuery:
     """Which versions are asked for: those that fit everything that is said.
 
-    Shape: `packages` and `components` must each be held; of `fixed`, the fixes of one advisory
-    each, one package at least must be older than its fix. `image` may hold * and ?; `words` must
-    each stand in the reference, a description or a label. `only` are the ids that may be given.
+    Shape: `packages` and `components` must each be held, and so must each of `cves`. `image` may
+    hold * and ?; `words` must each stand in the reference, a description or a label. `only` are the
+    ids that may be given.
     """
 
     packages: tuple[PackageQuery, ...] = ()
-    fixed: tuple[tuple[PackageQuery, ...], ...] = ()
+    cves: tuple[CveQuery, ...] = ()
     components: tuple[ComponentQuery, ...] = ()
     labels: tuple[LabelQuery, ...] = ()
     words: tuple[str, ...] = ()
@@ -152,15 +164,17 @@ class ComponentQueryMalformed(InvalidInput):
 
 
 class CveUnknown(WrongState):
-    """Nobody recorded what ends a CVE, so nobody can say who is affected."""
+    """Nobody said anything of a CVE, so nobody can say who is affected."""
 
     code = "cve-unknown"
 
     def __init__(self, cve: str) -> None:
         """Name it and say where such knowledge comes from."""
         super().__init__(
-            f"What ends {cve} is not known here.",
-            context="It is known of CVEs that an UpdateOS step of a recorded version ended; this "
-            "says nothing about whether a version is affected.",
-            hint="Ask by the package: imagebuilder image find --package 'NAME<FIXED-VERSION'",
+            f"Nothing is known of {cve} here.",
+            context="It is known of CVEs that imported advisories speak of, and of those that an "
+            "UpdateOS step of a recorded version ended; this says nothing about whether a version "
+            "is affected.",
+            hint="Import advisories: imagebuilder advisory update --from DIR; or ask by the "
+            "package: imagebuilder image find --package 'NAME<FIXED-VERSION'",
         )

@@ -4,11 +4,13 @@ Every adapter must keep: nothing is believed that the archive's own signature do
 was read of an index is kept, and read again only when the signed index is another one.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
+from imagebuilder.domain.digest import Digest
 from imagebuilder.domain.errors import Unavailable
 from imagebuilder.domain.offers import PackageIndex
+from imagebuilder.domain.package import PackageKey
 from imagebuilder.domain.recipe import Repository
 
 
@@ -23,6 +25,24 @@ class PackageArchives(Protocol):
         Raises: MirrorUnreachable; SignatureRefused: also of an index whose time is over;
         IndexDiffers.
         """
+        ...
+
+    def sums(
+        self, repositories: Sequence[Repository], packages: Collection[PackageKey]
+    ) -> Mapping[PackageKey, Digest]:
+        """Give the digest that each package's file has in the archives now.
+
+        One that no archive lists, or that two list with different digests, is left out.
+        Raises: as `packages`.
+        """
+        ...
+
+
+class PackageFiles(Protocol):
+    """The files of packages that this machine kept of earlier builds."""
+
+    def held(self, wanted: Mapping[PackageKey, Digest]) -> frozenset[PackageKey]:
+        """Give those packages whose file, with that digest, is here and whole."""
         ...
 
 

@@ -114,8 +114,13 @@ class Root(Protocol):
 class Roots(Protocol):
     """Makes root file systems, while the workshop is open."""
 
-    def scratch(self, stack: Sequence[Layer]) -> AbstractContextManager[Root]:
-        """Give a writable root on top of layers; what is written is gone unless it was sealed."""
+    def scratch(
+        self, stack: Sequence[Layer], *, is_bounded: bool = False
+    ) -> AbstractContextManager[Root]:
+        """Give a writable root on top of layers; what is written is gone unless it was sealed.
+
+        When it is bounded, what is run in it can fill neither this machine nor its process table.
+        """
         ...
 
     def parent(self, parent: PlannedParent, on_line: OnLine | None) -> AbstractContextManager[Root]:
@@ -216,6 +221,21 @@ class ArchiveRefused(Refused):
             f"{path} is not unpacked.",
             context=reason,
             hint="Check where the file comes from; make it with tar from a root folder.",
+        )
+
+
+class MostlyHoles(Refused):
+    """A root file system claims far more bytes than are in it."""
+
+    code = "mostly-holes"
+
+    def __init__(self, path: str, claimed: str, limit: str) -> None:
+        """Name the file with which it was too much."""
+        super().__init__(
+            f"{path} claims {claimed}, most of which is in no block.",
+            context=f"All files of a layer together may have {limit} of holes: each is read whole.",
+            hint="Find what makes such a file, and remove it or make it smaller; a log of logins "
+            "(lastlog) grows so with large user ids.",
         )
 
 

@@ -5,14 +5,14 @@ disk; a request that follows a predecessor gives the same files as one that does
 so that unchanged files keep their blocks.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Protocol
 
 from imagebuilder.domain.digest import Digest
-from imagebuilder.domain.errors import InvalidInput
+from imagebuilder.domain.errors import InvalidInput, StepFailed
 from imagebuilder.domain.layer import Tree
 from imagebuilder.domain.recipe import ArtifactFormat, Firmware
 from imagebuilder.domain.units import size_text
@@ -108,6 +108,47 @@ class DiskBuilder(Protocol):
     def remember(self, name: str, disk: BuiltDisk) -> None:
         """Keep the raw disk at hand as the predecessor of the next; only a hint, it may be lost."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportedDisk:
+    """A disk that was made elsewhere. `digest` is that of its block map, as of a `BuiltDisk`.
+
+    Shape: `files` maps each format that was asked for to a file, which the caller takes away.
+    """
+
+    raw: PurePath
+    digest: Digest
+    size_bytes: int
+    files: Mapping[ArtifactFormat, PurePath]
+
+
+class DiskImporter(Protocol):
+    """Takes in disks that were made elsewhere."""
+
+    def imported(
+        self, file: PurePath, read_as: ArtifactFormat, formats: Sequence[ArtifactFormat]
+    ) -> AbstractContextManager[ImportedDisk]:
+        """Give a disk as a raw file and in formats; all is gone when the context ends.
+
+        Nothing is guessed: a file is read as what its maker was told to write.
+        Raises: DiskUnreadable: it is none of that format, or stands on another file.
+        """
+        ...
+
+
+class DiskUnreadable(StepFailed):
+    """A file that should be a disk is none that is taken in."""
+
+    code = "disk-unreadable"
+
+    def __init__(self, path: str, reason: str) -> None:
+        """Name the file and say why."""
+        super().__init__(
+            f"{path} is not taken in as a disk.",
+            context=reason,
+            hint="See that what made it was told to write a whole disk, in the format named here.",
+        )
 
 
 class DiskTooSmall(InvalidInput):

@@ -42,6 +42,13 @@ class DocumentSource(Protocol):
         """Give the digest of a file, or of all files below a folder and their names."""
         ...
 
+    def python_files(self, path: PurePath) -> Sequence[str]:
+        """Give a located file itself, or every Python file below a folder, sorted.
+
+        Links that leave the folder are not followed.
+        """
+        ...
+
     def shipped_digest(self, path: str, beside: str) -> Digest:
         """Give the digest of a file or folder that a component at `beside` ships.
 

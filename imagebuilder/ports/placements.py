@@ -21,7 +21,7 @@ class PlacementStore(Protocol):
         ...
 
     def change(self, placement: Placement) -> None:
-        """Keep when a placement was launched, and that it was withdrawn.
+        """Keep what became of a placement: launched, withdrawn, deleted, or put there again.
 
         Raises: PlacementNotFound: nothing was added under its target and id.
         """

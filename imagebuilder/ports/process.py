@@ -1,7 +1,8 @@
 """CommandRunner: a program of the machine, run with limits.
 
-Every adapter must keep: the child has its own process group, dies when we die (also by kill -9),
-gets no standard input unless given one, and never outlives the call; output beyond the cap is
+Every adapter must keep: the child has its own process group, dies when we die (also by kill -9;
+one that is given grace is told to end then), gets no standard input unless given one, and never
+outlives the call; output beyond the cap is
 dropped from the middle and counted; argv is never a place for a secret.
 """
 
@@ -17,6 +18,9 @@ OnLine = Callable[[str], None]
 """Called with each line of output as it comes, without its line end."""
 
 OUTPUT_LIMIT_BYTES = 4 * 1024 * 1024
+
+IMAGE_UMASK = 0o022
+"""For programs that make files of an image: whose umask built it is no property of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +42,11 @@ class Command:
     namespace of their own, so that none survives it. `keep_open` are file descriptors it inherits.
     It reads `stdin` and after it `stdin_file`. With a `stdout_file`, which only `run` and `check`
     know, the result has no stdout and nobody is told its lines. Neither file is held in memory.
+    `umask` is what the modes of its new files lack, ours when it is None.
+
+    Two are for `start` alone. What has much to put away is given `grace_seconds` after it was asked
+    to end, on an error too, and is only asked when we die. Into a `log_file` it writes by itself
+    all that it prints, so that it can go on without us.
     """
 
     argv: Sequence[str]
@@ -50,6 +59,9 @@ class Command:
     is_isolated: bool = False
     keep_open: tuple[int, ...] = ()
     output_limit_bytes: int = OUTPUT_LIMIT_BYTES
+    umask: int | None = None
+    grace_seconds: float = 0.0
+    log_file: PurePath | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

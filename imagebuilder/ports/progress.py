@@ -6,6 +6,7 @@ The terminal, a plain pipe, JSON lines and the run's own record stand behind it.
 from typing import Protocol
 
 from imagebuilder.domain.digest import Canonical
+from imagebuilder.domain.distribution import DeliveryStep
 from imagebuilder.domain.run import StepState
 
 
@@ -29,4 +30,20 @@ class Progress(Protocol):
 
     def step_ended(self, state: StepState, detail: str = "") -> None:
         """The running step came to its end."""
+        ...
+
+
+class DeliveryProgress(Protocol):
+    """Is told how versions come to their targets, of which many are spoken to at once."""
+
+    def changed(self, step: DeliveryStep) -> None:
+        """The step of a target began, or came to its end."""
+        ...
+
+    def moved(self, target: str, size_bytes: int) -> None:
+        """So many more bytes came to a target. Said by several threads."""
+        ...
+
+    def troubled(self, target: str, why: str) -> None:
+        """A target did not answer and is tried again. Said by several threads."""
         ...

@@ -29,7 +29,10 @@ class RetentionStore(Protocol):
         ...
 
     def evidence(self) -> frozenset[Digest]:
-        """Give the blobs that hold what tests said, of deleted versions too."""
+        """Give the blobs of what tests and scans said and was signed, bills, and scans' content.
+
+        Those of deleted versions too, and content that no scan was made with yet.
+        """
         ...
 
     def reactivate(self, version_id: VersionId) -> None:

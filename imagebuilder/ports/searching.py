@@ -33,6 +33,15 @@ class SearchStore(Protocol):
         """Give the packages of versions that one of some queries means, by name."""
         ...
 
+    def vulnerable(
+        self, ids: Collection[VersionId], cves: Collection[str]
+    ) -> Mapping[VersionId, Sequence[Match]]:
+        """Give the source packages of versions that CVEs were found in, by name.
+
+        Shape: the architecture of a match is `source`.
+        """
+        ...
+
     def fixes(self, cve: str) -> Sequence[PackageQuery]:
         """Give what is older than the fix of a CVE, of each package that was fixed.
 

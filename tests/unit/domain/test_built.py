@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from datetime import UTC
 
 import pytest
 from hypothesis import given
@@ -12,19 +13,22 @@ from imagebuilder.domain.built import (
     Built,
     Examined,
     Needs,
+    Seen,
     built_document,
     built_of,
     examined_document,
     examined_of,
 )
+from imagebuilder.domain.control import Assessment, ControlOutcome, ControlResult
 from imagebuilder.domain.digest import Digest, canonical_json
 from imagebuilder.domain.evidence import Outcome, Stage, TestReport, TestResult
 from imagebuilder.domain.ids import ImageName, RunId, VersionId
 from imagebuilder.domain.image import DocumentText, ParentEdge, RecordedLayer, VersionDraft
 from imagebuilder.domain.package import InstalledPackage
 from imagebuilder.domain.recipe import ArtifactFormat
+from imagebuilder.domain.severity import Severity
 from imagebuilder.domain.versions import RecipeVersion
-from tests.build import a_digest, a_draft, a_layer, a_report, an_artifact
+from tests.build import a_digest, a_draft, a_layer, a_report, an_artifact, an_assessment
 
 texts = st.text(max_size=12)
 names = st.from_regex(r"[a-z][a-z0-9-]{0,8}", fullmatch=True)
@@ -108,6 +112,33 @@ builts = st.builds(
 )
 
 
+controls = st.builds(
+    ControlResult,
+    rule=texts,
+    outcome=st.sampled_from(ControlOutcome),
+    severity=st.sampled_from(Severity),
+    title=texts,
+    controls=several(texts),
+    evidence=texts,
+)
+assessments = st.builds(
+    Assessment,
+    profile=texts,
+    benchmark=texts,
+    stage=st.sampled_from(Stage),
+    engine=texts,
+    content=texts,
+    content_digest=digests,
+    tailoring=st.none() | digests,
+    scanned_at=st.datetimes(timezones=st.just(UTC)),
+    seconds=seconds,
+    results=several(controls),
+    report=st.none() | digests,
+    raw=st.none() | digests,
+)
+seens = st.builds(Seen, reports=several(reports), assessments=several(assessments))
+
+
 @given(builts)
 def test_built_when_written_and_read_then_is_the_same(built: Built) -> None:
     text = canonical_json(built_document(built))
@@ -116,11 +147,9 @@ def test_built_when_written_and_read_then_is_the_same(built: Built) -> None:
     assert canonical_json(built_document(built_of(json.loads(text)))) == text
 
 
-@given(digests, several(reports))
-def test_examined_when_written_and_read_then_is_the_same(
-    built: Digest, said: tuple[TestReport, ...]
-) -> None:
-    examined = Examined(built=built, reports=said)
+@given(digests, seens)
+def test_examined_when_written_and_read_then_is_the_same(built: Digest, seen: Seen) -> None:
+    examined = Examined(built=built, seen=seen)
 
     assert examined_of(json.loads(canonical_json(examined_document(examined)))) == examined
 
@@ -159,12 +188,15 @@ def test_needs_then_are_files_layers_disk_and_evidence() -> None:
         layers=(a_layer("root"), a_layer("nginx")),
         disk_digest=a_digest("disk"),
     )
-    examined = Examined(
-        built=a_digest("built"), reports=(a_report(), replace(a_report(), evidence=None))
+    seen = Seen(
+        reports=(a_report(), replace(a_report(), evidence=None)),
+        assessments=(an_assessment(), an_assessment(report=None, raw=None)),
     )
+    examined = Examined(built=a_digest("built"), seen=seen)
+    files = ("one", "two", "junit", "report.html", "arf", "ssg")
 
     assert (Built(draft=draft, before=None).needs | examined.needs) == Needs(
-        blobs=frozenset({a_digest("one"), a_digest("two"), a_digest("junit")}),
+        blobs=frozenset(map(a_digest, files)),
         layers=frozenset({a_digest("content of root"), a_digest("content of nginx")}),
         disks=frozenset({a_digest("disk")}),
     )

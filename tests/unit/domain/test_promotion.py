@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 
 from imagebuilder.domain.audit import Act
-from imagebuilder.domain.channel import ChannelGate
+from imagebuilder.domain.channel import ChannelGate, channel_gate_of
 from imagebuilder.domain.evidence import Outcome, Stage
 from imagebuilder.domain.ids import ChannelName, VersionId
+from imagebuilder.domain.objection import Objection
 from imagebuilder.domain.promotion import Candidate, GateRefused, PromotionRefused, refuse_entry
 from imagebuilder.domain.standing import Lifecycle, Revocation, Standing
+from imagebuilder.domain.verdict import Verdict
 from tests.build import SOME_DAY, a_report
 
 GATE = ChannelGate(
@@ -128,3 +130,20 @@ def test_entry_when_it_left_too_early_then_says_what_is_left() -> None:
     error = refusal(a_candidate(soaked_seconds=3000), GATE)
 
     assert error.hint == "Leave it on candidate for another 10 min 00 s."
+
+
+def test_gate_when_kept_before_there_was_assurance_then_asks_for_what_it_did() -> None:
+    kept = {"after": "candidate", "soak_seconds": 3600, "stages": ["offline", "machine"]}
+
+    assert channel_gate_of(kept) == GATE
+    assert channel_gate_of({**kept, "assurance": None}) == GATE
+
+
+def test_entry_when_verdicts_object_then_the_gate_refuses_and_lists_each_once() -> None:
+    objection = Objection(reason="CVE-1 is there.", remedy="Mend it")
+    verdicts = (Verdict(at=SOME_DAY, objections=(objection,)),) * 2
+
+    error = refusal(a_candidate(verdicts=verdicts))
+
+    assert isinstance(error, GateRefused)
+    assert (error.context, error.hint) == ("CVE-1 is there.", "Mend it.")

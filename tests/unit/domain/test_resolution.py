@@ -19,7 +19,8 @@ from imagebuilder.domain.component import (
 from imagebuilder.domain.digest import Digest
 from imagebuilder.domain.origin import Origin
 from imagebuilder.domain.package import Upgrade
-from imagebuilder.domain.plan import Plan, PlannedLayer, PlannedTest, Upgrades
+from imagebuilder.domain.packer import PackerSource
+from imagebuilder.domain.plan import LayerKind, Plan, PlannedLayer, PlannedTest, Upgrades
 from imagebuilder.domain.recipe import DiskSpec, Firmware, Repository, Suite, SuiteParent
 from imagebuilder.domain.resolution import Ingredients, resolve
 from imagebuilder.domain.versions import Version
@@ -345,3 +346,28 @@ def test_plan_when_the_parent_was_a_suite_then_the_document_says_so() -> None:
     assert isinstance(document, Mapping)
     assert document["suite"] == "bookworm"
     assert document["parent"] == {"asked": parent.asked, "identity": parent.identity}
+
+
+def test_steps_when_packer_builds_then_are_the_components_and_no_other_layer() -> None:
+    source = PackerSource(type="qemu", name="qemu", settings={"memory": 512})
+    plan, plain = resolve(of_packer(source)), resolve(PLAIN)
+
+    assert [layer.kind for layer in plan.layers] == [LayerKind.COMPONENT] * len(PLAIN.components)
+    assert plan.sources == (source,)
+    assert plan.open_question is None
+    assert not set(keys(plan)) & set(keys(plain))
+    assert plan.definition != plain.definition
+
+
+def test_steps_when_a_setting_of_the_source_changes_then_all_keys_are_others() -> None:
+    before, after = (
+        resolve(of_packer(PackerSource(type="qemu", name="qemu", settings={"memory": memory})))
+        for memory in (512, 1024)
+    )
+
+    assert not set(keys(before)) & set(keys(after))
+    assert before.content_digest != after.content_digest
+
+
+def of_packer(source: PackerSource) -> Ingredients:
+    return replace(PLAIN, recipe=replace(PLAIN.recipe, sources=(source,)))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from imagebuilder.domain.audit import Act
 from imagebuilder.domain.distribution import Placement
-from imagebuilder.domain.ids import ChannelName, ImageName, VersionId
+from imagebuilder.domain.ids import ChannelName, DistributionId, ImageName, VersionId
 from imagebuilder.domain.retention import (
     STEPS,
     Keeping,
@@ -225,6 +225,23 @@ def _naive(rule: RetentionRule, subject: Subject, subjects: list[Subject], at: d
         return Verdict.KEEP
     since = (at - (subject.since_at or subject.created_at)).total_seconds()
     return step if wait is not None and since >= wait else Verdict.WAIT
+
+
+def test_placement_when_a_distribution_brought_it_keeps_only_what_the_rule_lets_it() -> None:
+    brought = replace(PLACED, distribution_id=DistributionId("distribution-1"))
+    disabled: dict[str, Any] = {"lifecycle": Lifecycle.DEPRECATED, "since_at": SOME_DAY}
+    at = SOME_DAY + timedelta(days=9)
+    rule = a_rule(keep=Keeping(placed=False))
+
+    (gone,) = decide([a_subject(placements=(brought,), **disabled)], [rule], at)
+    (held,) = decide([a_subject(placements=(PLACED,), **disabled)], [rule], at)
+    (kept,) = decide([a_subject(placements=(brought,), **disabled)], [a_rule()], at)
+
+    assert (gone.verdict, held.verdict, kept.verdict) == (
+        Verdict.DISABLE,
+        Verdict.KEEP,
+        Verdict.KEEP,
+    )
 
 
 def test_placement_when_withdrawn_keeps_nothing() -> None:
