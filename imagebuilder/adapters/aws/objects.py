@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import PurePath
 from typing import Any
 
-from imagebuilder.adapters.aws.clients import Patience, made_client
+from imagebuilder.adapters.aws.clients import Boto, Patience, made_client
 from imagebuilder.domain.units import GIB, size_text
 from imagebuilder.ports.transfers import Bucket, TransferFailed
 
@@ -25,7 +25,7 @@ class S3Objects:
         """Ask the service at endpoint, by default S3; fetch nothing above largest_bytes."""
         self._endpoint = endpoint
         self._largest_bytes = largest_bytes
-        self._made: Any = None
+        self._made: Boto = None
         self._making = threading.Lock()
 
     def keys(self, bucket: Bucket, prefix: str, limit: int) -> Sequence[str]:
@@ -62,7 +62,7 @@ class S3Objects:
             self._client.upload_file(str(file), bucket.name, key, ExtraArgs=_owned(bucket))
 
     @property
-    def _client(self) -> Any:  # noqa: ANN401 - boto3 makes its classes as it runs
+    def _client(self) -> Boto:
         with self._making:
             if self._made is None:
                 self._made = made_client("s3", self._endpoint, _PATIENCE)

@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path, PurePath
-from typing import Any
 
-from imagebuilder.adapters.aws.clients import Patience, made_client
+from imagebuilder.adapters.aws.clients import Boto, Patience, made_client
 from imagebuilder.domain.digest import Digest
 from imagebuilder.ports.sharing import (
     SharedKind,
@@ -38,7 +37,7 @@ class SharedBucket:
         self._prefix = f"{prefix}/" if prefix else ""
         self._endpoint = endpoint
         self._is_there = False
-        self._made: Any = None
+        self._made: Boto = None
         self._making = threading.Lock()
 
     @property
@@ -162,7 +161,7 @@ class SharedBucket:
         return {"Bucket": self._bucket, "Key": self._key(name)}
 
     @property
-    def _client(self) -> Any:  # noqa: ANN401 - boto3 makes its classes as it runs
+    def _client(self) -> Boto:
         with self._making:
             if self._made is None:
                 self._made = made_client("s3", self._endpoint, _PATIENCE)
@@ -185,7 +184,7 @@ class SharedBucket:
             raise SharedStoreUnavailable(self.place, str(error)) from error
 
 
-def _written(body: Any, target: Path) -> Digest:  # noqa: ANN401 - as boto3 answers
+def _written(body: Boto, target: Path) -> Digest:
     digest = hashlib.sha256()
     with target.open("xb") as file:
         for chunk in body.iter_chunks(_CHUNK_BYTES):

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from imagebuilder.adapters.aws.clients import Patience, made_client
+from imagebuilder.adapters.aws.clients import Boto, Patience, made_client
 from imagebuilder.ports.values import (
     OutsideValue,
     ValueNotFound,
@@ -34,7 +34,7 @@ class AwsValues:
         """Ask the services at endpoint, by default their own; metadata is its service's address."""
         self._endpoint = endpoint
         self._metadata = metadata
-        self._clients: dict[str, Any] = {}
+        self._clients: dict[str, Boto] = {}
 
     def parameter(self, path: str) -> OutsideValue:
         """Give a parameter, or a secret by /aws/reference/secretsmanager/NAME.
@@ -95,13 +95,13 @@ class AwsValues:
         """Give the region that names are looked up in. Raises: ValuesRefused."""
         return str(_asked("context:region", lambda: self._client("ssm").meta.region_name))
 
-    def _client(self, service: str) -> Any:  # noqa: ANN401 - boto3 makes its classes as it runs
+    def _client(self, service: str) -> Boto:
         if service not in self._clients:
             self._clients[service] = made_client(service, self._endpoint, _PATIENCE)
         return self._clients[service]
 
 
-def _asked(reference: str, ask: Callable[[], Any]) -> Any:  # noqa: ANN401 - as boto3 answers
+def _asked(reference: str, ask: Callable[[], Boto]) -> Boto:
     from botocore import exceptions  # noqa: PLC0415 - as in `_client`
 
     try:

@@ -1,4 +1,4 @@
-"""The walls around foreign Python: bubblewrap shows the interpreter, what it runs, and no more."""
+"""The walls around foreign work: bubblewrap shows a program, what it works on, and no more."""
 
 import os
 import sys
@@ -54,13 +54,15 @@ class Walls:
     """What is seen inside, read-only but for /tmp.
 
     Shape: `folders` maps a path inside to one of this machine; `workplace` is one inside.
-    `environment` is added to what every confined Python has.
+    `environment` is added to what every confined program has. `reads_all` lets it read files that
+    are not nobody's, if we are root.
     """
 
     folders: Mapping[str, Path]
     workplace: str
     environment: Mapping[str, str] = field(default_factory=dict)
     interpreter: Interpreter = field(default_factory=Interpreter.ours)
+    reads_all: bool = False
     limits: ConfinementLimits = field(default_factory=ConfinementLimits)
 
 
@@ -71,8 +73,10 @@ def confined(argv: Sequence[str], walls: Walls, *, is_root: bool) -> list[str]:
     gives it no more than that user has.
     """
     # Only to become nobody, and to give up ever getting anything back.
-    becoming_nobody = ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP")
-    privileges = [argument for cap in becoming_nobody for argument in ("--cap-add", cap)]
+    wanted = ["CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP"]
+    if walls.reads_all:
+        wanted.append("CAP_DAC_READ_SEARCH")
+    privileges = [argument for cap in wanted for argument in ("--cap-add", cap)]
     unprivileged = ["--unshare-user", "--uid", str(NOBODY), "--gid", str(NOBODY)]
     return [
         "bwrap",
@@ -91,7 +95,7 @@ def confined(argv: Sequence[str], walls: Walls, *, is_root: bool) -> list[str]:
         *_view(walls),
         "--",
         *_limited(walls.limits),
-        *(_as_nobody() if is_root else []),
+        *(_as_nobody(reads_all=walls.reads_all) if is_root else []),
         *argv,
     ]
 
@@ -99,12 +103,7 @@ def confined(argv: Sequence[str], walls: Walls, *, is_root: bool) -> list[str]:
 def _view(walls: Walls) -> list[str]:
     """The file system inside."""
     usr = Path("/usr")
-    interpreter = walls.interpreter
-    prefixes = [
-        p
-        for p in dict.fromkeys((interpreter.prefix, interpreter.base_prefix))
-        if not p.is_relative_to(usr)
-    ]
+    python = walls.interpreter
     view = ["--ro-bind", "/usr", "/usr"]
     for name in ("bin", "sbin", "lib", "lib64"):
         view += ["--symlink", f"usr/{name}", f"/{name}"]
@@ -115,8 +114,9 @@ def _view(walls: Walls) -> list[str]:
     scratch = {"/tmp": walls.limits.scratch_bytes, "/dev/shm": _SHARED_MEMORY_BYTES}  # noqa: S108 - inside
     for path, size_bytes in scratch.items():
         view += ["--perms", "1777", "--size", str(size_bytes), "--tmpfs", path]
-    for prefix in prefixes:
-        view += _bound(prefix, prefix)
+    for prefix in dict.fromkeys((python.prefix, python.base_prefix)):
+        if not prefix.is_relative_to(usr):
+            view += _bound(prefix, prefix)
     for inside, outside in walls.folders.items():
         view += _bound(outside, Path(inside))
     view += ["--chdir", walls.workplace, "--clearenv"]
@@ -144,13 +144,15 @@ def _limited(limits: ConfinementLimits) -> list[str]:
     ]
 
 
-def _as_nobody() -> list[str]:
+def _as_nobody(*, reads_all: bool) -> list[str]:
+    kept = ",+dac_read_search" if reads_all else ""
     return [
         "/usr/bin/setpriv",
         *f"--reuid {NOBODY} --regid {NOBODY} --clear-groups".split(),
         "--no-new-privs",
-        "--inh-caps=-all",
-        "--bounding-set=-all",
+        f"--inh-caps=-all{kept}",
+        *([f"--ambient-caps=-all{kept}"] if reads_all else []),
+        f"--bounding-set=-all{kept}",
         "--",
     ]
 

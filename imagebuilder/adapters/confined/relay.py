@@ -27,12 +27,16 @@ _SEND_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RelayLimits:
-    """How much the far side may ask for."""
+    """How much the far side may ask for.
+
+    A command for which no time is asked has `command_seconds`.
+    """
 
     message_bytes: int = 1024 * 1024
     commands: int = 20_000
     stream_bytes: int = 64 * 1024 * 1024
     command_seconds: float | None = 60.0
+    longest_command_seconds: float = 600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +45,6 @@ class FarEnds:
 
     channel: int
     reports: int
-    junit: int
 
 
 class BadMessage(Exception):
@@ -51,7 +54,7 @@ class BadMessage(Exception):
 class Relay:
     """Serves one confined process from a thread of its own, from entering to leaving its context.
 
-    Invariant: afterwards `collected`, `junit`, `lost` and `complaint` are final. The far ends are
+    Invariant: afterwards `collected`, `lost` and `complaint` are final. The far ends are
     closed on our side when the context ends, so that the thread sees the end of every stream.
     """
 
@@ -64,7 +67,6 @@ class Relay:
     ) -> None:
         """Run commands on machine (None: refuse them) and hand report lines over as they come."""
         self.collected: Mapping[str, Mapping[str, int]] | None = None
-        self.junit = b""
         self.lost: ImageBuilderError | None = None
         self.complaint = ""
         self._machine = machine
@@ -73,16 +75,14 @@ class Relay:
         self._near, self._far = socket.socketpair()
         self._near.settimeout(_SEND_SECONDS)
         self._reports, reports = os.pipe()
-        self._junit, junit = os.pipe()
         if owner is not None:
-            # The confined user opens them by name (/dev/fd/N), which asks for permission again.
-            for pipe in (reports, junit):
-                os.fchown(pipe, owner, owner)
-        self.far_ends = FarEnds(channel=self._far.fileno(), reports=reports, junit=junit)
+            # The confined user opens it by name (/dev/fd/N), which asks for permission again.
+            os.fchown(reports, owner, owner)
+        self.far_ends = FarEnds(channel=self._far.fileno(), reports=reports)
         self._commands = 0
         self._rest = b""
         self._message = b""
-        self._taken = dict.fromkeys((self._reports, self._junit), 0)
+        self._taken = 0
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._serve, name="relay", daemon=True)
 
@@ -100,7 +100,6 @@ class Relay:
         """Close the far ends, wait for the last lines, and pass on what broke the thread."""
         self._far.close()
         os.close(self.far_ends.reports)
-        os.close(self.far_ends.junit)
         # When we leave on an error, a command that still runs is ended by the machine's owner.
         self._thread.join(None if error is None else 1.0)
         if self._failure is not None and error is None:
@@ -109,7 +108,7 @@ class Relay:
     def _serve(self) -> None:
         try:
             with selectors.DefaultSelector() as selector:
-                for source in (self._near.fileno(), self._reports, self._junit):
+                for source in (self._near.fileno(), self._reports):
                     selector.register(source, selectors.EVENT_READ)
                 while selector.get_map():
                     for key, _ in selector.select():
@@ -125,22 +124,18 @@ class Relay:
             # Closed also on failure: the far side then ends instead of waiting for a reader.
             self._near.close()
             os.close(self._reports)
-            os.close(self._junit)
 
     def _take(self, source: int) -> bool:
         """Take what a source has; False at its end."""
         if source == self._near.fileno():
             return self._take_message()
         chunk = os.read(source, _CHUNK_BYTES)
-        self._taken[source] += len(chunk)
-        if self._taken[source] > self._limits.stream_bytes:
+        self._taken += len(chunk)
+        if self._taken > self._limits.stream_bytes:
             raise BadMessage(f"it wrote a report of more than {self._limits.stream_bytes} bytes")
-        if source == self._junit:
-            self.junit += chunk
-        else:
-            *lines, self._rest = (self._rest + chunk).split(b"\n")
-            for line in lines:
-                self._on_report(line)
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        for line in lines:
+            self._on_report(line)
         return bool(chunk)
 
     def _take_message(self) -> bool:
@@ -167,9 +162,20 @@ class Relay:
         text, number = message.get("run"), message.get("number")
         if not isinstance(text, str) or not isinstance(number, int):
             raise BadMessage("it sent a message that asks for nothing known")
-        self._send({**self._result(text, _bytes(message.get("stdin", ""))), "number": number})
+        limit = self._limit_seconds(message.get("seconds"))
+        stdin = _bytes(message.get("stdin", ""))
+        self._send({**self._result(text, stdin, limit), "number": number})
 
-    def _result(self, text: str, stdin: bytes) -> dict[str, Canonical]:
+    def _limit_seconds(self, asked: Canonical) -> float | None:
+        if asked is None:
+            return self._limits.command_seconds
+        longest = self._limits.longest_command_seconds
+        if isinstance(asked, bool) or not isinstance(asked, int | float):
+            raise BadMessage("it sent a time that is no number")
+        # What is no number at all, as JSON may hold it, is not below any other.
+        return asked if 0 < asked <= longest else longest
+
+    def _result(self, text: str, stdin: bytes, limit: float | None) -> dict[str, Canonical]:
         self._commands += 1
         if self._commands > self._limits.commands:
             raise BadMessage(f"it ran more than {self._limits.commands} commands")
@@ -177,7 +183,6 @@ class Relay:
             return {"error": "Commands can only be run inside tests and fixtures."}
         if self.lost is not None:
             return {"error": self.lost.message}
-        limit = self._limits.command_seconds
         try:
             result = self._machine.run(Script(text=text, stdin=stdin, timeout_seconds=limit))
         except ImageBuilderError as error:

@@ -23,7 +23,7 @@ ENGINE_VERSION = "1"
 RUNS_QUEUE = "runs"
 RUN_WORKFLOW = "run"
 _BEFORE = (RunStage.RESOLVE,)
-_IN_POOL = (RunStage.BUILD, RunStage.VALIDATE, RunStage.RECORD, RunStage.PROMOTE)
+_IN_POOL = tuple(stage for stage in RunStage if stage not in _BEFORE)
 _AWAY_SECONDS = 5.0
 _MOST_POOL_TAKEOVERS = 5
 """A build that takes its machine down with it must not take them all down."""

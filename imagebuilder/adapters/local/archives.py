@@ -17,6 +17,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from functools import cmp_to_key
 from hashlib import sha256
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -25,7 +26,9 @@ from imagebuilder.adapters.local.fetching import ArchiveFetcher, SignedFile
 from imagebuilder.adapters.local.signatures import TrustedKeys
 from imagebuilder.domain.digest import Digest
 from imagebuilder.domain.offers import PackageIndex, Release
+from imagebuilder.domain.package import PackageKey
 from imagebuilder.domain.recipe import Repository
+from imagebuilder.domain.versions import PackageOrder
 from imagebuilder.ports.archives import IndexDiffers
 from imagebuilder.ports.building import MirrorUnreachable, SignatureRefused
 from imagebuilder.ports.clock import Clock
@@ -39,7 +42,10 @@ _UNPACKERS: Mapping[str, Callable[[bytes], bytes]] = {
     "": bytes,
 }
 """In the order in which they are wanted: what is quickly unpacked first."""
-_FIELDS = (b"\nPackage: ", b"\nVersion: ", b"\nArchitecture: ")
+_FIELDS = (b"\nPackage: ", b"\nVersion: ", b"\nArchitecture: ", b"\nSHA256: ")
+_NAME, _VERSION, _, _SHA256 = _FIELDS
+_FILE = b"\nFilename: "
+_HEX = re.compile("[0-9a-f]{64}")
 _SUM = re.compile(r"^ ([0-9a-f]{64}) +([0-9]+) (\S+)$", re.MULTILINE)
 
 
@@ -63,36 +69,106 @@ class AptArchives:
 
         Raises: MirrorUnreachable; SignatureRefused; IndexDiffers.
         """
-        folders = [(r, f"{r.url.rstrip('/')}/dists/{s}") for r in repositories for s in r.suites]
-        signed = self._fetcher.indexes([f"{folder}/InRelease" for _, folder in folders])
         found: list[PackageIndex] = []
-        for repository, folder in folders:
-            signed_file = signed[f"{folder}/InRelease"]
-            found += self._of_suite(repository, folder, signed_file, architectures)
+        for repository, folder, signed in self._suites(repositories):
+            wanted = self._wanted(repository, folder, signed, architectures)
+            kept = [self._kept(each) for each in wanted]
+            if any(index is None for index in kept):
+                index = self._checked(repository, folder, signed)
+                kept = [self._fetched(each, index) for each in wanted]
+            found += [each for each in kept if each is not None]
         return found
 
-    def _of_suite(
+    def sums(
+        self, repositories: Sequence[Repository], packages: Collection[PackageKey]
+    ) -> Mapping[PackageKey, Digest]:
+        """Give the digest that each package's file has in the archives now.
+
+        Raises: MirrorUnreachable; SignatureRefused; IndexDiffers.
+        """
+        asked = {"\t".join(key): key for key in packages}
+        found: dict[PackageKey, set[str]] = {}
+        architectures = {architecture for _, _, architecture in packages} - {_ALL}
+        for repository, folder, signed in self._suites(repositories):
+            for wanted in self._wanted(repository, folder, signed, architectures):
+                for line in self._sum_lines(repository, signed, wanted):
+                    name, _, digest = line.rpartition("\t")
+                    if name in asked and _HEX.fullmatch(digest):
+                        found.setdefault(asked[name], set()).add(digest)
+        return {key: Digest(*those) for key, those in found.items() if len(those) == 1}
+
+    def package(
+        self, repositories: Sequence[Repository], name: str, architecture: str, limit_bytes: int
+    ) -> bytes | None:
+        """Give the file of the newest package of a name; None where the archives have none.
+
+        Raises: MirrorUnreachable; SignatureRefused; IndexDiffers.
+        """
+        found: list[tuple[str, Mapping[bytes, str]]] = []
+        for repository, folder, signed in self._suites(repositories):
+            index = self._checked(repository, folder, signed)
+            for wanted in self._wanted(repository, folder, signed, (architecture,)):
+                content = self._content(wanted, index) if index.lists(wanted) else b""
+                found += [
+                    (f"{repository.url.rstrip('/')}/{fields[_FILE]}", fields)
+                    for fields in _paragraphs_of(content, name)
+                ]
+        if not found:
+            return None
+        order = cmp_to_key(PackageOrder.DEBIAN.compare)
+        address, fields = max(found, key=lambda each: order(each[1][_VERSION]))
+        content = self._fetcher.file(address, limit_bytes)
+        if sha256(content).hexdigest() != fields[_SHA256]:
+            raise IndexDiffers(address, f"It should have the SHA-256 {fields[_SHA256]}.")
+        return content
+
+    def _suites(
+        self, repositories: Sequence[Repository]
+    ) -> Iterator[tuple[Repository, str, SignedFile]]:
+        """Give each suite's folder with its signed index."""
+        folders = [(r, f"{r.url.rstrip('/')}/dists/{s}") for r in repositories for s in r.suites]
+        signed = self._fetcher.indexes([f"{folder}/InRelease" for _, folder in folders])
+        for repository, folder in folders:
+            yield repository, folder, signed[f"{folder}/InRelease"]
+
+    def _wanted(
         self,
         repository: Repository,
         folder: str,
         signed: SignedFile,
         architectures: Collection[str],
-    ) -> Sequence[PackageIndex]:
-        address = f"{folder}/InRelease"
+    ) -> list["_Wanted"]:
         keys = self._keys.keys(repository.keyring)
         state = f"{signed.digest} {Digest.of_bytes(keys)} {repository.allows_expired}"
-        wanted = [
+        return [
             _Wanted(folder=folder, component=component, architecture=architecture, state=state)
             for component in repository.components
             for architecture in sorted({*architectures, _ALL})
         ]
-        found = [self._kept(each) for each in wanted]
-        if any(index is None for index in found):
-            index = _SignedIndex(self._keys.signed(signed.content, keys, address), address)
-            if not repository.allows_expired:
-                index.refuse_expired(self._clock.now())
-            found = [self._fetched(each, index) for each in wanted]
-        return [index for index in found if index is not None]
+
+    def _checked(self, repository: Repository, folder: str, signed: SignedFile) -> "_SignedIndex":
+        """Give a signed index that is to be believed. Raises: SignatureRefused."""
+        address, keys = f"{folder}/InRelease", self._keys.keys(repository.keyring)
+        index = _SignedIndex(self._keys.signed(signed.content, keys, address), address)
+        if not repository.allows_expired:
+            index.refuse_expired(self._clock.now())
+        return index
+
+    def _sum_lines(
+        self, repository: Repository, signed: SignedFile, wanted: "_Wanted"
+    ) -> Sequence[str]:
+        """Give the lines of a list that was read before, or is read now."""
+        lines = self._kept_sums(wanted)
+        if lines is None:
+            self._fetched(wanted, self._checked(repository, wanted.folder, signed))
+            lines = self._kept_sums(wanted)
+        return lines or ()
+
+    def _kept_sums(self, wanted: "_Wanted") -> Sequence[str] | None:
+        with contextlib.suppress(OSError, ValueError):
+            head, *lines = (self._cache / wanted.sums_file).read_text().split("\n")
+            return lines if head == wanted.name else None
+        return None
 
     def _kept(self, wanted: "_Wanted") -> PackageIndex | None:
         """Give what was read of a list before; of one that is not the newest nothing is."""
@@ -109,8 +185,10 @@ class AptArchives:
         return None
 
     def _fetched(self, wanted: "_Wanted", index: "_SignedIndex") -> PackageIndex:
-        lines = _lines_of(self._content(wanted, index)) if index.lists(wanted) else ""
-        release = index.release(wanted)
+        content = self._content(wanted, index) if index.lists(wanted) else b""
+        rows = _rows(content)
+        lines, release = _lines_of(rows), index.release(wanted)
+        self._keep(self._cache / wanted.sums_file, f"{wanted.name}\n{_sums_of(rows)}")
         head = json.dumps({"format": _FORMAT, "name": wanted.name, **asdict(release)})
         self._keep(self._cache / wanted.file, f"{head}\n{lines}")
         read = PackageIndex(release=release, packages=_Lines.of(lines))
@@ -174,6 +252,11 @@ class _Wanted:
     def file(self) -> str:
         """Where it is kept: in one place however often it changes."""
         return sha256(f"{self.folder} {self.path}".encode()).hexdigest()
+
+    @property
+    def sums_file(self) -> str:
+        """Where the digests of its packages are kept, which few ask for."""
+        return f"{self.file}-sums"
 
 
 class _SignedIndex:
@@ -241,18 +324,42 @@ class _Lines(Mapping[str, Sequence[tuple[str, str]]]):
         return len(self._lines)
 
 
-def _lines_of(content: bytes) -> str:
-    """Give the names of a list of packages, each with all its versions and their architectures."""
-    rows: dict[str, list[str]] = {}
+def _rows(content: bytes) -> list[tuple[str, str, str, str]]:
+    """Give the name, version, architecture and digest of all packages in a list."""
+    rows: list[tuple[str, str, str, str]] = []
     start, size = 0, len(content)
     while start < size:
         end = content.find(b"\n\n", start)
         end = size if end < 0 else end
-        name, version, architecture = (_value(content, field, start, end) for field in _FIELDS)
+        name, version, architecture, digest = (_value(content, f, start, end) for f in _FIELDS)
         if name and version and architecture:
-            rows.setdefault(name, []).extend((version, architecture))
+            rows.append((name, version, architecture, digest))
         start = end + 2
-    return "".join("\t".join((name, *words)) + "\n" for name, words in rows.items())
+    return rows
+
+
+def _paragraphs_of(content: bytes, name: str) -> Iterator[Mapping[bytes, str]]:
+    """Give what a list says of each version of a package. Shape: field -> value."""
+    lines, wanted = b"\n" + content, _NAME + name.encode() + b"\n"
+    place = lines.find(wanted)
+    while place >= 0:
+        start = lines.rfind(b"\n\n", 0, place + 1) + 2 if place else 1
+        end = lines.find(b"\n\n", place)
+        end = len(lines) if end < 0 else end
+        yield {field: _value(lines, field, start, end) for field in (*_FIELDS, _FILE)}
+        place = lines.find(wanted, end)
+
+
+def _lines_of(rows: list[tuple[str, str, str, str]]) -> str:
+    """Give the names of packages, each with all its versions and their architectures."""
+    words: dict[str, list[str]] = {}
+    for name, version, architecture, _ in rows:
+        words.setdefault(name, []).extend((version, architecture))
+    return "".join("\t".join((name, *those)) + "\n" for name, those in words.items())
+
+
+def _sums_of(rows: list[tuple[str, str, str, str]]) -> str:
+    return "\n".join("\t".join(row) for row in rows if _HEX.fullmatch(row[3]))
 
 
 def _value(content: bytes, field: bytes, start: int, end: int) -> str:

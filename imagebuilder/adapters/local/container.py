@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePath
 
-from imagebuilder.adapters.local.containment import control_groups
+from imagebuilder.adapters.local.containment import MOST_PROCESSES, control_groups
 from imagebuilder.adapters.local.ssh_machine import restarting
 from imagebuilder.adapters.local.workplace import working_folder
 from imagebuilder.ports.clock import Clock
@@ -29,6 +29,7 @@ from imagebuilder.ports.process import (
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _ENVIRONMENT = {"PATH": _PATH, "HOME": "/root", "USER": "root", "LC_ALL": "C.UTF-8"}
+_DIVIDED = ("-p", "Delegate=yes", "-p", f"TasksMax={MOST_PROCESSES}")
 _FIRST_USER_ID = 0x60000000
 """Far above the ids of people, daemons and their subordinate ranges."""
 _LOOK_SECONDS = 0.05
@@ -40,6 +41,7 @@ _SHORTEST_WAIT_SECONDS = 0.5
 # Runs as the first process of new process and mount namespaces. $1 is an empty folder, $2 the root,
 # $3 the control groups, the rest is the container's program. metacopy: to change a file's owner
 # copies no contents. /run/systemd/nspawn is hidden: the container's program leaves files there. It
+# What is written may fill a quarter of the memory, and no more. It
 # ends with 133 when its service manager wants to restart, and is then begun anew on what is there.
 _STARTER = """
 set -eu
@@ -48,7 +50,7 @@ shift 3
 for group in $groups; do echo 0 > "$group/cgroup.procs"; done
 mkdir -p /run/systemd/nspawn
 mount -t tmpfs -o mode=0755 tmpfs /run/systemd/nspawn
-mount -t tmpfs -o mode=0700 tmpfs "$scratch"
+mount -t tmpfs -o mode=0700,size=25% tmpfs "$scratch"
 mkdir "$scratch/upper" "$scratch/work" "$scratch/root" "$scratch/lower"
 mount --bind "$root" "$scratch/lower"
 cd "$scratch"
@@ -86,10 +88,13 @@ class ContainerMachine:
         self._require_alive()
         with _readable_by_all(script.text) as script_fd:
             # Entering the user namespace leaves no capability that counts outside of it.
-            entering = f"nsenter -t {self._leader} -U -m -u -i -n -p -C -r -w --"
+            entering = f"nsenter -t {self._leader} -U -m -u -i -n -p -C -r -w --".split()
+            # What enters is in none of its control groups; its user's processes are counted.
+            counted = ["prlimit", f"--nproc={MOST_PROCESSES}", "--"]
+            program = [script.interpreter, f"/proc/self/fd/{script_fd}"]
             result = self._runner.run(
                 Command(
-                    argv=[*entering.split(), script.interpreter, f"/proc/self/fd/{script_fd}"],
+                    argv=[*counted, *entering, *program],
                     timeout_seconds=script.timeout_seconds,
                     environment={**_ENVIRONMENT, **script.environment},
                     stdin=script.stdin or None,
@@ -210,7 +215,7 @@ def _scope() -> list[str]:
     """Where the machine has a service manager of its own, let it give us a group to divide."""
     if not Path("/run/systemd/system").is_dir():
         return []
-    return ["systemd-run", "--quiet", "--scope", "--collect", "-p", "Delegate=yes", "--"]
+    return ["systemd-run", "--quiet", "--scope", "--collect", *_DIVIDED, "--"]
 
 
 def _nspawn(root: Path) -> list[str]:

@@ -13,14 +13,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+MOST_PROCESSES = 2048
+"""Of a booted container; a whole desktop needs fewer."""
+MOST_PROCESSES_OF_TESTS = 1024
 _NAME = re.compile(r"imagebuilder-(\d+)-[0-9a-f]+")
 _EMPTYING_SECONDS = 2.0
 _LOOK_SECONDS = 0.02
 
 
 @contextmanager
-def control_groups(proc: Path = Path("/proc")) -> Iterator[tuple[Path, ...]]:
-    """Give fresh groups, one a hierarchy that service managers use; none where we may not."""
+def control_groups(
+    proc: Path = Path("/proc"), *, processes: int = MOST_PROCESSES
+) -> Iterator[tuple[Path, ...]]:
+    """Give fresh groups, one a hierarchy that service managers use or that counts processes.
+
+    Where the kernel lets us, there are never more than `processes` in them. There are no groups
+    where we may make none.
+    """
     parents = tuple(_own_groups(proc))
     for parent in parents:
         sweep(parent, proc)
@@ -32,6 +41,10 @@ def control_groups(proc: Path = Path("/proc")) -> Iterator[tuple[Path, ...]]:
             with suppress(OSError):
                 (parent / name).mkdir()
                 made.append(parent / name)
+        for group in made:
+            limit = group / "pids.max"
+            if limit.exists():
+                limit.write_text(str(processes))
         yield tuple(made)
     finally:
         for group in made:
@@ -47,7 +60,7 @@ def sweep(parent: Path, proc: Path = Path("/proc")) -> None:
 
 
 def _own_groups(proc: Path) -> Iterator[Path]:
-    """Give the folders of our own group in the hierarchies named systemd and unified.
+    """Give the folders of our own group in the hierarchies systemd, unified, and pids.
 
     Source: proc(5), /proc/pid/mountinfo; cgroups(7), /proc/pid/cgroup.
     """
@@ -60,8 +73,8 @@ def _own_groups(proc: Path) -> Iterator[Path]:
         kind, options = fields[fields.index("-") + 1], fields[-1].split(",")
         if kind == "cgroup2":
             controllers = ""
-        elif kind == "cgroup" and "name=systemd" in options:
-            controllers = "name=systemd"
+        elif kind == "cgroup" and (known := {"name=systemd", "pids"} & set(options)):
+            controllers = known.pop()
         else:
             continue
         if controllers in own and fields[3] == "/":

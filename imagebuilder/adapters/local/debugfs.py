@@ -138,17 +138,23 @@ class Debugfs:
             self._place.write_superblock(_superblock_file(undo).read_bytes())
 
     def survey(self) -> dict[str, Listed]:
-        """Give every name of the file system, its root as "/" among them."""
+        """Give every name of the file system, its root as "/" among them.
+
+        Raises: FileSystemEditFailed: a folder has two names, and so may lie within itself.
+        """
         found: dict[str, Listed] = {}
+        seen = {ROOT_INODE}
         level = {ROOT_INODE: "/"}
         while level:
             listing = self._listed(level, [f"<{inode}>".encode() for inode in level])
             found.update(listing)
-            level = {
-                listed.inode: path
-                for path, listed in listing.items()
-                if listed.is_folder and path != "/"
-            }
+            level = {}
+            for path, listed in listing.items():
+                if listed.is_folder and path != "/":
+                    if listed.inode in seen:
+                        raise FileSystemEditFailed(f"The folder {path} has another name too.")
+                    seen.add(listed.inode)
+                    level[listed.inode] = path
         return found
 
     def list_folders(self, paths: Sequence[str]) -> dict[str, Listed]:
@@ -157,6 +163,22 @@ class Debugfs:
         Raises: Unspeakable: one has an unusual name; FileSystemEditFailed: one is not there.
         """
         return self._listed(dict(enumerate(paths)), [quoted(path) for path in paths])
+
+    def answers(self, lines: Sequence[bytes]) -> list[bytes]:
+        """Give what is said to each line, which changes nothing.
+
+        Raises: FileSystemEditFailed: some were refused.
+        """
+        printed = self._run(lines, "-c").stdout if lines else b""
+        headings = [b"debugfs: " + line + b"\n" for line in lines]
+        found = []
+        for number, heading in enumerate(headings):
+            _, is_there, printed = printed.partition(heading)
+            if not is_there:
+                raise FileSystemEditFailed(f"There is no answer to {lines[number]!r}.")
+            following = headings[number + 1] if number + 1 < len(headings) else None
+            found.append(printed if following is None else printed.partition(following)[0])
+        return found
 
     def _listed(self, folders: Mapping[int, str], names: Sequence[bytes]) -> dict[str, Listed]:
         """Give the names in folders. Shape: `names` are those of `folders`, in order."""

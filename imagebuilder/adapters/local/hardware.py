@@ -77,7 +77,7 @@ def qemu_argv(hardware: Hardware, ovmf: Path = OVMF_FOLDER) -> list[str]:
         *_disk(hardware.disk),
         *_network(hardware.forwards, is_online=hardware.is_online),
         *("-device", "virtio-rng-pci"),
-        *_credential("ssh.authorized_keys.root", hardware.public_key),
+        *("-smbios", f"type=11,value={login_credential(hardware.public_key)}"),
     ]
 
 
@@ -131,10 +131,13 @@ def _network(forwards: Sequence[Forward], *, is_online: bool) -> list[str]:
     ]
 
 
-def _credential(name: str, value: str) -> list[str]:
-    """Hand a service manager's credential over. Source: systemd.exec(5), "Credentials", SMBIOS."""
-    encoded = base64.b64encode(value.encode()).decode()
-    return ["-smbios", f"type=11,value=io.systemd.credential.binary:{name}={encoded}"]
+def login_credential(public_key: str) -> str:
+    """Give what tells a guest, in a table of its firmware, who may log in to it as root.
+
+    Source: systemd.exec(5), "Credentials"; systemd(1), "ssh.authorized_keys.root"; SMBIOS type 11.
+    """
+    encoded = base64.b64encode(public_key.encode()).decode()
+    return f"io.systemd.credential.binary:ssh.authorized_keys.root={encoded}"
 
 
 def _escaped(path: PurePath) -> str:

@@ -14,8 +14,14 @@ from pathlib import Path
 
 from imagebuilder.domain.digest import Digest
 from imagebuilder.domain.layer import Entry, EntryKind, LayerTree
+from imagebuilder.domain.units import GIB, size_text
+from imagebuilder.ports.building import MostlyHoles
 
 _OVERLAY_XATTRS = "trusted.overlay."
+_MOST_HOLE_BYTES = 64 * GIB
+"""A small archive can claim any size, and to read one file of it would take days."""
+_STAT_BLOCK_BYTES = 512
+"""Source: stat(2), st_blocks."""
 _KINDS = {
     stat.S_IFREG: EntryKind.FILE,
     stat.S_IFDIR: EntryKind.DIRECTORY,
@@ -56,11 +62,18 @@ def set_latest_time(folder: Path, latest: int) -> None:
 
 
 def scan(folder: Path) -> LayerTree:
-    """Give the change that an overlay's upper folder holds, every file's bytes read."""
+    """Give the change that an overlay's upper folder holds, every file's bytes read.
+
+    Raises: MostlyHoles: they claim far more than there is.
+    """
     entries: dict[str, Entry] = {}
     whiteouts, opaque = set(), set()
     names: dict[tuple[int, int], list[str]] = {}
+    hole_bytes = 0
     for path, status in walk(folder):
+        hole_bytes += _hole_bytes(status)
+        if hole_bytes > _MOST_HOLE_BYTES:
+            raise MostlyHoles(path, size_text(status.st_size), size_text(_MOST_HOLE_BYTES))
         if stat.S_ISCHR(status.st_mode) and status.st_rdev == 0:
             whiteouts.add(path)
             continue
@@ -77,6 +90,11 @@ def scan(folder: Path) -> LayerTree:
             if path != first:
                 entries[path] = replace(entries[path], hard_link_of=first)
     return LayerTree(entries=entries, whiteouts=frozenset(whiteouts), opaque=frozenset(opaque))
+
+
+def _hole_bytes(status: os.stat_result) -> int:
+    is_file = stat.S_ISREG(status.st_mode)
+    return max(0, status.st_size - status.st_blocks * _STAT_BLOCK_BYTES) if is_file else 0
 
 
 def _entry(full: str, status: os.stat_result, xattrs: Mapping[str, bytes]) -> Entry:

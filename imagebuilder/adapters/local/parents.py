@@ -7,12 +7,20 @@ from pathlib import Path
 
 from imagebuilder.adapters.local.manifest import file_digest
 from imagebuilder.adapters.local.network import Reach
+from imagebuilder.adapters.local.pinning import Pins, archive_line
 from imagebuilder.adapters.local.sources import one_line
 from imagebuilder.adapters.local.space import is_for_space
 from imagebuilder.domain.plan import DEFAULT_SOURCE_DATE_EPOCH, PlannedParent
 from imagebuilder.domain.recipe import Repository, RootfsParent, SuiteParent
 from imagebuilder.ports.building import ArchiveRefused, MirrorUnreachable, SignatureRefused
-from imagebuilder.ports.process import Command, CommandFailed, CommandResult, CommandRunner, OnLine
+from imagebuilder.ports.process import (
+    IMAGE_UMASK,
+    Command,
+    CommandFailed,
+    CommandResult,
+    CommandRunner,
+    OnLine,
+)
 
 _ENVIRONMENT = {
     "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
@@ -44,6 +52,8 @@ class ParentMaker:
         self._commands = commands
         self._reach = reach
         self._archives = archives
+        self.pins: Pins | None = None
+        self.pinned_archive: Path | None = None
 
     def make(self, parent: PlannedParent, root: Path, lists: Path, on_line: OnLine | None) -> None:
         """Fill an empty folder with the parent's files; move apt's lists, if any, to lists.
@@ -53,7 +63,9 @@ class ParentMaker:
         match parent.source:
             case SuiteParent():
                 self._bootstrap(parent.source, root, on_line)
-                _move_files(root / "var/lib/apt/lists", lists)
+                # Inside an image the archive of pins is elsewhere: lists are read anew there.
+                away = lists if self.pinned_archive is None else root.parent
+                _move_files(root / "var/lib/apt/lists", away)
             case RootfsParent():
                 self._unpack(parent.source, root, on_line)
             case None:
@@ -66,6 +78,10 @@ class ParentMaker:
         argv += ["--dpkgopt=force-unsafe-io", "--skip=output/dev,cleanup/apt/lists"]
         # The indexes are larger in gzip than in xz, and unpacked in half the time.
         argv += ['--aptopt=Acquire::CompressionTypes::Order "gz"']
+        if self.pins is not None:
+            argv += self.pins.bootstrap_options(root.parent)
+        if self.pinned_archive is not None:
+            lines.append(archive_line(str(self.pinned_archive)))
         argv += [parent.suite, str(root), *lines]
         environment = dict(_ENVIRONMENT, TMPDIR=str(root.parent))
         fds: tuple[int, ...] = ()
@@ -80,6 +96,7 @@ class ParentMaker:
                 timeout_seconds=1800,
                 is_isolated=True,
                 keep_open=fds,
+                umask=IMAGE_UMASK,
             ),
             on_line,
         )
@@ -127,7 +144,9 @@ class ParentMaker:
         argv += ["--numeric-owner", "--preserve-permissions", "--xattrs", "--xattrs-include=*"]
         # Only what lies in /dev itself: folders of that name elsewhere are none of our business.
         argv += ["--anchored", "--exclude=./dev/*", "--exclude=dev/*", "--delay-directory-restore"]
-        command = Command(argv=argv, environment=_ENVIRONMENT, timeout_seconds=1800)
+        command = Command(
+            argv=argv, environment=_ENVIRONMENT, timeout_seconds=1800, umask=IMAGE_UMASK
+        )
         _refuse_bad_unpacking(parent.path, self._commands.run(command, on_line))
         _complete(parent.path, root)
 

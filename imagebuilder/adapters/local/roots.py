@@ -10,16 +10,19 @@ import itertools
 import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePath
+from typing import Self
 
 from imagebuilder.adapters.local import manifest, network
 from imagebuilder.adapters.local.layers import FileLayerStore
 from imagebuilder.adapters.local.parents import ParentMaker
+from imagebuilder.adapters.local.pinning import ARCHIVE_INSIDE, INSIDE, Pins, archive_line
 from imagebuilder.adapters.local.sandbox import Confinement, SandboxMachine
 from imagebuilder.adapters.local.sources import address_of, sources_list
-from imagebuilder.adapters.local.space import full_told
+from imagebuilder.adapters.local.space import free_memory_bytes, full_told, small_memory
 from imagebuilder.adapters.local.workplace import remove_tree, sweep, working_folder
 from imagebuilder.domain.component import Network
 from imagebuilder.domain.digest import Digest
@@ -62,6 +65,13 @@ class LocalWorkshop:
         self._layers = layers
         self._places = places
         self._credentials = credentials
+        self.pins: Pins | None = None
+
+    def held_to(self, pins: Pins) -> Self:
+        """Give a workshop as this is, where apt installs the versions that pins name."""
+        made = copy(self)
+        made.pins = pins
+        return made
 
     @contextlib.contextmanager
     def opened(self, archives: Sequence[Repository]) -> Iterator["LocalRoots"]:
@@ -77,11 +87,12 @@ class LocalWorkshop:
             scratch = stack.enter_context(working_folder(self._places.work, "build-"))
             roots = scratch / "roots"
             roots.mkdir()
-            if _free_memory_bytes() > _PLENTY_BYTES:
+            if free_memory_bytes() > _PLENTY_BYTES:
                 mount = ["mount", "-t", "tmpfs", "-o", "mode=0700", "tmpfs", str(roots)]
                 self._commands.check(Command(argv=mount))
                 stack.callback(self._commands.check, Command(argv=["umount", "-l", str(roots)]))
             site = _Site(roots, self._places.cache, tuple(archives), self._credentials, stack)
+            site.pins = self.pins
             # Sealed layers are used from the scratch folder until all of them are in the store.
             stack.callback(self._layers.forget_scratch)
             yield LocalRoots(self._commands, self._clock, self._layers, site)
@@ -105,6 +116,7 @@ class _Site:
         self._credentials = credentials
         self._stack = stack
         self._numbers = itertools.count(1)
+        self.pins: Pins | None = None
 
     def folder(self, name: str) -> Path:
         """Make a new empty folder."""
@@ -146,9 +158,25 @@ class _Site:
     def apt_sources(self) -> dict[str, Path]:
         """The build's sources and their keyrings, over whatever the image says."""
         text, keyrings = sources_list(self.archives, f"/run/{_KEYRINGS}")
+        if self.pinned_archive is not None:
+            text += f"{archive_line(ARCHIVE_INSIDE)}\n"
         path = self.folder("sources") / "sources.list"
         path.write_text(text)
         return {"/etc/apt/sources.list": path, **keyrings}
+
+    @cached_property
+    def pinned_archive(self) -> Path | None:
+        """The archive of what no archive has any more, if anything of that is wanted."""
+        if self.pins is None or not self.pins.has_archive:
+            return None
+        folder = self.folder("archive")
+        self.pins.archive(folder, self.archives[0].suites[0])
+        return folder
+
+    @cached_property
+    def pin_files(self) -> dict[str, Path]:
+        """What holds apt in an image to the versions of pins."""
+        return {} if self.pins is None else self.pins.files(self.folder("pins"))
 
     @cached_property
     def nothing(self) -> Path:
@@ -170,27 +198,35 @@ class LocalRoots:
         self._layers = layers
         self._site = site
 
-    def scratch(self, stack: Sequence[Layer]) -> contextlib.AbstractContextManager["LocalRoot"]:
+    def scratch(
+        self, stack: Sequence[Layer], *, is_bounded: bool = False
+    ) -> contextlib.AbstractContextManager["LocalRoot"]:
         """Give a writable root on top of layers; what is written is gone unless it was sealed."""
         # The kernel takes no folder twice; of two equal layers the upper alone makes the same tree.
         contents = dict.fromkeys(layer.content for layer in reversed(stack))
-        lowers = [self._layers.tree_path(content) for content in contents]
-        return self.overlay(lowers, stack)
+        lowers = [*map(self._layers.tree_path, contents)]
+        return self.overlay(lowers, stack, is_bounded=is_bounded)
 
     @contextlib.contextmanager
-    def overlay(self, lowers: Sequence[Path], stack: Sequence[Layer]) -> Iterator["LocalRoot"]:
+    def overlay(
+        self, lowers: Sequence[Path], stack: Sequence[Layer], *, is_bounded: bool = False
+    ) -> Iterator["LocalRoot"]:
         """Give a writable root on top of folders, the highest first, which are those layers."""
         session = self._site.folder("root")
+        if is_bounded:
+            self._commands.check(Command(argv=small_memory(session)))
         upper, work, root = session / "upper", session / "work", session / "root"
         for folder in (upper, work, root):
             folder.mkdir()
         _copy_attributes(lowers[0], upper)
         self._mount(session, lowers)
         made = LocalRoot(self, root, upper, session, tuple(stack))
+        made.is_bounded = is_bounded
         try:
             yield made
         finally:
-            self._commands.check(Command(argv=["umount", "-l", str(root)]))
+            for mounted in (root, session)[: 1 + is_bounded]:
+                self._commands.check(Command(argv=["umount", "-l", str(mounted)]))
             made.end()
 
     def _mount(self, session: Path, lowers: Sequence[Path]) -> None:
@@ -220,11 +256,12 @@ class LocalRoots:
         """
         session = self._site.folder("parent")
         root = session / "root"
-        root.mkdir(mode=0o755)
+        _make_folder(root, 0o755)
         made = LocalRoot(self, root, root, session, ())
         try:
             reach = self._site.reach(Network.PACKAGES)
             maker = ParentMaker(self._commands, reach, self._site.archives)
+            maker.pins, maker.pinned_archive = self._site.pins, self._site.pinned_archive
             # What the archives hold is asked once: the components use what the bootstrap read.
             maker.make(parent, root, self._site.apt_folders["/var/lib/apt/lists"], on_line)
             yield made
@@ -244,14 +281,22 @@ class LocalRoots:
         # The distribution's own file would be asked beside the build's sources.
         if sources and _is_plain_file(root, _OWN_SOURCES):
             sources[_OWN_SOURCES] = self._site.nothing
+        environment = {"SOURCE_DATE_EPOCH": str(DEFAULT_SOURCE_DATE_EPOCH)}
+        apt_folders = dict(self._site.apt_folders) if uses_apt else {}
+        if sources and self._site.pin_files:
+            _make_folder(folders["/run"] / PurePath(INSIDE).name, 0o755)
+            sources |= self._site.pin_files
+            environment["APT_CONFIG"] = f"{INSIDE}/apt.conf"
+            if self._site.pinned_archive is not None:
+                apt_folders[ARCHIVE_INSIDE] = self._site.pinned_archive
         return SandboxMachine(
             self._commands,
             Confinement(
                 root=root,
-                folders={**folders, **(self._site.apt_folders if uses_apt else {})},
+                folders={**folders, **apt_folders},
                 read_only=sources,
                 reach=self._site.reach(wanted),
-                environment={"SOURCE_DATE_EPOCH": str(DEFAULT_SOURCE_DATE_EPOCH)},
+                environment=environment,
             ),
         )
 
@@ -288,11 +333,13 @@ class LocalRoot:
         self.path = path
         self.upper = upper
         self.stack = stack
+        self.is_bounded = False
         self._is_sealed = False
 
     def machine(self, network: Network) -> SandboxMachine:
         """Give a sandbox over this root with that reach."""
-        return self._roots.confined(self.path, self._session, network)
+        made = self._roots.confined(self.path, self._session, network)
+        return made.bounded() if self.is_bounded else made
 
     def on_top(self) -> contextlib.AbstractContextManager["LocalRoot"]:
         """Give a throw-away root on top of this one, which is not written to meanwhile."""
@@ -323,13 +370,6 @@ def _enter_own_mounts(commands: CommandRunner) -> None:
     if libc.unshare(_CLONE_NEWNS) != 0:
         raise NotPrivileged("make mounts of its own", os.strerror(ctypes.get_errno()))
     commands.check(Command(argv=["mount", "--make-rprivate", "/"]))
-
-
-def _free_memory_bytes() -> int:
-    for line in Path("/proc/meminfo").read_text().splitlines():
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) * 1024
-    return 0
 
 
 def _copy_attributes(source: Path, target: Path) -> None:

@@ -9,16 +9,24 @@ import os
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from imagebuilder.adapters.local.containment import MOST_PROCESSES_OF_TESTS, control_groups
 from imagebuilder.adapters.local.network import Reach
 from imagebuilder.adapters.local.space import is_for_space
 from imagebuilder.domain.errors import Refused
 from imagebuilder.domain.units import MIB, size_text
 from imagebuilder.ports.building import MirrorUnreachable, StorageFull
 from imagebuilder.ports.machine import Script
-from imagebuilder.ports.process import Command, CommandFailed, CommandResult, CommandRunner, OnLine
+from imagebuilder.ports.process import (
+    IMAGE_UMASK,
+    Command,
+    CommandFailed,
+    CommandResult,
+    CommandRunner,
+    OnLine,
+)
 
 _CAPABILITIES = (
     *("CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL"),
@@ -32,6 +40,7 @@ _KERNEL_SETTINGS = (
 capability: to write core_pattern would be to run a program outside."""
 _SPARE_BYTES = 64 * MIB
 """With more than this free, a script that found no space found none somewhere else."""
+_ENTER = 'echo 0 > "$1/cgroup.procs"; shift; exec "$@"'
 _SCRIPT = "/run/imagebuilder/script"
 _ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -62,7 +71,8 @@ class Confinement:
     """How a sandbox is set up.
 
     Shape: `folders` and `read_only` map a path inside to one of this machine. `reach` is None for
-    no network at all.
+    no network at all. Where it `is_bounded`, scripts get few processes, and it is their own doing
+    when the root is full.
     """
 
     root: Path
@@ -70,6 +80,7 @@ class Confinement:
     read_only: Mapping[str, Path] = field(default_factory=dict)
     reach: Reach | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
+    is_bounded: bool = False
 
 
 class SandboxMachine:
@@ -94,23 +105,28 @@ class SandboxMachine:
             _require_plain(given, path, stat.S_IFDIR)
         for path in (_SCRIPT, *given.read_only):
             _require_plain(given, path, stat.S_IFREG)
-        with _in_memory(script.text) as script_fd:
+        with _in_memory(script.text) as script_fd, self._bounds() as bounds:
             reach_fds = () if given.reach is None else (given.reach.namespace_fd,)
             result = self._commands.run(
                 Command(
-                    argv=[*self._argv(script_fd), script.interpreter, _SCRIPT],
+                    argv=[*bounds, *self._argv(script_fd), script.interpreter, _SCRIPT],
                     timeout_seconds=script.timeout_seconds,
                     environment=self._environment(script),
                     stdin=script.stdin or None,
                     stdin_file=script.stdin_file,
                     stdout_file=script.stdout_file,
                     keep_open=(script_fd, *reach_fds),
+                    umask=IMAGE_UMASK,
                 ),
                 on_line,
             )
         if result.exit_status != 0:
             self._blame_the_world(result)
         return result
+
+    def bounded(self) -> "SandboxMachine":
+        """Give one that runs what is foreign, in few processes."""
+        return SandboxMachine(self._commands, replace(self._confinement, is_bounded=True))
 
     def restart(self, delay_seconds: float = 0.0) -> None:
         """Have nothing to do: every script starts in a fresh process space."""
@@ -121,7 +137,7 @@ class SandboxMachine:
         Raises: StorageFull; MirrorUnreachable.
         """
         given = self._confinement
-        if is_for_space(result):
+        if is_for_space(result) and not given.is_bounded:
             free = os.statvfs(given.root)
             free_bytes = free.f_bavail * free.f_frsize
             if free_bytes < _SPARE_BYTES or free.f_favail == 0:
@@ -129,6 +145,20 @@ class SandboxMachine:
         if given.reach is not None and given.reach.failures:
             host, reason = next(iter(given.reach.failures.items()))
             raise MirrorUnreachable(host, reason) from CommandFailed(result)
+
+    @contextmanager
+    def _bounds(self) -> Iterator[list[str]]:
+        """Give what to begin a command with, so that it and its children are counted."""
+        if not self._confinement.is_bounded:
+            yield []
+            return
+        if Path("/run/systemd/system").is_dir():
+            limit = f"TasksMax={MOST_PROCESSES_OF_TESTS}"
+            yield ["systemd-run", "--quiet", "--scope", "--collect", "-p", limit, "--"]
+            return
+        with control_groups(processes=MOST_PROCESSES_OF_TESTS) as groups:
+            counted = [str(group) for group in groups if (group / "pids.max").exists()]
+            yield ["/bin/sh", "-c", _ENTER, "enter", counted[0]] if counted else []
 
     def _argv(self, script_fd: int) -> list[str]:
         given = self._confinement

@@ -1,9 +1,11 @@
 """Working folders that are never left behind: those of a killed process are taken away."""
 
 import contextlib
+import ctypes
 import fcntl
 import itertools
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -19,6 +21,13 @@ _LONGEST_NAME = len("/control.0123456789abcdef")
 """OpenSSH makes the socket of a connection under a longer name, with 17 characters more."""
 _RANDOM = 8
 """So many characters `mkdtemp` adds."""
+_MOUNTS = Path("/proc/self/mountinfo")
+_MOUNT_POINT = 4
+"""Source: proc(5), the fifth field of a line; blanks and the like stand in it as \\040."""
+_UNPRINTED = re.compile(rb"\\([0-7]{3})")
+_MS_REC, _MS_PRIVATE = 0x4000, 0x40000
+_MNT_DETACH, _UMOUNT_NOFOLLOW = 2, 8
+"""Source: mount(2), umount(2)."""
 
 
 @contextlib.contextmanager
@@ -81,12 +90,40 @@ def _remove(folder: Path) -> None:
 
 
 def remove_tree(folder: Path) -> None:
-    """Remove a folder with all that is in it, however deep an image has made it."""
+    """Remove a folder with all that is in it, however deep an image has made it.
+
+    What is mounted below it (a bootstrap that was killed leaves /proc and the machine's own /sys
+    there) is detached before: nothing is ever removed on the far side of a mount.
+    Raises: OSError: it cannot be detached, or removed.
+    """
+    _detach_mounts(folder)
     try:
         shutil.rmtree(folder)
     except RecursionError:
         _flatten(folder)
         shutil.rmtree(folder)
+
+
+def _detach_mounts(folder: Path) -> None:
+    """Detach what is mounted at or below a folder, each with all that is mounted below it."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    while mounts := _mounts_in(folder):
+        point = min(mounts, key=len)
+        # Else what goes here would go from where it was bound from as well.
+        is_done = libc.mount(None, point, None, _MS_REC | _MS_PRIVATE, None) == 0
+        if not is_done or libc.umount2(point, _MNT_DETACH | _UMOUNT_NOFOLLOW) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), os.fsdecode(point))
+
+
+def _mounts_in(folder: Path) -> list[bytes]:
+    """Give the mount points at or below a folder that this process sees."""
+    top = os.fsencode(folder.resolve())
+    points = (
+        _UNPRINTED.sub(lambda octal: bytes([int(octal[1], 8)]), line.split(b" ")[_MOUNT_POINT])
+        for line in _MOUNTS.read_bytes().splitlines()
+    )
+    return [point for point in points if point == top or point.startswith(top + b"/")]
 
 
 def _flatten(folder: Path) -> None:

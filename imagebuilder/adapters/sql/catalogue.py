@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 
-from imagebuilder.adapters.sql import mapping, tables
+from imagebuilder.adapters.sql import assessed, mapping, tables
 from imagebuilder.adapters.sql.channel_rows import HIGHEST_FIRST
 from imagebuilder.adapters.sql.database import Database
 from imagebuilder.adapters.sql.descents import read_descent
@@ -226,6 +226,8 @@ def _with_parts(connection: Connection, row: RowMapping) -> ImageVersion:
     number: int = row["number"]
     report_rows = _parts(connection, tables.test_reports, number)
     result_rows = _parts(connection, tables.test_results, number)
+    assessment_rows = _parts(connection, tables.assessments, number)
+    control_rows = _parts(connection, tables.assessed_controls, number)
     return ImageVersion(
         id=VersionId(row["id"]),
         image=ImageName(row["image"]),
@@ -241,12 +243,14 @@ def _with_parts(connection: Connection, row: RowMapping) -> ImageVersion:
         layers=_layers(connection, row["stack_id"]),
         packages=_packages(connection, row["package_set_id"]),
         reports=mapping.reports(report_rows, result_rows),
+        assessments=assessed.assessments(assessment_rows, control_rows),
         documents=_documents(connection, number),
         indexes={
             index["address"]: Digest(index["digest"])
             for index in _parts(connection, tables.indexes, number)
         },
         copied_from=mapping.version_id(row["copied_from"]),
+        bill=next(map(mapping.bill, _parts(connection, tables.bills, number)), None),
     )
 
 

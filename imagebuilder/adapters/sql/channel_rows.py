@@ -19,10 +19,9 @@ from imagebuilder.adapters.sql import tables
 from imagebuilder.adapters.sql.among import among
 from imagebuilder.adapters.sql.lines import read_said
 from imagebuilder.domain.audit import Act
-from imagebuilder.domain.channel import Channel, ChannelGate, ChannelMove, MoveKind
+from imagebuilder.domain.channel import Channel, ChannelGate, ChannelMove, MoveKind, channel_gate_of
 from imagebuilder.domain.channel_history import last_move
 from imagebuilder.domain.digest import canonical_json
-from imagebuilder.domain.evidence import Stage
 from imagebuilder.domain.ids import ChannelName, ImageName, VersionId
 from imagebuilder.domain.standing import Ban
 
@@ -179,13 +178,8 @@ def images_of(connection: Connection, ids: Collection[VersionId]) -> list[ImageN
 
 
 def gate_text(gate: ChannelGate) -> str:
-    """Give a gate as it is kept."""
-    kept = {
-        "after": gate.after,
-        "soak_seconds": gate.soak_seconds,
-        "stages": [stage.value for stage in gate.stages],
-    }
-    return canonical_json(kept).decode()
+    """Give what is kept of a gate."""
+    return canonical_json(gate.document()).decode()
 
 
 def highest_usable(
@@ -230,11 +224,4 @@ def _move(row: RowMapping) -> ChannelMove:
 
 
 def _gate(text: str | None) -> ChannelGate | None:
-    if text is None:
-        return None
-    kept = json.loads(text)
-    return ChannelGate(
-        after=None if kept["after"] is None else ChannelName(kept["after"]),
-        soak_seconds=kept["soak_seconds"],
-        stages=tuple(Stage(name) for name in kept["stages"]),
-    )
+    return None if text is None else channel_gate_of(json.loads(text))

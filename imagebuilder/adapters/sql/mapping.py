@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import RowMapping
 
 from imagebuilder.domain.artifact import Artifact
+from imagebuilder.domain.bill import RecordedBill
 from imagebuilder.domain.digest import Canonical, Digest, canonical_json, digest_of
 from imagebuilder.domain.evidence import Outcome, Stage, TestReport, TestResult
 from imagebuilder.domain.ids import ImageName, RunId, VersionId
@@ -117,7 +118,7 @@ def stack_values(layers: Iterable[RecordedLayer]) -> list[Values]:
             "content": layer.content.hex,
             "size_bytes": layer.size_bytes,
             "component_version": layer.component_version,
-            "component_digest": _hex(layer.component_digest),
+            "component_digest": hex_or_none(layer.component_digest),
             "parameters": _json(dict(layer.parameters)),
         }
         below = stack_digest(fields, below)
@@ -140,7 +141,7 @@ def report_values(number: int, reports: Iterable[TestReport]) -> list[Values]:
             "stage": report.stage.value,
             "seconds": report.seconds,
             "crash": storable(report.crash),
-            "evidence": _hex(report.evidence),
+            "evidence": hex_or_none(report.evidence),
         }
         for position, report in enumerate(reports)
     ]
@@ -157,6 +158,7 @@ def result_values(number: int, reports: Iterable[TestReport]) -> list[Values]:
             "outcome": result.outcome.value,
             "seconds": result.seconds,
             "detail": storable(result.detail),
+            "attempts": result.attempts,
         }
         for report_position, report in enumerate(reports)
         for position, result in enumerate(report.results)
@@ -192,6 +194,23 @@ def index_values(number: int, indexes: Mapping[str, Digest]) -> list[Values]:
         {"version_number": number, "address": address, "digest": digest.hex}
         for address, digest in indexes.items()
     ]
+
+
+def bill_values(number: int, bill: RecordedBill | None) -> list[Values]:
+    """Give the row of a version's bill, none where it has none."""
+    if bill is None:
+        return []
+    row: Values = {
+        "version_number": number,
+        "release": bill.release,
+        "document_digest": bill.document.hex,
+    }
+    return [row]
+
+
+def bill(row: RowMapping) -> RecordedBill:
+    """Give what a row says of a bill."""
+    return RecordedBill(release=row["release"], document=Digest(row["document_digest"]))
 
 
 def step_values(run_id: RunId, step: StepRun) -> Values:
@@ -268,7 +287,7 @@ def layer(row: RowMapping) -> RecordedLayer:
         content=Digest(row["content"]),
         size_bytes=row["size_bytes"],
         component_version=row["component_version"],
-        component_digest=_digest(row["component_digest"]),
+        component_digest=digest_or_none(row["component_digest"]),
         parameters=dict(json.loads(row["parameters"])),
     )
 
@@ -286,7 +305,7 @@ def reports(
             results=tuple(results.get(row["position"], ())),
             seconds=row["seconds"],
             crash=row["crash"],
-            evidence=_digest(row["evidence"]),
+            evidence=digest_or_none(row["evidence"]),
         )
         for row in report_rows
     )
@@ -323,14 +342,17 @@ def _result(row: RowMapping) -> TestResult:
         outcome=Outcome(row["outcome"]),
         seconds=row["seconds"],
         detail=row["detail"],
+        attempts=row["attempts"],
     )
 
 
-def _hex(digest: Digest | None) -> str | None:
+def hex_or_none(digest: Digest | None) -> str | None:
+    """Give the digits of a digest that may be missing."""
     return None if digest is None else digest.hex
 
 
-def _digest(text: str | None) -> Digest | None:
+def digest_or_none(text: str | None) -> Digest | None:
+    """Give the digest of digits that may be missing."""
     return None if text is None else Digest(text)
 
 

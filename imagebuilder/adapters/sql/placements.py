@@ -1,15 +1,18 @@
 """Placements in SQL."""
 
+import json
 from collections.abc import Collection, Sequence
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, insert, select, true, update
 from sqlalchemy.exc import IntegrityError
 
-from imagebuilder.adapters.sql import mapping, tables
+from imagebuilder.adapters.sql import tables
 from imagebuilder.adapters.sql.among import among
 from imagebuilder.adapters.sql.database import Database
+from imagebuilder.adapters.sql.mapping import Values, storable
 from imagebuilder.adapters.sql.naming import read_references
 from imagebuilder.domain.audit import Act
+from imagebuilder.domain.digest import canonical_json
 from imagebuilder.domain.distribution import Placement, PlacementExists, PlacementNotFound
 from imagebuilder.domain.ids import VersionId
 from imagebuilder.domain.image import VersionNotFound
@@ -46,7 +49,7 @@ class SqlPlacementStore:
             raise PlacementExists(there, reference) from error
 
     def change(self, placement: Placement) -> None:
-        """Keep when a placement was launched, and that it was withdrawn.
+        """Keep what became of a placement: launched, withdrawn, deleted, or put there again.
 
         Raises: PlacementNotFound: nothing was added under its target and id.
         """
@@ -55,7 +58,7 @@ class SqlPlacementStore:
             changed = connection.execute(
                 update(tables.placements)
                 .where(_is_at(placement.target, placement.external_id))
-                .values({name: values[name] for name in _CHANGING})
+                .values(values)
             )
             if changed.rowcount:
                 return
@@ -86,9 +89,6 @@ class SqlPlacementStore:
             return [_placement(row) for row in _rows(connection, condition)]
 
 
-_CHANGING = ("launched_at", "withdrawn_at", "withdrawn_by", "withdrawn_why")
-
-
 def _is_at(target: str, external_id: str) -> ColumnElement[bool]:
     return (_p.target == target) & (_p.external_id == external_id)
 
@@ -103,7 +103,7 @@ def _rows(connection: Connection, condition: ColumnElement[bool]) -> Sequence[Ro
     return connection.execute(query).mappings().all()
 
 
-def _values(placement: Placement) -> mapping.Values:
+def _values(placement: Placement) -> Values:
     withdrawn = placement.withdrawn
     return {
         "target": placement.target,
@@ -115,6 +115,9 @@ def _values(placement: Placement) -> mapping.Values:
         "withdrawn_at": withdrawn.at if withdrawn else None,
         "withdrawn_by": withdrawn.actor if withdrawn else None,
         "withdrawn_why": withdrawn.why if withdrawn else None,
+        "traits": storable(canonical_json(placement.traits).decode()),
+        "is_deleted": placement.is_deleted,
+        "distribution_id": placement.distribution_id,
     }
 
 
@@ -129,4 +132,7 @@ def _placement(row: RowMapping) -> Placement:
         placed=Act(actor=row["placed_by"], at=row["placed_at"], why=row["placed_why"]),
         launched_at=row["launched_at"],
         withdrawn=withdrawn,
+        traits=json.loads(row["traits"]),
+        is_deleted=row["is_deleted"],
+        distribution_id=row["distribution_id"],
     )

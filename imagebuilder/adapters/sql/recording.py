@@ -25,7 +25,7 @@ from sqlalchemy import (
     true,
 )
 
-from imagebuilder.adapters.sql import mapping, tables
+from imagebuilder.adapters.sql import assessed, mapping, tables
 from imagebuilder.adapters.sql.among import among
 from imagebuilder.domain.digest import Canonical
 from imagebuilder.domain.image import DocumentText, ImageVersion, RecordedLayer
@@ -51,6 +51,10 @@ def insert_version(connection: Connection, version: ImageVersion) -> None:
     _write(connection, tables.test_results, mapping.result_values(number, version.reports))
     _write(connection, tables.version_documents, mapping.document_values(number, version.documents))
     _write(connection, tables.indexes, mapping.index_values(number, version.indexes))
+    _write(connection, tables.assessments, assessed.assessment_values(number, version.assessments))
+    controls = assessed.control_values(number, version.assessments)
+    _write(connection, tables.assessed_controls, controls)
+    _write(connection, tables.bills, mapping.bill_values(number, version.bill))
     _insert_fixes(connection, version.plan)
 
 

@@ -76,11 +76,24 @@ class SqlRetentionStore:
             )
 
     def evidence(self) -> frozenset[Digest]:
-        """Give the blobs that hold what tests said, of deleted versions too."""
-        column = tables.test_reports.c.evidence
+        """Give the blobs of what tests and scans said and was signed, bills, and scans' content.
+
+        Those of deleted versions too, and content that no scan was made with yet.
+        """
+        maybe = (
+            tables.test_reports.c.evidence,
+            tables.assessments.c.report_digest,
+            tables.assessments.c.raw_digest,
+        )
+        queries = (
+            *(select(column).where(column.is_not(None)).distinct() for column in maybe),
+            select(tables.assessments.c.content_digest).distinct(),
+            select(tables.attestations.c.digest).distinct(),
+            select(tables.bills.c.document_digest).distinct(),
+            select(tables.content_packs.c.digest),
+        )
         with self._database.reading() as connection:
-            found = connection.scalars(select(column).where(column.is_not(None)).distinct())
-            return frozenset(map(Digest, found))
+            return frozenset(Digest(f) for query in queries for f in connection.scalars(query))
 
     def reactivate(self, version_id: VersionId) -> None:
         """Let a version that is deprecated or disabled be active again; a deleted one stays so."""

@@ -7,6 +7,7 @@ from sqlalchemy import RowMapping
 
 from imagebuilder.adapters.sql.mapping import Values, storable, version_id
 from imagebuilder.domain.digest import canonical_json
+from imagebuilder.domain.gate import gate_document, gate_of
 from imagebuilder.domain.ids import ChannelName, ImageName, PipelineName, RunId
 from imagebuilder.domain.pipeline import StartCondition, Trigger
 from imagebuilder.domain.run import (
@@ -143,6 +144,8 @@ def _order_text(order: RunOrder) -> str:
             "pool": order.pool,
             "channel": order.channel,
             "needs_approval": order.needs_approval,
+            "gates": gate_document(order.gates),
+            "distributions": list(order.distributions),
             "time_limit_seconds": order.time_limit_seconds,
             "attempts": order.attempts,
         }
@@ -169,6 +172,8 @@ def _order(row: RowMapping) -> RunOrder:
         pool=kept["pool"],
         channel=ChannelName(channel) if channel else None,
         needs_approval=kept["needs_approval"],
+        gates=gate_of(kept.get("gates")),
+        distributions=tuple(kept.get("distributions", ())),
         time_limit_seconds=kept["time_limit_seconds"],
         attempts=kept["attempts"],
     )

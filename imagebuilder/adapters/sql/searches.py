@@ -26,6 +26,7 @@ from imagebuilder.adapters.sql import mapping, tables
 from imagebuilder.adapters.sql.among import among
 from imagebuilder.adapters.sql.database import Database
 from imagebuilder.adapters.sql.resolving import by_bytes
+from imagebuilder.adapters.sql.vulnerabilities import found_in, has_cve
 from imagebuilder.domain.ids import VersionId
 from imagebuilder.domain.image import VersionSummary
 from imagebuilder.domain.labels import LabelQuery
@@ -92,6 +93,17 @@ class SqlSearchStore:
             for each, matched in found.items()
         }
 
+    def vulnerable(
+        self, ids: Collection[VersionId], cves: Collection[str]
+    ) -> Mapping[VersionId, Sequence[Match]]:
+        """Give the source packages of versions that CVEs were found in, by name."""
+        found: dict[VersionId, list[Match]] = {}
+        with self._database.reading() as connection:
+            for row in connection.execute(found_in(ids, cves)):
+                match = Match(name=row[1], version=row[2], architecture="source")
+                found.setdefault(VersionId(row[0]), []).append(match)
+        return {each: sorted(f, key=lambda m: (m.name, m.version)) for each, f in found.items()}
+
     def fixes(self, cve: str) -> Sequence[PackageQuery]:
         """Give what is older than the fix of a CVE, of each package that was fixed."""
         query = select(_f.package, _f.fixed_version).where(_f.cve == cve)
@@ -116,7 +128,7 @@ def _older(name: str, version: str, fixed: Sequence[str]) -> PackageQuery:
 
 def _conditions(connection: Connection, query: VersionQuery) -> list[ColumnElement[bool]]:
     held = [_holding(connection, [package]) for package in query.packages]
-    held += [_holding(connection, fixes) for fixes in query.fixed]
+    held += [or_(has_cve(each.cve), _holding(connection, each.fixes)) for each in query.cves]
     held += [_made_with(connection, component) for component in query.components]
     held += [_labelled(label) for label in query.labels]
     held += [_worded(connection, word) for word in query.words]

@@ -24,13 +24,20 @@ from sqlalchemy import (
 
 from imagebuilder.adapters.sql import mapping, neutral_rows, tables
 from imagebuilder.adapters.sql.recording import package_columns
+from imagebuilder.domain.advisory import FixState
+from imagebuilder.domain.attestation import KeyAlgorithm, KeyState
 from imagebuilder.domain.audit import AuditAction
 from imagebuilder.domain.channel import MoveKind
+from imagebuilder.domain.control import ControlOutcome
 from imagebuilder.domain.digest import Digest
+from imagebuilder.domain.distribution import DeliveryState
 from imagebuilder.domain.evidence import Outcome, Stage
+from imagebuilder.domain.finding import FindingKind
 from imagebuilder.domain.recipe import ArtifactFormat
 from imagebuilder.domain.run import RunState, StepState
+from imagebuilder.domain.severity import Severity
 from imagebuilder.domain.standing import Lifecycle
+from imagebuilder.domain.waiver import Justification
 from imagebuilder.ports.catalogue_care import CatalogueFault, OnRows, StoredThing
 
 _PUT_BACK = "Put back a backup from before it with: imagebuilder catalogue restore FILE"
@@ -39,19 +46,35 @@ _SHOWN = 20
 _DIGESTS = frozenset(
     {
         *("digest", "text_digest", "key", "content", "evidence", "component_digest"),
-        *("plan_digest", "definition_digest", "disk_digest"),
+        *("plan_digest", "definition_digest", "disk_digest", "document_digest", "key_id"),
+        *("database_digest", "content_digest", "tailoring_digest", "report_digest", "raw_digest"),
     }
 )
-_JSON = frozenset(("plan", "parameters", "before", "after", "gate"))
+_JSON = frozenset(
+    {
+        *("plan", "parameters", "before", "after", "gate", "advisories", "controls"),
+        *("traits", "where", "failure"),
+    }
+)
 _ENUMS: Mapping[tuple[str, str], type[StrEnum]] = {
     ("artifacts", "format"): ArtifactFormat,
+    ("assessed_controls", "outcome"): ControlOutcome,
+    ("assessed_controls", "severity"): Severity,
+    ("assessments", "stage"): Stage,
     ("audit", "action"): AuditAction,
     ("channel_moves", "kind"): MoveKind,
+    ("delivery_steps", "state"): DeliveryState,
     ("lifecycles", "lifecycle"): Lifecycle,
+    ("signing_keys", "algorithm"): KeyAlgorithm,
+    ("signing_keys", "state"): KeyState,
     ("run_steps", "state"): StepState,
     ("runs", "state"): RunState,
     ("test_reports", "stage"): Stage,
     ("test_results", "outcome"): Outcome,
+    ("waivers", "justification"): Justification,
+    ("waivers", "kind"): FindingKind,
+    ("vulnerabilities", "severity"): Severity,
+    ("vulnerabilities", "state"): FixState,
 }
 
 
@@ -67,11 +90,14 @@ def faults(connection: Connection, on_rows: OnRows) -> Iterator[CatalogueFault]:
     yield from _wrong_lineage(connection)
     yield from _wrong_histories(connection)
     yield from _wrong_revocations(connection)
+    yield from _wrong_waivers(connection)
 
 
 def stored_things(connection: Connection) -> Iterator[StoredThing]:
-    """Give the artifacts and evidence of versions that still have them."""
+    """Give the artifacts, evidence and bills of versions that still have their files."""
     v, a, r = tables.versions.c, tables.artifacts.c, tables.test_reports.c
+    t = tables.attestations.c
+    b, s = tables.bills.c, tables.assessments.c
     gone = select(tables.lifecycles.c.version_number).where(
         or_(
             tables.lifecycles.c.lifecycle == Lifecycle.DELETED.value,
@@ -86,6 +112,18 @@ def stored_things(connection: Connection) -> Iterator[StoredThing]:
         select(*named, text("'evidence of its tests' AS what"), r.evidence, text("NULL AS size"))
         .join_from(tables.test_reports, tables.versions, r.version_number == v.number)
         .where(r.evidence.is_not(None)),
+        select(
+            *named, text("'bundle of what was signed' AS what"), t.digest, text("NULL AS size")
+        ).join_from(tables.attestations, tables.versions, t.version_number == v.number),
+        select(
+            *named, text("'bill of materials' AS what"), b.document_digest, text("NULL AS size")
+        ).join_from(tables.bills, tables.versions, b.version_number == v.number),
+        *(
+            select(*named, text(f"'{what} of a scan' AS what"), column, text("NULL AS size"))
+            .join_from(tables.assessments, tables.versions, s.version_number == v.number)
+            .where(column.is_not(None))
+            for what, column in (("report", s.report_digest), ("result", s.raw_digest))
+        ),
     )
     for query in queries:
         images = query.join(tables.images, tables.images.c.id == v.image_id)
@@ -253,6 +291,21 @@ def _wrong_revocations(connection: Connection) -> Iterator[CatalogueFault]:
         query = select(tables.revocations).where(condition).limit(_SHOWN)
         for row in connection.execute(query).mappings():
             yield _fault(_place(tables.revocations, row), what)
+
+
+def _wrong_waivers(connection: Connection) -> Iterator[CatalogueFault]:
+    w = tables.waivers.c
+    revoked = (w.revoked_at, w.revoked_by, w.revoked_why)
+    is_half = and_(or_(*(c.is_(None) for c in revoked)), or_(*(c.is_not(None) for c in revoked)))
+    wrong = {
+        "It expires before it was given.": w.expires_at <= w.created_at,
+        "Who owns it approved it.": w.owner == w.approver,
+        "Only a part of its revoking is kept.": is_half,
+    }
+    for what, condition in wrong.items():
+        query = select(tables.waivers).where(condition).limit(_SHOWN)
+        for row in connection.execute(query).mappings():
+            yield _fault(_place(tables.waivers, row), what)
 
 
 def _rows(connection: Connection, query: Select[tuple[object, ...]]) -> Iterator[RowMapping]:

@@ -7,9 +7,11 @@ from pathlib import Path, PurePath
 
 from imagebuilder.adapters.system.shipped import ShippedEntry, shipped
 from imagebuilder.domain.digest import Canonical, Digest, digest_of
+from imagebuilder.domain.packs import pack_name, pack_of
 from imagebuilder.ports.documents import DocumentUnreadable
 
 _COMPONENTS = "components"
+_PACKS = Path(__file__).parents[2] / "packs"
 _LARGEST_DOCUMENT_BYTES = 1024 * 1024
 _UNREAD_FOLDERS = {"__pycache__", ".git"}
 
@@ -65,7 +67,13 @@ class FileDocumentSource:
         return sorted(map(str, _documents_in(folder)))
 
     def locate(self, path: str, beside: str) -> PurePath:
-        """Give the absolute path of a file that a document names. Raises: DocumentUnreadable."""
+        """Give the absolute path of a file, or of a pack (pack:NAME), that a document names.
+
+        Raises: DocumentUnreadable; PackUnknown.
+        """
+        pack = pack_name(path)
+        if pack is not None:
+            return _PACKS / pack_of(pack)
         found = Path(os.path.normpath(Path(beside).absolute().parent / path))
         if not found.exists():
             raise DocumentUnreadable(path, f"There is nothing at {found}.", is_named=True)
@@ -96,6 +104,16 @@ class FileDocumentSource:
             )
         except OSError as error:
             raise DocumentUnreadable(str(path), error.strerror or str(error)) from error
+
+    def python_files(self, path: PurePath) -> Sequence[str]:
+        """Give a located file itself, or every Python file below a folder, sorted.
+
+        Links that leave the folder are not followed.
+        """
+        place = Path(path)
+        if not place.is_dir():
+            return [str(place)]
+        return sorted(str(file) for file in _read_files(place) if file.suffix == ".py")
 
     def shipped_digest(self, path: str, beside: str) -> Digest:
         """Give the digest of a file or folder that a component at `beside` ships.

@@ -9,7 +9,6 @@ thread that outlives the child. Descendants get it too only when the command is 
 import os
 import select
 import selectors
-import shutil
 import signal
 import subprocess
 import threading
@@ -21,11 +20,13 @@ from pathlib import Path
 from typing import IO
 
 from imagebuilder.adapters.system.capture import CappedBytes
+from imagebuilder.adapters.system.programs import SYSTEM_PATH, resolved
 from imagebuilder.adapters.system.streams import (
     Feed,
     Output,
     capped_output,
     opened_feed,
+    opened_log,
     opened_output,
 )
 from imagebuilder.adapters.system.terminal import terminal_kept
@@ -35,13 +36,11 @@ from imagebuilder.ports.process import (
     CommandFailed,
     CommandResult,
     OnLine,
-    ProgramMissing,
     ProgramNotStarted,
     RunningProcess,
 )
 
-_SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_MINIMAL_ENVIRONMENT: Mapping[str, str] = {"PATH": _SYSTEM_PATH, "LC_ALL": "C.UTF-8"}
+_MINIMAL_ENVIRONMENT: Mapping[str, str] = {"PATH": SYSTEM_PATH, "LC_ALL": "C.UTF-8"}
 _CHUNK_BYTES = 64 * 1024
 _LONGEST_DEATH_SECONDS = 5.0
 _LARGEST_REST_BYTES = 1024 * 1024
@@ -91,26 +90,32 @@ class SystemCommandRunner:
     def start(self, command: Command) -> Iterator[RunningProcess]:
         """Start a program that ends with the context: asked to, then killed; at once on an error.
 
-        Its time limit holds too. Its errors are part of its output.
-        Raises: ProgramMissing; ProgramNotStarted.
+        One that is given grace is asked on an error too. Its time limit holds as well. Its errors
+        are part of its output. Raises: ProgramMissing; ProgramNotStarted.
         """
         output = Output(CappedBytes(first_bytes=0, last_bytes=command.output_limit_bytes))
-        with (
-            ExitStack() as files,
-            self._child(command, stderr=subprocess.STDOUT) as child,
-        ):
+        with ExitStack() as files:
+            log = opened_log(command, files)
+            to = subprocess.PIPE if log is None else log
+            child = files.enter_context(self._child(command, stderr=subprocess.STDOUT, stdout=to))
             feed = opened_feed(command, files)
-            attendance = _Attendance(child, [output], feed, self._deadline(command))
+            outputs = [output] if log is None else []
+            attendance = _Attendance(child, outputs, feed, self._deadline(command))
             # The thread only reads: the child was started by the caller's and dies with that.
             reader = threading.Thread(target=attendance.until_end, daemon=True)
             reader.start()
+            has_failed = True
             try:
                 yield _Running(child, output)
-                child.signal_group(signal.SIGTERM)
-                reader.join(self._grace_seconds)
+                has_failed = False
             finally:
-                child.kill_group()
-                reader.join()
+                try:
+                    if command.grace_seconds or not has_failed:
+                        child.signal_group(signal.SIGTERM)
+                        reader.join(command.grace_seconds or self._grace_seconds)
+                finally:
+                    child.kill_group()
+                    reader.join()
 
     def attach(self, command: Command) -> int:
         """Run on our own terminal until it ends and give its exit status, negative when killed.
@@ -144,7 +149,9 @@ class SystemCommandRunner:
         return _Deadline(self._clock, None if limit is None else self._clock.monotonic() + limit)
 
     @contextmanager
-    def _child(self, command: Command, *, stderr: int) -> Iterator["_Child"]:
+    def _child(
+        self, command: Command, *, stderr: int, stdout: int = subprocess.PIPE
+    ) -> Iterator["_Child"]:
         """Start the program; it is dead and all its pipes are closed when the context ends."""
         environment = dict(command.environment or _MINIMAL_ENVIRONMENT)
         argv = self._wrapped(command, environment)
@@ -153,12 +160,13 @@ class SystemCommandRunner:
                 argv,
                 bufsize=0,
                 stdin=subprocess.PIPE if _is_fed(command) else subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
+                stdout=stdout,
                 stderr=stderr,
                 cwd=command.folder,
                 env=environment,
                 pass_fds=command.keep_open,
                 start_new_session=True,
+                umask=-1 if command.umask is None else command.umask,
             )
         except (OSError, ValueError) as error:
             raise ProgramNotStarted(command.argv[0], str(error)) from error
@@ -174,19 +182,21 @@ class SystemCommandRunner:
             child.end()
 
     def _wrapped(self, command: Command, environment: Mapping[str, str]) -> list[str]:
-        program = _resolved(command.argv[0], environment, command.folder)
-        wrapped = [self._setpriv, "--pdeathsig", "KILL", "--"]
+        program = resolved(command.argv[0], environment, command.folder)
+        # Who needs time to clean up is only asked to end when we die: nobody is left to wait.
+        sent = "TERM" if command.grace_seconds else "KILL"
+        wrapped = [self._setpriv, "--pdeathsig", sent, "--"]
         if command.is_isolated and os.geteuid() == 0:
             wrapped += [self._unshare, "--pid", "--fork", "--kill-child=KILL", "--"]
         return [*wrapped, program, *command.argv[1:]]
 
     @cached_property
     def _setpriv(self) -> str:
-        return _resolved("setpriv", _MINIMAL_ENVIRONMENT, None)
+        return resolved("setpriv", _MINIMAL_ENVIRONMENT, None)
 
     @cached_property
     def _unshare(self) -> str:
-        return _resolved("unshare", _MINIMAL_ENVIRONMENT, None)
+        return resolved("unshare", _MINIMAL_ENVIRONMENT, None)
 
 
 class _Child:
@@ -369,18 +379,3 @@ def _open_children(pid: int) -> list[int]:
             with suppress(ProcessLookupError):
                 opened.append(os.pidfd_open(int(child)))
     return opened
-
-
-def _resolved(program: str, environment: Mapping[str, str], folder: str | None) -> str:
-    """Give the file of a program, also of one that is only in the administrator's folders.
-
-    Raises: ProgramMissing.
-    """
-    if "/" in program:
-        path = str(Path(folder or "", program).absolute())
-    else:
-        path = f"{environment.get('PATH', _SYSTEM_PATH)}:/usr/sbin:/sbin"
-        path = shutil.which(program, path=path) or ""
-    if not path or not os.access(path, os.X_OK) or Path(path).is_dir():
-        raise ProgramMissing(program)
-    return path

@@ -36,6 +36,10 @@ class ReadOnce:
         """Give the absolute path of a file that a document names. Raises: DocumentUnreadable."""
         return self._source.locate(path, beside)
 
+    def python_files(self, path: PurePath) -> Sequence[str]:
+        """Give a located file itself, or every Python file below a folder, sorted."""
+        return self._source.python_files(path)
+
     def shipped_digest(self, path: str, beside: str) -> Digest:
         """Give the digest of a file or folder that a component at `beside` ships."""
         return self._source.shipped_digest(path, beside)

@@ -107,6 +107,13 @@ def opened_output(command: Command, on_line: OnLine | None, files: ExitStack) ->
     return Output(CappedFile(files.enter_context(Path(target.path).open("wb")), target.limit_bytes))
 
 
+def opened_log(command: Command, files: ExitStack) -> int | None:
+    """Give the open file that a command writes into by itself; None when there is none."""
+    if command.log_file is None:
+        return None
+    return files.enter_context(Path(command.log_file).open("ab")).fileno()
+
+
 def capped_output(command: Command, on_line: OnLine | None) -> Output:
     """Give an output of which the first and the last is kept."""
     half = command.output_limit_bytes // 2

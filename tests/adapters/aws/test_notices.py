@@ -1,11 +1,9 @@
 """Notices on topics and buses of a double of AWS on this machine's loopback."""
 
 import json
-from collections.abc import Iterator
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from imagebuilder.adapters.aws.notices import EventBridgeNotifier, SnsNotifier
 from imagebuilder.domain.pipeline import NoticeKind, NoticeTarget
@@ -23,15 +21,6 @@ PAYLOAD: Payload = {
 REGION = "eu-central-1"
 
 pytestmark = pytest.mark.filterwarnings("default")  # the double's own
-
-
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
 
 
 @pytest.fixture(autouse=True)

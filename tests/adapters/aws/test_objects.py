@@ -5,7 +5,6 @@ from pathlib import Path
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from imagebuilder.adapters.aws.objects import S3Objects
 from imagebuilder.ports.transfers import Bucket, TransferFailed
@@ -15,15 +14,6 @@ OWNER = "123456789012"
 BUCKET = Bucket(name="files", owner=OWNER)
 
 pytestmark = pytest.mark.filterwarnings("default")  # the double's own
-
-
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from imagebuilder.adapters.aws.values import AwsValues
 from imagebuilder.ports.values import (
@@ -17,15 +16,6 @@ from imagebuilder.ports.values import (
 )
 
 pytestmark = pytest.mark.filterwarnings("default")  # the double's own
-
-
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
 
 
 @pytest.fixture(autouse=True)

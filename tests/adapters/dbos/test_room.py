@@ -26,7 +26,7 @@ from tests.roots import wait_until
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 Log = list[tuple[str, RunStage]]
-ALL = list(RunStage)
+ALL = list(RunStage)[:-1]
 
 
 class FakeWork(FakeRunWork):
@@ -121,6 +121,16 @@ def test_run_when_a_stage_ends_it_then_the_others_are_not_done(house: House) -> 
         work.wait_for("run-2")
 
     assert work.of("run-1") == [RunStage.RESOLVE]
+
+
+def test_run_when_it_is_to_be_distributed_then_that_is_the_last_stage(house: House) -> None:
+    def act(_run: str, stage: RunStage) -> StageEnd | None:
+        return StageEnd(go_on=GoOn.NEXT) if stage is RunStage.PROMOTE else None
+
+    work = FakeWork(act=act)
+    with house.running(work) as engine:
+        engine.hand_over([an_order("run-1")])
+        wait_until(lambda: work.of("run-1") == list(RunStage), "all stages")
 
 
 def test_stage_when_it_is_to_be_done_again_then_it_is_after_a_wait(house: House) -> None:

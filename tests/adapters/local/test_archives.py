@@ -42,6 +42,26 @@ def read(
     archive: SignedArchive, keyring: Path | None, folder: Path, *, allows_expired: bool = False
 ) -> list[PackageIndex]:
     """Read an archive as a process of its own would."""
+    archives, repository = reader(archive, keyring, folder, allows_expired=allows_expired)
+    return list(archives.packages([repository], {"amd64"}))
+
+
+def sums(archive: SignedArchive, keyring: Path, folder: Path) -> dict[str, str]:
+    """Ask for the digests of some packages. Shape: name -> digest, of those that are told."""
+    archives, repository = reader(archive, keyring, folder)
+    wanted = [(name, "1", "amd64") for name in ("one", "two", "three", "four")]
+    return {key[0]: digest.hex for key, digest in archives.sums([repository], wanted).items()}
+
+
+def a_held(name: str, digest: str, version: str = "1") -> str:
+    """Write the paragraph of a package."""
+    return f"Package: {name}\nVersion: {version}\nArchitecture: amd64\nSHA256: {digest}\n\n"
+
+
+def reader(
+    archive: SignedArchive, keyring: Path | None, folder: Path, *, allows_expired: bool = False
+) -> tuple[AptArchives, Repository]:
+    """Give what reads an archive, as a process of its own would."""
     clock = FakeClock(datetime(2026, 1, 2, tzinfo=UTC))
     keys = TrustedKeys(RUNNER, folder / "etc/apt", folder / "debian.gpg")
     archives = AptArchives(ArchiveFetcher(), keys, folder / "indexes", clock)
@@ -51,7 +71,7 @@ def read(
         keyring=str(keyring) if keyring else None,
         allows_expired=allows_expired,
     )
-    return list(archives.packages([repository], {"amd64"}))
+    return archives, repository
 
 
 def versions(found: list[PackageIndex]) -> dict[str, str]:
@@ -229,3 +249,50 @@ def test_packages_for_all_architectures_then_are_read_where_apt_does(
     archive.publish()
 
     assert ("tzdata-legacy" in versions(read(archive, keyring, tmp_path))) == is_read
+
+
+def test_sums_then_are_those_that_the_signed_list_tells_of_that_version(
+    archive: SignedArchive, keyring: Path, tmp_path: Path
+) -> None:
+    archive.held = {
+        "one": a_held("one", "a" * 64),
+        "two": a_held("two", "b" * 64, version="2"),
+        "three": a_held("three", "no digest"),
+        "four": a_held("four", "c" * 64) + a_held("four", "d" * 64),
+    }
+    archive.publish()
+
+    assert sums(archive, keyring, tmp_path) == {"one": "a" * 64}
+
+
+def test_sums_when_asked_again_then_no_list_is_fetched(
+    archive: SignedArchive, keyring: Path, tmp_path: Path
+) -> None:
+    archive.held = {"one": a_held("one", "a" * 64)}
+    archive.publish()
+    read(archive, keyring, tmp_path)
+
+    assert sums(archive, keyring, tmp_path) == sums(archive, keyring, tmp_path) != {}
+    assert archive.served.count(archive.list_path) == 1
+
+
+def test_sums_when_what_was_kept_is_garbage_then_the_list_is_read_anew(
+    archive: SignedArchive, keyring: Path, tmp_path: Path
+) -> None:
+    archive.held = {"one": a_held("one", "a" * 64)}
+    archive.publish()
+    read(archive, keyring, tmp_path)
+    for file in tmp_path.glob("indexes/*-sums"):
+        file.write_text("x")
+
+    assert sums(archive, keyring, tmp_path) == {"one": "a" * 64}
+
+
+def test_sums_when_the_index_is_signed_by_somebody_else_then_are_refused(
+    archive: SignedArchive, tmp_path: Path
+) -> None:
+    with signing_key() as other:
+        (tmp_path / "other.gpg").write_bytes(other.public)
+
+    with pytest.raises(SignatureRefused):
+        sums(archive, tmp_path / "other.gpg", tmp_path)

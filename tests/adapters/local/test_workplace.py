@@ -1,6 +1,8 @@
 """What several processes at once, and dead ones, mean for working folders."""
 
 import socket
+import subprocess
+import sys
 import tempfile
 import threading
 from pathlib import Path
@@ -80,3 +82,35 @@ def test_short_folder_then_takes_the_socket_of_a_connection_however_long_the_par
             socket.socket(socket.AF_UNIX) as listener,
         ):
             listener.bind(str(folder / "control.0123456789abcdef"))
+
+
+_MOUNTED = """
+import pathlib, subprocess, sys
+from imagebuilder.adapters.local.workplace import working_folder
+outside, place = map(pathlib.Path, sys.argv[1:])
+def mount(*words): subprocess.run(["mount", *map(str, words)], check=True)
+mount("--make-shared", "-t", "tmpfs", "tmpfs", outside)
+(outside / "below").mkdir()
+mount("-t", "tmpfs", "tmpfs", outside / "below")
+for folder in (outside, outside / "below"):
+    (folder / "kept").touch()
+with working_folder(place, "build-") as folder:
+    for name in ("bound twice", "new\\nline"):
+        (folder / name).mkdir()
+        mount("--rbind", outside, folder / name)
+    mount("--rbind", outside, folder / "bound twice")
+print(*sorted(str(p.relative_to(outside)) for p in outside.rglob("*")), *place.iterdir())
+"""
+
+
+@pytest.mark.root
+def test_working_folder_when_something_is_mounted_below_then_nothing_of_that_is_removed(
+    tmp_path: Path,
+) -> None:
+    outside, place = tmp_path / "outside", tmp_path / "place"
+    outside.mkdir()
+    argv = ["unshare", "--mount", sys.executable, "-c", _MOUNTED, str(outside), str(place)]
+
+    said = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+
+    assert (said.stdout, said.stderr) == ("below below/kept kept\n", "")

@@ -16,7 +16,7 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from imagebuilder.adapters.mail.email import EmailNotifier, MailServer
 from imagebuilder.domain.pipeline import NoticeKind, NoticeTarget
 from imagebuilder.ports.notices import NoticeUndelivered
-from imagebuilder.settings import SecretMissing
+from imagebuilder.setting_faults import SecretMissing
 from tests.build import SOME_DAY
 from tests.listeners import free_port
 

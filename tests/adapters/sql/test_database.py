@@ -17,7 +17,7 @@ from imagebuilder.adapters.sql.runs import SqlRunStore
 from imagebuilder.adapters.sql.tables import SCHEMA_REVISION, metadata
 from imagebuilder.domain.ids import ImageName
 from imagebuilder.ports.catalogue import CatalogueDamaged, CatalogueTooNew, StoreUnavailable
-from tests.build import a_package, a_run, a_version
+from tests.build import a_package, a_run, a_version, an_assessment
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def raw(file: Path) -> Iterator[sqlite3.Connection]:
 
 def _made(file: Path) -> None:
     with open_database(file) as database:
-        SqlVersionStore(database).add(a_version())
+        SqlVersionStore(database).add(a_version(assessments=(an_assessment(),)))
 
 
 def test_open_when_nothing_is_there_then_file_and_folders_are_made(file: Path) -> None:
@@ -209,6 +209,8 @@ def test_read_when_a_table_is_gone_then_is_damaged(file: Path) -> None:
         "UPDATE artifacts SET format = 'floppy'",
         "UPDATE layer_stacks SET parameters = '['",
         "UPDATE test_results SET outcome = 'maybe'",
+        "UPDATE assessed_controls SET controls = '['",
+        "UPDATE assessed_controls SET outcome = 'maybe'",
     ],
 )
 def test_read_when_a_value_makes_no_sense_then_is_damaged(file: Path, damage: str) -> None:

@@ -17,10 +17,10 @@ pytestmark = pytest.mark.root
 
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[Path]:
-    """Give a file system of one megabyte."""
+    """Give a file system of four megabytes: a new catalogue and its log take one and a half."""
     folder = tmp_path / "small"
     folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1M", "tmpfs", folder], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4M", "tmpfs", folder], check=True)
     yield folder
     subprocess.run(["umount", "--lazy", folder], check=True)
 
@@ -51,7 +51,7 @@ def test_write_when_the_file_system_is_full_then_says_so_and_the_rest_is_whole(
 
 
 def test_open_when_the_file_system_is_full_already_then_says_so(small: Path) -> None:
-    (small / "filler").write_bytes(b"x" * 1024 * 1024)
+    (small / "filler").write_bytes(b"x" * 4 * 1024 * 1024)
 
     with pytest.raises(StoreUnavailable) as caught:
         open_database(small / "catalogue.db")

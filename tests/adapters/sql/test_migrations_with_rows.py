@@ -10,20 +10,37 @@ from sqlalchemy import inspect
 from imagebuilder.adapters.sql import migrations, soundness
 from imagebuilder.adapters.sql.catalogue import SqlVersionStore
 from imagebuilder.adapters.sql.database import Database, open_database
+from imagebuilder.adapters.sql.distributions import SqlDistributionStore
+from imagebuilder.adapters.sql.placements import SqlPlacementStore
 from imagebuilder.adapters.sql.runs import SqlRunStore
 from imagebuilder.adapters.sql.tables import SCHEMA_REVISION, metadata
+from imagebuilder.domain.control import ControlOutcome
 from imagebuilder.domain.ids import RunId, VersionId
-from tests.build import a_run, a_step, a_version
+from tests.build import (
+    a_control,
+    a_digest,
+    a_placement,
+    a_run,
+    a_step,
+    a_version,
+    an_assessment,
+)
+from tests.distributions import a_distribution
 
 _CHILD = "version-web-1.0.0-1"
 
 
 def _filled(database: Database) -> None:
     versions, runs = SqlVersionStore(database), SqlRunStore(database)
-    versions.add(a_version())
+    seen = a_control("mode", ControlOutcome.FAIL, evidence="it is 0777", controls=("5.1",))
+    versions.add(a_version(assessments=(an_assessment(seen, tailoring=a_digest("own")),)))
     versions.add(a_version("web@1.0.0/1"))
     runs.save(a_run())
     runs.save_step(RunId("run-1"), a_step())
+    distribution = a_distribution(_CHILD, "aws:1/eu")
+    SqlDistributionStore(database).add(distribution)
+    brought = a_placement(_CHILD, traits={"snapshot": "snap-1"}, distribution_id=distribution.id)
+    SqlPlacementStore(database).add(brought)
 
 
 def _tables(database: Database) -> set[str]:

@@ -10,7 +10,7 @@ from imagebuilder.adapters.web.webhook import WebhookNotifier
 from imagebuilder.domain.pipeline import NoticeKind, NoticeTarget
 from imagebuilder.domain.signature import is_signed, signed_at
 from imagebuilder.ports.notices import NoticeUndelivered
-from imagebuilder.settings import SecretMissing
+from imagebuilder.setting_faults import SecretMissing
 from tests.build import SOME_DAY
 from tests.fakes.clock import FakeClock
 from tests.listeners import HookListener, listening_hooks

@@ -11,22 +11,25 @@ import itertools
 import signal
 import socket
 from collections.abc import Generator
-from pathlib import PurePath
-from types import FrameType
 
 import pytest
 import testinfra.backend
 from testinfra.backend.base import BaseBackend, CommandResult
 
 from imagebuilder.adapters.confined.frames import frame_from, framed, message_in
+from imagebuilder.adapters.confined.testinfra.recipe_plugin import TESTS_FOLDER, time_limit
 
-_TESTS_FOLDER = PurePath("/tests")
 _OFFLINE = "offline"
+_MACHINE = "machine"
 _MARKERS = {
+    _OFFLINE: "needs no running system: looks at files at rest, as tests without a marker do",
     "booted": "needs a running system: runs in the booted container",
-    "machine": "needs the real boot: runs on the virtual machine",
+    _MACHINE: "needs the real boot: runs on the virtual machine",
 }
+_FIRMWARE = "firmware"
 _LONGEST_TEXT = 64 * 1024
+_NOTHING_RUNS = (b"Running in chroot, ignoring", b"has not been booted with systemd")
+"""What systemctl says where no service manager runs; its exit status may be good all the same."""
 
 
 class RelayFailed(Exception):
@@ -56,18 +59,24 @@ class RelayBackend(BaseBackend):
         """Run a command on the machine under test and give how it ended."""
         text = self.get_command(command, *args)
         number = next(self._numbers)
-        send(self._channel, {"run": text, "number": number})
+        # A command has as long as its test still has.
+        left_seconds, _ = signal.getitimer(signal.ITIMER_REAL)
+        asked = {"seconds": left_seconds} if left_seconds else {}
+        send(self._channel, {"run": text, "number": number, **asked})
         answer = self._receive()
         # A test that ran out of time left its answer behind.
         while answer.get("number") != number:
             answer = self._receive()
         if "error" in answer:
             raise RelayFailed(str(answer["error"]))
+        stderr = base64.b64decode(str(answer["stderr"]))
+        if any(words in stderr for words in _NOTHING_RUNS):
+            pytest.fail(f"Nothing runs at rest: mark it booted or machine ({text[:200]}).")
         return self.result(
             int(str(answer["exit_status"])),
             self.encode(text),
             base64.b64decode(str(answer["stdout"])),
-            base64.b64decode(str(answer["stderr"])),
+            stderr,
         )
 
     def _receive(self) -> dict[str, object]:
@@ -98,7 +107,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Know the options that the suite passes."""
     group = parser.getgroup("relay")
     group.addoption("--relay-socket", type=int, required=True)
-    group.addoption("--relay-stage", choices=[_OFFLINE, *_MARKERS])
+    group.addoption("--relay-stage", choices=list(_MARKERS))
+    group.addoption("--relay-firmware", default="")
     group.addoption("--relay-import-seconds", type=float, default=60.0)
 
 
@@ -107,23 +117,32 @@ def pytest_configure(config: pytest.Config) -> None:
     testinfra.backend.BACKENDS[RelayBackend.NAME] = f"{__name__}.{RelayBackend.__name__}"
     for name, meaning in _MARKERS.items():
         config.addinivalue_line("markers", f"{name}: {meaning}")
+    meaning = "is for machines that were started with it: runs on the virtual machine"
+    config.addinivalue_line("markers", f"{_FIRMWARE}(name, ...): {meaning}")
+
+
+@pytest.fixture(scope="session")
+def firmware(pytestconfig: pytest.Config) -> str:
+    """Give what the machine was started with: bios or uefi."""
+    name: str = pytestconfig.getoption("--relay-firmware")
+    return name or pytest.fail("Only a machine has firmware: mark it machine.", pytrace=False)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip, with the reason, what is for another firmware."""
+    booted = item.config.getoption("--relay-firmware")
+    marker = item.get_closest_marker(_FIRMWARE)
+    if marker is not None and booted not in marker.args:
+        wanted = " or ".join(map(str, marker.args))
+        pytest.skip(f"It is for {wanted}; the machine was started with {booted}.")
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, object, object]:
     """Give each file a limited time to be imported."""
     seconds = float(collector.config.getoption("--relay-import-seconds"))
-
-    def give_up(_number: int, _frame: FrameType | None) -> None:
-        raise TimeoutError(f"importing it took longer than {seconds:g} s")
-
-    previous = signal.signal(signal.SIGALRM, give_up)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
+    with time_limit(seconds, TimeoutError(f"importing it took longer than {seconds:g} s")):
         return (yield)
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, previous)
 
 
 @pytest.hookimpl(trylast=True)
@@ -131,7 +150,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Say what was collected, and leave only the tests of the asked stage."""
     found: dict[str, dict[str, int]] = {}
     for item in items:
-        entry = found.setdefault(item.path.relative_to(_TESTS_FOLDER).parts[0], {})
+        entry = found.setdefault(item.path.relative_to(TESTS_FOLDER).parts[0], {})
         for stage in stages_of(item):
             entry[stage] = entry.get(stage, 0) + 1
     channel = socket.socket(fileno=int(config.getoption("--relay-socket")))
@@ -148,7 +167,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def stages_of(item: pytest.Item) -> list[str]:
     """Give the stages a test is for."""
-    return [name for name in _MARKERS if item.get_closest_marker(name)] or [_OFFLINE]
+    stages = [name for name in _MARKERS if item.get_closest_marker(name)]
+    if item.get_closest_marker(_FIRMWARE) and _MACHINE not in stages:
+        stages.append(_MACHINE)
+    return stages or [_OFFLINE]
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -4,11 +4,14 @@ Source: pytest-reportlog 1.0, "JSON lines"; pytest 8, exit codes.
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from imagebuilder.domain.control import ControlMark
 from imagebuilder.domain.digest import Canonical
 from imagebuilder.domain.evidence import Outcome, TestResult
+from imagebuilder.domain.severity import Severity
 from imagebuilder.ports.process import CommandResult, OnLine
 
 _LONGEST_DETAIL = 2000
@@ -25,15 +28,22 @@ class _Case:
     outcome: Outcome = Outcome.PASSED
     seconds: float = 0.0
     detail: str = ""
+    attempts: int = 1
     has_ended: bool = False
 
 
 @dataclass(slots=True)
 class ReportLog:
-    """Takes the lines as they come; tells `on_line` of each test that ended."""
+    """Takes the lines as they come; tells `on_line` of each test that ended.
+
+    `entries` are the files and folders whose tests run; what speaks of others is made up.
+    Shape: `controls` maps the name of a test to the control that it is marked with.
+    """
 
     on_line: OnLine | None = None
+    entries: frozenset[str] | None = None
     import_faults: list[str] = field(default_factory=list)
+    controls: dict[str, ControlMark] = field(default_factory=dict)
     _cases: dict[str, _Case] = field(default_factory=dict)
     _exit_status: int | None = None
     _is_garbled: bool = False
@@ -63,7 +73,13 @@ class ReportLog:
     def results(self) -> tuple[TestResult, ...]:
         """The tests that got their say, in the order they began."""
         return tuple(
-            TestResult(name=name, outcome=c.outcome, seconds=c.seconds, detail=c.detail)
+            TestResult(
+                name=name,
+                outcome=c.outcome,
+                seconds=c.seconds,
+                detail=c.detail,
+                attempts=c.attempts,
+            )
             for name, c in self._cases.items()
             if c.has_ended
         )
@@ -90,7 +106,13 @@ class ReportLog:
 
     def _add_test(self, entry: Mapping[str, Canonical]) -> None:
         name = _name(str(entry.get("nodeid", "")))
+        if self.entries is not None and re.split("/|::", name)[0] not in self.entries:
+            self._is_garbled = True
+            return
         case = self._cases.setdefault(name, _Case())
+        control = _control(entry.get("control"))
+        if control is not None:
+            self.controls[name] = control
         duration = entry.get("duration")
         case.seconds += duration if isinstance(duration, int | float) else 0.0
         outcome = _outcome(entry)
@@ -99,8 +121,10 @@ class ReportLog:
             case.detail = _reason(entry)
         if entry.get("when") == "teardown":
             case.has_ended = True
+            _add_earlier(case, entry)
             if self.on_line is not None:
-                self.on_line(f"{name} {case.outcome} ({case.seconds:.2f} s)")
+                tried = f" on try {case.attempts}" if case.attempts > 1 else ""
+                self.on_line(f"{name} {case.outcome}{tried} ({case.seconds:.2f} s)")
 
     @property
     def _place(self) -> str:
@@ -110,6 +134,34 @@ class ReportLog:
             return f" in {running[-1]}"
         ended = list(self._cases)
         return f" after {ended[-1]}" if ended else " before the first test"
+
+
+def _add_earlier(case: _Case, entry: Mapping[str, Canonical]) -> None:
+    """Tell of the tries before the one that counts."""
+    earlier = entry.get("earlier")
+    if not isinstance(earlier, list) or not earlier:
+        return
+    tries = [each for each in earlier if isinstance(each, Mapping)]
+    case.attempts = 1 + len(earlier)
+    for each in tries:
+        seconds = each.get("seconds")
+        case.seconds += seconds if isinstance(seconds, int | float) else 0.0
+    if case.outcome is Outcome.PASSED:
+        first = _short(str(tries[0].get("reason", "")) if tries else "")
+        case.detail = f"Passed on try {case.attempts}; the first one said: {first}"
+    else:
+        case.detail = f"{case.detail}\nTried {case.attempts} times.".strip()
+
+
+def _control(said: Canonical) -> ControlMark | None:
+    """Give the control that a test looks at, as our plugin says it; None for anything else."""
+    if not isinstance(said, Mapping):
+        return None
+    rule, severity, title = (said.get(key) for key in ("rule", "severity", "title"))
+    if not isinstance(rule, str) or not isinstance(title, str):
+        return None
+    known = next((each for each in Severity if each == severity), Severity.UNKNOWN)
+    return ControlMark(rule=rule, severity=known, title=title)
 
 
 def _outcome(entry: Mapping[str, Canonical]) -> Outcome:
@@ -132,7 +184,7 @@ def _ending(exit_status: int) -> str:
 
 def _name(node_id: str) -> str:
     """Give a test's name without the host that testinfra adds to it."""
-    return node_id.replace("[image]", "").replace("[image-", "[")
+    return node_id.replace("[image]", "").replace("[image-", "[").replace("-image]", "]")
 
 
 def _reason(entry: Mapping[str, Canonical]) -> str:
@@ -146,4 +198,8 @@ def _reason(entry: Mapping[str, Canonical]) -> str:
             text = ""
         case other:
             text = str(other)
+    return _short(text)
+
+
+def _short(text: str) -> str:
     return text if len(text) <= _LONGEST_DETAIL else f"{text[:_LONGEST_DETAIL]}..."

@@ -1,9 +1,13 @@
 """The tables of the catalogue. What changes here needs a revision in `alembic/versions`.
 
 columns (what tables are made of) <- contents (what versions share) <- versions <- standing (what is
-said of them); runs and pipelines stand alone.
+said of them), bills (what is in them), assessments (what scans said) and distributions; runs,
+pipelines, waivers and packs of content stand alone.
 """
 
+from imagebuilder.adapters.sql.tables.assessments import assessed_controls, assessments
+from imagebuilder.adapters.sql.tables.attestations import attestations, signing_keys
+from imagebuilder.adapters.sql.tables.bills import bills
 from imagebuilder.adapters.sql.tables.columns import SCHEMA_REVISION, UtcMoment, metadata
 from imagebuilder.adapters.sql.tables.contents import (
     cve_fixes,
@@ -14,6 +18,8 @@ from imagebuilder.adapters.sql.tables.contents import (
     packages,
     plans,
 )
+from imagebuilder.adapters.sql.tables.distributions import delivery_steps, distributions
+from imagebuilder.adapters.sql.tables.packs import content_packs
 from imagebuilder.adapters.sql.tables.pipelines import (
     decisions,
     hook_calls,
@@ -44,17 +50,31 @@ from imagebuilder.adapters.sql.tables.versions import (
     version_documents,
     versions,
 )
+from imagebuilder.adapters.sql.tables.vulnerabilities import (
+    match_sources,
+    matches,
+    vulnerabilities,
+    vulnerable_sources,
+)
+from imagebuilder.adapters.sql.tables.waivers import waivers
 
 __all__ = [
     "SCHEMA_REVISION",
     "UtcMoment",
     "approvals",
     "artifacts",
+    "assessed_controls",
+    "assessments",
+    "attestations",
     "audit",
+    "bills",
     "channel_moves",
     "channels",
+    "content_packs",
     "cve_fixes",
     "decisions",
+    "delivery_steps",
+    "distributions",
     "documents",
     "hook_calls",
     "image_descriptions",
@@ -64,6 +84,8 @@ __all__ = [
     "layer_stacks",
     "leases",
     "lifecycles",
+    "match_sources",
+    "matches",
     "metadata",
     "notices",
     "package_set_members",
@@ -77,10 +99,14 @@ __all__ = [
     "run_stages",
     "run_steps",
     "runs",
+    "signing_keys",
     "test_reports",
     "test_results",
     "version_descriptions",
     "version_documents",
     "version_labels",
     "versions",
+    "vulnerabilities",
+    "vulnerable_sources",
+    "waivers",
 ]

@@ -12,6 +12,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     event,
+    false,
 )
 
 from imagebuilder.adapters.sql.tables.columns import (
@@ -147,6 +148,9 @@ placements = Table(
     Column("withdrawn_at", UtcMoment),
     Column("withdrawn_by", Text),
     Column("withdrawn_why", Text),
+    Column("traits", Text, nullable=False, server_default="{}"),
+    Column("is_deleted", Boolean, nullable=False, server_default=false()),
+    Column("distribution_id", ForeignKey("distributions.id")),
     UniqueConstraint("target", "external_id"),
     Index(None, "version_number"),
     Index(None, "external_id"),

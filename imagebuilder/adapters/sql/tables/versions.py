@@ -109,6 +109,7 @@ test_results = Table(
     Column("outcome", String(32), nullable=False),
     Column("seconds", Double, nullable=False),
     Column("detail", Text, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default="1"),
     ForeignKeyConstraint(
         ["version_number", "report_position"],
         ["test_reports.version_number", "test_reports.position"],

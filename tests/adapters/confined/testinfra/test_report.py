@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imagebuilder.adapters.confined.testinfra.report import ReportLog
+from imagebuilder.domain.control import ControlMark
 from imagebuilder.domain.evidence import Outcome
+from imagebuilder.domain.severity import Severity
 from imagebuilder.ports.process import CommandResult
 
 
@@ -38,6 +40,25 @@ def a_line(
 
 def a_finish(exit_status: int = 0) -> bytes:
     return json.dumps({"$report_type": "SessionFinish", "exitstatus": exit_status}).encode()
+
+
+def test_report_of_a_test_that_was_tried_again_then_the_tries_are_told() -> None:
+    log = ReportLog()
+    entry = json.loads(a_line("teardown", "passed"))
+    entry["earlier"] = [{"reason": "refused", "seconds": 1.5}, {"reason": "late", "seconds": 1}]
+    for line in (a_line("call", "passed"), json.dumps(entry).encode(), a_finish()):
+        log.add(line)
+    (result,) = log.results
+    assert (result.attempts, result.seconds) == (3, 3.0)
+    assert result.detail == "Passed on try 3; the first one said: refused"
+
+
+@pytest.mark.parametrize("earlier", [7, [], "x", {}])
+def test_report_when_earlier_tries_are_no_list_then_there_were_none(earlier: object) -> None:
+    log = ReportLog()
+    entry = {**json.loads(a_line("teardown", "passed")), "earlier": earlier, "attempts": "many"}
+    log.add(json.dumps(entry).encode())
+    assert log.results[0].attempts == 1
 
 
 @pytest.mark.parametrize(
@@ -138,3 +159,29 @@ def test_report_with_arbitrary_reason_then_the_detail_is_a_short_text(reason: ob
     log.add(a_line("call", "failed", longrepr=reason))
     log.add(a_line("teardown", "passed"))
     assert len(log.results[0].detail) <= 2003
+
+
+@pytest.mark.parametrize(
+    ("said", "severity"),
+    [("high", Severity.HIGH), ("", Severity.UNKNOWN), ("terrible", Severity.UNKNOWN)],
+)
+def test_report_when_a_test_is_marked_with_a_control_then_tells_it(
+    said: str, severity: Severity
+) -> None:
+    log = ReportLog()
+    entry = json.loads(a_line("call", "passed"))
+
+    log.add(
+        json.dumps(entry | {"control": {"rule": "A-1", "severity": said, "title": "t"}}).encode()
+    )
+
+    assert log.controls == {"t.py::test_a": ControlMark(rule="A-1", severity=severity, title="t")}
+
+
+@pytest.mark.parametrize("said", [None, "A-1", {"rule": 1, "title": ""}, {"rule": "A-1"}, [1]])
+def test_report_when_a_control_is_no_control_then_it_is_none(said: object) -> None:
+    log = ReportLog()
+
+    log.add(json.dumps(json.loads(a_line("call", "passed")) | {"control": said}).encode())
+
+    assert log.controls == {}

@@ -1,0 +1,1 @@
+"""Advisories: imported from files that others publish into one file that is read."""

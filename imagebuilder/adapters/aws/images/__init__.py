@@ -1,0 +1,1 @@
+"""AMIs: made of snapshots, copied, shared, pointed to, looked after and withdrawn."""

@@ -1,0 +1,223 @@
+"""ImageCare: what became of AMIs that were placed, what uses them, and their end."""
+
+from collections.abc import Iterator
+
+from imagebuilder.adapters.aws.accounts import Entrance
+from imagebuilder.adapters.aws.calls import CallRefused, Calls
+from imagebuilder.adapters.aws.images.finishing import (
+    DEPRECATED_AT,
+    PARAMETER,
+    TEMPLATE,
+    TEMPLATE_VERSION,
+)
+from imagebuilder.adapters.aws.images.keys import Keys
+from imagebuilder.adapters.aws.images.making import ImageMaking
+from imagebuilder.adapters.aws.images.permissions import Permissions
+from imagebuilder.adapters.aws.images.pointers import Pointers
+from imagebuilder.adapters.aws.images.sight import ImageSight, Shown, snapshots_of
+from imagebuilder.adapters.aws.tags import VERSION_ID, tags_of
+from imagebuilder.domain.distribution import Placement
+from imagebuilder.ports.targets import Drift, TargetRefused, Usage
+
+KEY = "key"
+SNAPSHOT = "snapshot"
+TAG = "tag:"
+NOTHING = "nothing"
+_LIVING = ("pending", "running", "stopping", "stopped", "shutting-down")
+
+
+class ImageCare:
+    """Looks after AMIs of ours."""
+
+    def __init__(self, calls: Calls) -> None:
+        """Do it by calls."""
+        self._calls = calls
+        self._sight = ImageSight(calls)
+        self._permissions = Permissions(calls)
+        self._pointers = Pointers(calls)
+        self._making = ImageMaking(calls)
+        self._keys = Keys(calls)
+
+    def drifts(
+        self, entrance: Entrance, placement: Placement, admitted: frozenset[str]
+    ) -> Iterator[Drift]:
+        """Give what is not as it was left; admitted are who may have leave to launch it.
+
+        Raises: CallRefused; TargetUnavailable.
+        """
+        image = placement.external_id
+        shown = self._sight.shown(entrance, image)
+        if shown is None:
+            yield Drift(what="image", wanted=image, found=NOTHING)
+            return
+        if shown["State"] != "available":
+            yield Drift(what="state", wanted="available", found=shown["State"])
+        tags = tags_of(shown)
+        for name, wanted in placement.traits.items():
+            if name.startswith(TAG) and tags.get(name.removeprefix(TAG)) != wanted:
+                yield Drift(what=name, wanted=wanted, found=tags.get(name[len(TAG) :], NOTHING))
+        wanted_at = placement.traits.get(DEPRECATED_AT, NOTHING)
+        if (found_at := shown.get("DeprecationTime", NOTHING)) != wanted_at:
+            yield Drift(what="deprecation", wanted=wanted_at, found=found_at)
+        for who in sorted(self._permissions.granted(entrance, image) - admitted):
+            yield Drift(what="launch permission", wanted=NOTHING, found=who)
+        yield from self._key_drifts(entrance, placement, shown)
+        yield from self.pointer_drifts(entrance, placement)
+
+    def pointer_drifts(self, entrance: Entrance, placement: Placement) -> Iterator[Drift]:
+        """Give which pointers point elsewhere now. Raises: as `drifts`."""
+        traits, image = placement.traits, placement.external_id
+        if name := traits.get(PARAMETER):
+            found = self._pointers.parameter(entrance, name)
+            if found != image:
+                yield Drift(what=f"parameter {name}", wanted=image, found=found or NOTHING)
+        if template := traits.get(TEMPLATE):
+            wanted = traits[TEMPLATE_VERSION]
+            found = self._pointers.default_version(entrance, template)
+            if found != wanted:
+                what = f"default version of {template}"
+                yield Drift(what=what, wanted=wanted, found=found or NOTHING)
+
+    def leave_drifts(self, entrance: Entrance, image: str, who: str) -> Iterator[Drift]:
+        """Give whether somebody lost the leave to launch an AMI. Raises: as `drifts`."""
+        shown = self._sight.shown(entrance, image)
+        if shown is None:
+            yield Drift(what="image", wanted=image, found=NOTHING)
+        elif who not in self._permissions.granted(entrance, image):
+            yield Drift(what="launch permission", wanted=who, found=NOTHING)
+
+    def _key_drifts(
+        self, entrance: Entrance, placement: Placement, shown: Shown
+    ) -> Iterator[Drift]:
+        wanted = placement.traits.get(KEY, "")
+        try:
+            found = self._keys.of_snapshots(entrance, snapshots_of(shown))
+        except CallRefused as refused:
+            if refused.code != "InvalidSnapshot.NotFound":
+                raise
+            snapshots = ", ".join(snapshots_of(shown))
+            yield Drift(what="snapshot", wanted=snapshots, found=NOTHING)
+            return
+        if found != wanted:
+            yield Drift(what="key", wanted=wanted or NOTHING, found=found or NOTHING)
+
+    def usages(self, entrance: Entrance, placement: Placement) -> Iterator[Usage]:
+        """Give the instances, launch templates and groups that use an AMI, in its account.
+
+        Raises: CallRefused; TargetUnavailable.
+        """
+        image = placement.external_id
+        own = (placement.traits.get(TEMPLATE, ""), placement.traits.get(TEMPLATE_VERSION, ""))
+        pages = self._calls.pages(
+            entrance,
+            "ec2:DescribeInstances",
+            Filters=[
+                {"Name": "image-id", "Values": [image]},
+                {"Name": "instance-state-name", "Values": list(_LIVING)},
+            ],
+        )
+        for page in pages:
+            for reservation in page["Reservations"]:
+                for instance in reservation["Instances"]:
+                    name, since = instance["InstanceId"], instance["LaunchTime"]
+                    yield Usage(what=f"instance {name}", since=since)
+        used = [
+            name_and_number
+            for name_and_number in self._template_versions(entrance, image)
+            if name_and_number != own
+        ]
+        for name, number in used:
+            yield Usage(what=f"launch template {name} version {number}")
+        yield from self._groups(entrance, image)
+
+    def _template_versions(self, entrance: Entrance, image: str) -> Iterator[tuple[str, str]]:
+        """Give the versions that new machines are made of: the default and the newest."""
+        for page in self._calls.pages(entrance, "ec2:DescribeLaunchTemplates"):
+            for template in page["LaunchTemplates"]:
+                numbers = {
+                    str(template["DefaultVersionNumber"]),
+                    str(template["LatestVersionNumber"]),
+                }
+                versions = self._calls.call(
+                    entrance,
+                    "ec2:DescribeLaunchTemplateVersions",
+                    LaunchTemplateId=template["LaunchTemplateId"],
+                    Versions=sorted(numbers),
+                )["LaunchTemplateVersions"]
+                for version in versions:
+                    if version["LaunchTemplateData"].get("ImageId") == image:
+                        name = str(template["LaunchTemplateName"])
+                        yield name, str(version["VersionNumber"])
+
+    def _groups(self, entrance: Entrance, image: str) -> Iterator[Usage]:
+        for page in self._calls.pages(entrance, "autoscaling:DescribeAutoScalingGroups"):
+            for group in page["AutoScalingGroups"]:
+                named = group.get("LaunchTemplate")
+                if not named:
+                    continue
+                versions = self._calls.call(
+                    entrance,
+                    "ec2:DescribeLaunchTemplateVersions",
+                    LaunchTemplateId=named["LaunchTemplateId"],
+                    Versions=[named.get("Version") or "$Default"],
+                )["LaunchTemplateVersions"]
+                if any(it["LaunchTemplateData"].get("ImageId") == image for it in versions):
+                    yield Usage(what=f"Auto Scaling group {group['AutoScalingGroupName']}")
+
+    def unpoint(self, entrance: Entrance, placement: Placement) -> None:
+        """Let no pointer of ours point to a placement. Raises: as `withdraw`."""
+        traits, image = placement.traits, placement.external_id
+
+        def is_alive(other: str) -> bool:
+            shown = self._sight.shown(entrance, other) if other.startswith("ami-") else None
+            return shown is not None and shown["State"] == "available"
+
+        if name := traits.get(PARAMETER):
+            self._pointers.unset_parameter(entrance, name, image, is_alive)
+        if template := traits.get(TEMPLATE):
+            self._pointers.unset_template(entrance, template, image, is_alive)
+
+    def withdraw(
+        self, target: str, entrance: Entrance, placement: Placement, *, delete: bool
+    ) -> None:
+        """See that nobody can launch an AMI, and that it is gone if that is asked.
+
+        Raises: TargetRefused: it is not ours, or in use; CallRefused; TargetUnavailable.
+        """
+        image = placement.external_id
+        shown = self._sight.shown(entrance, image)
+        # What Packer made in an account has no tag of ours; its placement says that it is ours.
+        wanted = placement.traits.get(f"{TAG}{VERSION_ID}")
+        if shown is not None and wanted and tags_of(shown).get(VERSION_ID) != wanted:
+            raise TargetRefused(
+                target,
+                "ec2:DisableImage",
+                f"{image} in {entrance.key} does not have the tag {VERSION_ID} of this version.",
+                "Take it away by hand if it is yours, or give it back its tag.",
+            )
+        self.unpoint(entrance, placement)
+        if shown is None:
+            # Whoever deregistered it may have been cut off before its snapshots were deleted.
+            kept = placement.traits.get(SNAPSHOT, "") if delete and wanted else ""
+            for snapshot in filter(None, kept.split(",")):
+                self._making.remove_snapshot(entrance, snapshot, {VERSION_ID: wanted or ""})
+            return
+        if delete and (used := list(self.usages(entrance, placement))):
+            raise TargetRefused(
+                target,
+                "ec2:DeregisterImage",
+                f"{image} in {entrance.key} is used by {', '.join(it.what for it in used)}.",
+                "End what uses it first, or withdraw it without deleting it.",
+            )
+        for who in self._permissions.granted(entrance, image):
+            self._permissions.revoke(entrance, shown, who)
+        if delete:
+            self._making.remove(entrance, shown)
+        elif shown["State"] != "disabled":
+            self._calls.call(entrance, "ec2:DisableImage", ImageId=image)
+
+    def revoke(self, entrance: Entrance, image: str, who: str) -> None:
+        """Let somebody no longer launch an AMI. Raises: CallRefused; TargetUnavailable."""
+        shown = self._sight.shown(entrance, image)
+        if shown is not None:
+            self._permissions.revoke(entrance, shown, who)

@@ -1,0 +1,1 @@
+"""Snapshots of EBS, written and read block by block, without any instance."""

@@ -1,0 +1,1 @@
+"""Storage pools of libvirt, by its program virsh."""

@@ -1,0 +1,1 @@
+"""OpenSCAP: SCAP content, the engine that scans by it, and what it says; no catalogue."""
