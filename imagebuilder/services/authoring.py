@@ -21,6 +21,7 @@ from imagebuilder.documents.reader import (
     recipe_name,
 )
 from imagebuilder.documents.recipe_document import component_use, parameter_problem
+from imagebuilder.documents.test_files import problems_of_tests
 from imagebuilder.domain.component import (
     Component,
     ComponentAmbiguous,
@@ -29,7 +30,7 @@ from imagebuilder.domain.component import (
     ParameterMissing,
     ParameterUnknown,
 )
-from imagebuilder.domain.digest import Digest
+from imagebuilder.domain.digest import Canonical, Digest
 from imagebuilder.domain.errors import InvalidInput
 from imagebuilder.domain.ids import ImageName
 from imagebuilder.domain.nesting import (
@@ -40,6 +41,7 @@ from imagebuilder.domain.nesting import (
     require_room,
 )
 from imagebuilder.domain.origin import Origin
+from imagebuilder.domain.packs import PACK_PREFIX, Pack, pack_name
 from imagebuilder.domain.recipe import ComponentUse, Recipe, RecipeAmbiguous
 from imagebuilder.domain.spelling import nearest
 from imagebuilder.ports.documents import DocumentSource, DocumentUnreadable
@@ -152,7 +154,14 @@ class Authoring:
         """
         recipe = self.recipe(path).value
         used = [PurePath(path)]
-        used += [self._source.locate(test, path) for test in recipe.tests]
+        used += [
+            self._source.locate(test.path, path)
+            for test in recipe.tests
+            # What belongs to this program changes with it only.
+            if pack_name(test.path) is None
+        ]
+        own = [scan.controls for scan in recipe.compliance if scan.controls]
+        used += [self._source.locate(controls, path) for controls in own]
         for _, found, read in self.components_of(recipe, path):
             file = PurePath(found)
             if file.stem == "component":
@@ -160,6 +169,28 @@ class Authoring:
                 continue
             used += [file, *(file.parent / shipped for shipped in read.value.files)]
         return used
+
+    def pack_text(self, pack: Pack) -> str:
+        """Give the text of a pack's file. Raises: DocumentUnreadable."""
+        (file,) = self._source.python_files(self._source.locate(f"{PACK_PREFIX}{pack}", ""))
+        return self._source.text(file)
+
+    def refuse_unusable_tests(self, recipe: Recipe, path: str) -> None:
+        """Do nothing when test files and own controls can be read and their markers mean something.
+
+        Raises: DocumentUnreadable; InvalidDocument: with all that is wrong in any of them.
+        """
+        problems: list[Problem] = []
+        asked: list[tuple[str, Mapping[str, Canonical]]] = [
+            (test.path, test.variables) for test in recipe.tests
+        ]
+        asked += [(scan.controls, {}) for scan in recipe.compliance if scan.controls]
+        for named, variables in asked:
+            files = self._source.python_files(self._source.locate(named, path))
+            texts = {file: self._source.text(file) for file in files}
+            problems += problems_of_tests(texts, variables)
+        if problems:
+            raise InvalidDocument(problems)
 
     def with_documents(
         self, component: Component, path: str, parameters: Mapping[str, str]

@@ -80,6 +80,10 @@ class Cataloguing:
             self._records.published(publication, version.created_at)
         return version
 
+    def expected(self, draft: VersionDraft) -> BuildVersion:
+        """Give the number that a build would get if it were recorded now."""
+        return self._next(draft)
+
     def of_run(self, run_id: RunId) -> ImageVersion | None:
         """Give the version that a run recorded, or None."""
         return self._versions.of_run(run_id)

@@ -12,6 +12,7 @@ from imagebuilder.ports.sharing import SharedStore, SharedStoreUnavailable
 
 _NEEDED_FREE_BYTES = 10 * GIB
 _INSTALL_SECONDS = 1800.0
+_QUIETLY = ("--yes", "--no-install-recommends")
 _APT_ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "LC_ALL": "C.UTF-8",
@@ -43,6 +44,7 @@ class _Requirement:
     needed_for: str
     programs: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+    is_required: bool = True
 
 
 _REQUIREMENTS = (
@@ -80,6 +82,14 @@ _REQUIREMENTS = (
         "util-linux", "keeping programs apart and under control", ("setpriv", "unshare", "nsenter")
     ),
     _Requirement("mount", "mounting layers", ("mount", "umount")),
+    # Debian from 12 on and Ubuntu from 24.04 on call it so.
+    _Requirement(
+        "openscap-scanner",
+        "scanning images whose recipes ask for compliance",
+        ("oscap",),
+        is_required=False,
+    ),
+    _Requirement("packer", "building recipes with builder: packer", ("packer",), is_required=False),
 )
 
 
@@ -106,11 +116,21 @@ class Diagnosing:
     def fix(self, on_line: OnLine | None = None) -> tuple[Diagnosis, ...]:
         """Install the missing packages and give the diagnosis afterwards; nothing missing, no work.
 
+        What only some builds want is told of there when it could not be installed.
         Raises: PackagesNotInstalled; ProgramMissing: this machine has no apt-get, or no sudo.
         """
-        missing = missing_packages(self._programs_and_files())
-        if missing:
-            self._install(missing, on_line)
+        found = self._programs_and_files()
+        # Nobody is to miss what builds need because what only some of them want has another name
+        # on this machine: apt installs all of one call, or nothing.
+        required = missing_packages([d for d in found if d.is_required])
+        advised = missing_packages([d for d in found if not d.is_required])
+        if required or advised:
+            # A failed update is no failure yet: the lists the machine has may do.
+            self._runner.run(self._apt("update"), on_line)
+        if required:
+            self._install(required, on_line)
+        for package in advised:
+            self._runner.run(self._apt("install", *_QUIETLY, package), on_line)
         return self.check()
 
     def _programs_and_files(self) -> tuple[Diagnosis, ...]:
@@ -120,6 +140,7 @@ class Diagnosing:
                 needed_for=requirement.needed_for,
                 package=requirement.package,
                 is_present=self._host.has_program(program),
+                is_required=requirement.is_required,
             )
             for requirement in _REQUIREMENTS
             for program in requirement.programs
@@ -130,6 +151,7 @@ class Diagnosing:
                 needed_for=requirement.needed_for,
                 package=requirement.package,
                 is_present=self._host.has_file(PurePath(file)),
+                is_required=requirement.is_required,
             )
             for requirement in _REQUIREMENTS
             for file in requirement.files
@@ -184,12 +206,8 @@ class Diagnosing:
         )
 
     def _install(self, packages: Sequence[str], on_line: OnLine | None) -> None:
-        # A failed update is no failure yet: the lists the machine has may do.
-        self._runner.run(self._apt("update"), on_line)
         try:
-            self._runner.check(
-                self._apt("install", "--yes", "--no-install-recommends", *packages), on_line
-            )
+            self._runner.check(self._apt("install", *_QUIETLY, *packages), on_line)
         except CommandFailed as error:
             raise PackagesNotInstalled(packages, error.result.last_lines) from error
 

@@ -6,7 +6,7 @@ at that.
 
 from dataclasses import dataclass, replace
 
-from imagebuilder.domain.audit import Act, AuditAction, AuditEntry
+from imagebuilder.domain.audit import Act, AuditAction, AuditEntry, is_named
 from imagebuilder.domain.run import (
     Approval,
     ApprovalGiven,
@@ -26,8 +26,6 @@ from imagebuilder.ports.transactions import Transactions
 
 _WAITING = (RunState.QUEUED, RunState.AWAITING_APPROVAL)
 _RETRYABLE = (RunState.FAILED, RunState.CANCELLED, RunState.INTERRUPTED)
-_NAMELESS = "uid "
-"""What a person is called whose name the machine does not know begins so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,8 +127,8 @@ class Overseeing:
             raise RunOver(run, verdict)
         if run.cancelled_by:
             raise CancelAsked(run)
-        if not self._actor.strip() or self._actor.startswith(_NAMELESS):
-            raise ApproverUnknown(run, self._actor)
+        if not is_named(self._actor):
+            raise ApproverUnknown(f"run {run.id}", self._actor)
         now = self._watch.clock.now()
         approval = Approval(run_id=run.id, verdict=verdict, at=now, actor=self._actor, why=why)
         if not self._runs.settle(approval):

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from imagebuilder.domain.audit import Act, AuditAction, AuditEntry
-from imagebuilder.domain.digest import Canonical
+from imagebuilder.domain.audit import Act, AuditAction
 from imagebuilder.domain.distribution import (
     LaunchMisdated,
     Placement,
     PlacementNotFound,
     PlacementWithdrawn,
+    audit_entry,
     check_place,
 )
 from imagebuilder.domain.image import ImageVersion, parse_reference
@@ -78,7 +78,9 @@ class Placing:
             if launched_at is not None:
                 self._check_launch(placement, launched_at)
             self._books.placements.add(placement)
-            self._tell(AuditAction.PLACEMENT_ADDED, placement.placed, None, placement)
+            self._books.audit.add(
+                audit_entry(AuditAction.PLACEMENT_ADDED, placement.placed, None, placement)
+            )
         return PlacedVersion(placement=placement, reference=version.reference)
 
     def launched(
@@ -95,7 +97,8 @@ class Placing:
             new = replace(old, launched_at=max(moment, old.launched_at or moment))
             if new != old:
                 self._books.placements.change(new)
-                self._tell(AuditAction.PLACEMENT_CHANGED, self._act(), old, new)
+                entry = audit_entry(AuditAction.PLACEMENT_CHANGED, self._act(), old, new)
+                self._books.audit.add(entry)
         return self._named(new)
 
     def withdraw(self, target: str, external_id: str, *, why: str = "") -> PlacedVersion:
@@ -105,7 +108,7 @@ class Placing:
             act = self._act(why)
             new = replace(old, withdrawn=act)
             self._books.placements.change(new)
-            self._tell(AuditAction.PLACEMENT_WITHDRAWN, act, old, new)
+            self._books.audit.add(audit_entry(AuditAction.PLACEMENT_WITHDRAWN, act, old, new))
         return self._named(new)
 
     def list(self, reference: str | None = None) -> Sequence[PlacedVersion]:
@@ -145,25 +148,3 @@ class Placing:
 
     def _act(self, why: str = "") -> Act:
         return Act(actor=self._actor, at=self._books.clock.now(), why=why)
-
-    def _tell(
-        self, action: AuditAction, act: Act, before: Placement | None, after: Placement
-    ) -> None:
-        self._books.audit.add(
-            AuditEntry(
-                act=act,
-                action=action,
-                subject=after.subject,
-                before=None if before is None else _told(before),
-                after=_told(after),
-            )
-        )
-
-
-def _told(placement: Placement) -> Canonical:
-    launched, withdrawn = placement.launched_at, placement.withdrawn
-    return {
-        "version": placement.version_id,
-        "launched_at": None if launched is None else launched.isoformat(),
-        "withdrawn_at": None if withdrawn is None else withdrawn.at.isoformat(),
-    }

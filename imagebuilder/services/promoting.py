@@ -1,9 +1,10 @@
 """Promoting: channels are moved from version to version, or it is said why not."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from imagebuilder.domain.attestation import PromotionDecision
 from imagebuilder.domain.audit import Act, AuditAction, AuditEntry
 from imagebuilder.domain.cascade import Publication
 from imagebuilder.domain.channel import (
@@ -20,17 +21,15 @@ from imagebuilder.domain.channel import (
     checked_channel_name,
     parse_channel,
 )
-from imagebuilder.domain.channel_history import held_before, seconds_held, was_held
-from imagebuilder.domain.digest import Canonical
+from imagebuilder.domain.channel_history import held_before, was_held
 from imagebuilder.domain.ids import ChannelName, ImageName, VersionId
 from imagebuilder.domain.image import ImageVersion, VersionNotFound, parse_reference
 from imagebuilder.domain.promotion import (
-    Candidate,
     PromotionRefused,
-    refuse_entry,
     standing_objections,
 )
 from imagebuilder.domain.standing import Standing
+from imagebuilder.domain.verdict import Judged
 from imagebuilder.ports.audit import AuditLog
 from imagebuilder.ports.catalogue import VersionStore
 from imagebuilder.ports.channels import ChannelMoved, ChannelStore
@@ -38,6 +37,7 @@ from imagebuilder.ports.clock import Clock
 from imagebuilder.ports.publishing import Publish, unfollowed
 from imagebuilder.ports.standings import StandingStore
 from imagebuilder.ports.transactions import Transactions
+from imagebuilder.services.gating import Gating
 
 NOTHING = "none"
 """What is expected of a channel that is to mean no version."""
@@ -48,6 +48,7 @@ class Switchboard:
     """Where channels and what they depend on are kept, and who is told of changes.
 
     `published` is told what a channel means now, as a part of the transaction that moves it.
+    `decided` is told of each move after it was kept, and gives why it is not signed if so.
     """
 
     versions: VersionStore
@@ -56,7 +57,9 @@ class Switchboard:
     audit: AuditLog
     transactions: Transactions
     clock: Clock
+    gating: Gating
     published: Publish = unfollowed
+    decided: Callable[[PromotionDecision], str] = lambda _: ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,13 +86,19 @@ class ShownChannel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShownMove:
-    """A move, its versions as people name them. Of `is_move` False, nothing had to be moved."""
+    """A move, its versions as people name them. Of `is_move` False, nothing had to be moved.
+
+    `complaint` says why the decision is not signed, when it should be. Shape: `ending` is what only
+    waivers that end soon let it in with.
+    """
 
     channel: str
     move: ChannelMove
     old: str | None
     new: str | None
     is_move: bool = True
+    complaint: str = ""
+    ending: tuple[Judged, ...] = ()
 
 
 class Promoting:
@@ -114,8 +123,10 @@ class Promoting:
         looked_at = self._channel(version.image, name)
         with self._board.transactions.together():
             seen = self._seen(looked_at, order)
-            self._refuse_entry(version, seen)
-            return self._moved(seen, version.id, MoveKind.SET, order)
+            ending = self._board.gating.refuse_entry(version, seen)
+            moved = self._moved(seen, version.id, MoveKind.SET, order)
+            shown = replace(moved, ending=ending)
+        return self._decided(shown, order)
 
     def promote(self, image: str, source: str, target: str, order: MoveOrder) -> ShownMove:
         """Let a channel of an image mean what another one means.
@@ -132,8 +143,11 @@ class Promoting:
             if version_id is None:
                 raise ChannelEmpty(f"{image}@{source}")
             seen = self._seen(looked_at, order)
-            self._refuse_entry(self._board.versions.get(version_id), seen)
-            return self._moved(seen, version_id, MoveKind.PROMOTED, order, source=came_from)
+            version = self._board.versions.get(version_id)
+            ending = self._board.gating.refuse_entry(version, seen)
+            moved = self._moved(seen, version_id, MoveKind.PROMOTED, order, source=came_from)
+            shown = replace(moved, ending=ending)
+        return self._decided(shown, order)
 
     def rollback(self, channel: str, order: MoveOrder, to: str | None = None) -> ShownMove:
         """Let a channel mean the last usable version it held before, or a named one of those.
@@ -148,14 +162,16 @@ class Promoting:
             seen = self._seen(looked_at, order)
             moves = self._board.channels.moves(image, name, self._now())
             found = self._held_last(seen, moves) if to is None else self._held(seen, moves, to)
-            return self._moved(seen, found, MoveKind.ROLLED_BACK, order)
+            shown = self._moved(seen, found, MoveKind.ROLLED_BACK, order)
+        return self._decided(shown, order)
 
     def unset(self, channel: str, order: MoveOrder) -> ShownMove:
         """Let a channel mean nothing. Raises: ChannelNotFound; ChannelMoved; as `set`."""
         image, name = _movable_channel(channel)
         looked_at = self._known(image, name)
         with self._board.transactions.together():
-            return self._moved(self._seen(looked_at, order), None, MoveKind.UNSET, order)
+            shown = self._moved(self._seen(looked_at, order), None, MoveKind.UNSET, order)
+        return self._decided(shown, order)
 
     def gate(self, channel: str, gate: ChannelGate | None, why: str = "") -> ShownChannel:
         """Let a channel ask for more of versions that enter, or no more than every channel does.
@@ -177,8 +193,8 @@ class Promoting:
                         act=self._act(why),
                         action=AuditAction.CHANNEL_GATED,
                         subject=old.reference,
-                        before=_gate_told(old.gate),
-                        after=_gate_told(gate),
+                        before=None if old.gate is None else old.gate.document(),
+                        after=None if gate is None else gate.document(),
                     )
                 )
             return self._shown(self._board.channels.channel(image, name, self._now()))
@@ -216,16 +232,14 @@ class Promoting:
         shown = replace(self._all_shown_moves(seen, [move])[0], is_move=is_move)
         if is_move and not order.is_rehearsal:
             self._board.channels.add(seen, move)
-            after: dict[str, Canonical] = {"version": shown.new, "how": kind.value}
-            if source is not None:
-                after["from"] = source
+            came_from = {} if source is None else {"from": source}
             self._board.audit.add(
                 AuditEntry(
                     act=move.act,
                     action=AuditAction.CHANNEL_MOVED,
                     subject=seen.reference,
                     before={"version": shown.old},
-                    after=after,
+                    after={"version": shown.new, "how": kind.value, **came_from},
                 )
             )
             if shown.new is not None:
@@ -233,23 +247,20 @@ class Promoting:
                 self._board.published(publication, move.act.at)
         return shown
 
-    def _refuse_entry(self, version: ImageVersion, channel: Channel) -> None:
-        candidate = self._candidate(version, channel.gate)
-        refuse_entry(candidate, channel.reference, channel.gate)
-
-    def _candidate(self, version: ImageVersion, gate: ChannelGate | None = None) -> Candidate:
-        now = self._now()
-        standing = self._board.standings.standings([version.id], now)[version.id]
-        after = None if gate is None else gate.after
-        soak = () if after is None else self._board.channels.moves(version.image, after, now)
-        return Candidate(
-            reference=version.reference,
-            standing=standing,
-            reports=version.reports,
-            revoked=self._revoked(standing),
-            soaked_seconds=seconds_held(soak, version.id, now),
-            is_soaking=bool(soak) and soak[-1].new == version.id,
+    def _decided(self, shown: ShownMove, order: MoveOrder) -> ShownMove:
+        """Let a move that was kept be stated and signed, now that nobody waits for it."""
+        move = shown.move
+        if not shown.is_move or order.is_rehearsal or move.new is None or shown.new is None:
+            return shown
+        decision = PromotionDecision(
+            channel=shown.channel,
+            reference=shown.new,
+            version_id=move.new,
+            before=shown.old,
+            how=move.kind,
+            act=move.act,
         )
+        return replace(shown, complaint=self._board.decided(decision))
 
     def _held_last(self, seen: Channel, moves: Sequence[ChannelMove]) -> VersionId:
         held = held_before(moves)
@@ -264,7 +275,7 @@ class Promoting:
         version = self._version(to)
         if not was_held(moves, version.id):
             raise RollbackImpossible(seen.reference, f"It never held {version.reference}.")
-        candidate = self._candidate(version)
+        candidate = self._board.gating.candidate(version)
         objections = standing_objections(candidate)
         if objections:
             raise PromotionRefused(version.reference, seen.reference, objections)
@@ -319,11 +330,6 @@ class Promoting:
             else self._board.versions.references([version_id])[version_id]
         )
 
-    def _revoked(self, standing: Standing) -> str:
-        if standing.revocation is None:
-            return ""
-        return self._reference(standing.revocation.version_id) or ""
-
     def _shown(self, channel: Channel) -> ShownChannel:
         return self._all_shown([channel])[0]
 
@@ -374,13 +380,3 @@ def _movable_channel(text: str) -> tuple[ImageName, ChannelName]:
     if name == LATEST:
         raise ChannelManaged(text)
     return image, name
-
-
-def _gate_told(gate: ChannelGate | None) -> Canonical:
-    if gate is None:
-        return None
-    return {
-        "after": gate.after,
-        "soak_seconds": gate.soak_seconds,
-        "stages": [stage.value for stage in gate.stages],
-    }

@@ -1,14 +1,21 @@
 """Searching: versions by what they hold and by what was said of them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from imagebuilder.domain.ids import ChannelName, ImageName, VersionId
 from imagebuilder.domain.image import VersionNotFound
 from imagebuilder.domain.labels import Notes
-from imagebuilder.domain.package_query import PackageQuery
-from imagebuilder.domain.search import CveUnknown, FoundVersion, Hits, Page, VersionQuery
+from imagebuilder.domain.search import (
+    CveQuery,
+    CveUnknown,
+    FoundVersion,
+    Hits,
+    Match,
+    Page,
+    VersionQuery,
+)
 from imagebuilder.domain.standing import State
 from imagebuilder.ports.catalogue import VersionStore
 from imagebuilder.ports.channels import ChannelStore
@@ -20,7 +27,7 @@ from imagebuilder.ports.standings import StandingStore
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchDesk:
-    """Where it is searched."""
+    """Where it is searched; `knows_cve` tells whether advisories speak of a CVE."""
 
     versions: VersionStore
     searches: SearchStore
@@ -28,6 +35,7 @@ class SearchDesk:
     channels: ChannelStore
     labels: LabelStore
     clock: Clock
+    knows_cve: Callable[[str], bool]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,17 +63,15 @@ class Searching:
     def find(self, asked: SearchAsked) -> Page:
         """Give a page of the versions that fit everything.
 
-        Raises: CveUnknown: nobody recorded what ends one of the CVEs.
+        Raises: CveUnknown: nobody said anything of one of the CVEs.
         """
         at = self._desk.clock.now()
-        fixed = tuple(self._fixes(cve) for cve in asked.cves)
-        query = replace(asked.query, fixed=fixed)
+        query = replace(asked.query, cves=tuple(self._cve(cve) for cve in asked.cves))
         if asked.channels:
             query = replace(query, only=self._on(asked.channels, at))
         offset = (asked.page - 1) * asked.limit
         hits = self._hits(query, asked, offset, at)
-        packages = (*query.packages, *(package for fixes in fixed for package in fixes))
-        found = self._found(hits.ids, packages, at)
+        found = self._found(hits.ids, query, at)
         return Page(found=found, count=hits.count, offset=offset)
 
     def list(self, image: str | None, asked: SearchAsked) -> Page:
@@ -82,7 +88,7 @@ class Searching:
 
     def known(self, version_id: VersionId) -> FoundVersion:
         """Give how a recorded version stands, and what is noted on it."""
-        (found,) = self._found([version_id], (), self._desk.clock.now())
+        (found,) = self._found([version_id], VersionQuery(), self._desk.clock.now())
         return found
 
     def _hits(self, query: VersionQuery, asked: SearchAsked, offset: int, at: datetime) -> Hits:
@@ -95,11 +101,23 @@ class Searching:
         fit = tuple(each for each in ids if standings[each].state in asked.states)
         return Hits(ids=fit[offset:][:limit], count=len(fit))
 
-    def _fixes(self, cve: str) -> tuple[PackageQuery, ...]:
-        found = tuple(self._desk.searches.fixes(cve.upper()))
-        if not found:
-            raise CveUnknown(cve)
-        return found
+    def _cve(self, asked: str) -> CveQuery:
+        cve = asked.upper()
+        fixes = tuple(self._desk.searches.fixes(cve))
+        if not fixes and not self._desk.knows_cve(cve):
+            raise CveUnknown(asked)
+        return CveQuery(cve=cve, fixes=fixes)
+
+    def _matched(
+        self, ids: Sequence[VersionId], query: VersionQuery
+    ) -> Mapping[VersionId, tuple[Match, ...]]:
+        """Give by what versions were found: packages, and sources that advisories speak of."""
+        searches = self._desk.searches
+        packages = (*query.packages, *(package for cve in query.cves for package in cve.fixes))
+        held = searches.matches(ids, packages) if packages else {}
+        cves = [each.cve for each in query.cves]
+        advised = searches.vulnerable(ids, cves) if cves else {}
+        return {each: (*held.get(each, ()), *advised.get(each, ())) for each in ids}
 
     def _on(self, names: Sequence[ChannelName], at: datetime) -> frozenset[VersionId]:
         meant = [
@@ -109,7 +127,7 @@ class Searching:
         return frozenset(each for each in set.intersection(*meant) if each is not None)
 
     def _found(
-        self, ids: Sequence[VersionId], packages: Sequence[PackageQuery], at: datetime
+        self, ids: Sequence[VersionId], query: VersionQuery, at: datetime
     ) -> tuple[FoundVersion, ...]:
         desk = self._desk
         summaries = desk.searches.summaries_of(ids)
@@ -117,7 +135,7 @@ class Searching:
         channels = desk.channels.holding(ids, at)
         notes = desk.labels.of_versions(ids)
         of_images = desk.labels.of_images({summary.image for summary in summaries.values()})
-        matched = desk.searches.matches(ids, packages) if packages else {}
+        matched = self._matched(ids, query)
         return tuple(
             FoundVersion(
                 summary=summaries[each],
@@ -128,7 +146,7 @@ class Searching:
                     **of_images.get(summaries[each].image, Notes()).labels,
                     **notes.get(each, Notes()).labels,
                 },
-                matched=tuple(matched.get(each, ())),
+                matched=matched[each],
             )
             for each in ids
         )

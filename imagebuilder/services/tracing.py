@@ -22,6 +22,7 @@ from imagebuilder.domain.versions import Wildcard
 from imagebuilder.ports.catalogue import VersionStore
 from imagebuilder.ports.channels import ChannelStore
 from imagebuilder.ports.clock import Clock
+from imagebuilder.ports.placements import PlacementStore
 from imagebuilder.ports.standings import StandingStore
 
 _NO_LIMIT = 2**31 - 1
@@ -52,12 +53,14 @@ class Tracing:
         standings: StandingStore,
         channels: ChannelStore,
         clock: Clock,
+        placements: PlacementStore,
     ) -> None:
         """Look into `versions`, and say how they stand at the time of `clock`."""
         self._versions = versions
         self._standings = standings
         self._channels = channels
         self._clock = clock
+        self._placements = placements
 
     def lineage(self, reference: str, asked: LineageAsked) -> LineageGraph:
         """Give the lineage of a version.
@@ -90,6 +93,7 @@ class Tracing:
             meanings=self._meanings(line.values(), at),
             names=names,
             inputs=self._inputs(ids) if with_inputs else {},
+            placements=self._placements.of(ids),
         )
 
     def _meanings(self, kin: Iterable[Kin], at: datetime) -> Mapping[str, Meaning | None]:

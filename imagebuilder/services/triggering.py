@@ -300,6 +300,8 @@ def _order(pipeline: Pipeline, product: Product, asked: _Asked) -> RunOrder:
         pool=product.pool,
         channel=pipeline.channel,
         needs_approval=pipeline.needs_approval,
+        gates=pipeline.gates,
+        distributions=pipeline.distributions,
         time_limit_seconds=pipeline.time_limit_seconds,
         attempts=pipeline.attempts,
     )

@@ -1,9 +1,11 @@
 """Package archives in memory."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from imagebuilder.domain.digest import Digest
 from imagebuilder.domain.offers import PackageIndex, Release
+from imagebuilder.domain.package import PackageKey
 from imagebuilder.domain.recipe import Repository
 
 DEBIAN = Release(archive="stable", label="Debian", origin="Debian", version="12")
@@ -27,6 +29,8 @@ class FakePackageArchives:
     indexes: list[PackageIndex] = field(default_factory=list)
     asked: int = 0
     fails: BaseException | None = None
+    digests: dict[PackageKey, Digest] = field(default_factory=dict)
+    asked_for: list[frozenset[PackageKey]] = field(default_factory=list)
 
     def packages(
         self, repositories: Sequence[Repository], architectures: Collection[str]
@@ -35,3 +39,21 @@ class FakePackageArchives:
         if self.fails is not None:
             raise self.fails
         return tuple(self.indexes)
+
+    def sums(
+        self, repositories: Sequence[Repository], packages: Collection[PackageKey]
+    ) -> Mapping[PackageKey, Digest]:
+        self.asked_for.append(frozenset(packages))
+        if self.fails is not None:
+            raise self.fails
+        return {key: self.digests[key] for key in packages if key in self.digests}
+
+
+@dataclass(slots=True)
+class FakePackageFiles:
+    """A cache that holds files with these digests."""
+
+    digests: set[Digest] = field(default_factory=set)
+
+    def held(self, wanted: Mapping[PackageKey, Digest]) -> frozenset[PackageKey]:
+        return frozenset(key for key, digest in wanted.items() if digest in self.digests)

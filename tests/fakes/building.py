@@ -198,7 +198,7 @@ class FakeRoots:
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 
     @contextmanager
-    def scratch(self, stack: Sequence[Layer]) -> Iterator[FakeRoot]:
+    def scratch(self, stack: Sequence[Layer], *, is_bounded: bool = False) -> Iterator[FakeRoot]:
         with self.opened(tuple(stack), {}) as root:
             yield root
 
@@ -238,9 +238,10 @@ class FakePackageSources:
     day: str = "monday"
     asked: int = 0
     fails: BaseException | None = None
+    url: str = "http://deb.example.org/debian"
 
     def repositories(self, suite: Suite) -> tuple[Repository, ...]:
-        return (Repository(url="http://deb.example.org/debian", suites=(suite,)),)
+        return (Repository(url=self.url, suites=(suite,)),)
 
     def indexes(self, repositories: Sequence[Repository]) -> Mapping[str, Digest]:
         self.asked += 1

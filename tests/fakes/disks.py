@@ -1,7 +1,7 @@
 """A DiskBuilder whose disks are a few bytes that follow from what is asked of it."""
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
@@ -9,7 +9,7 @@ from pathlib import Path, PurePath
 from imagebuilder.domain.digest import Digest, DigestMismatch
 from imagebuilder.domain.layer import Tree
 from imagebuilder.domain.recipe import ArtifactFormat
-from imagebuilder.ports.disks import BuiltDisk, DiskRequest
+from imagebuilder.ports.disks import BuiltDisk, DiskRequest, ImportedDisk
 
 
 @dataclass(slots=True)
@@ -80,3 +80,30 @@ class FakeDisks:
 
 def _bytes(name: str, tree: Tree) -> bytes:
     return "\n".join([name, *(f"{path} {e.content}" for path, e in sorted(tree.items()))]).encode()
+
+
+@dataclass(slots=True)
+class FakeDiskImporter:
+    """Takes in any file that is there, in a folder of the test."""
+
+    folder: Path
+    read: list[tuple[str, ArtifactFormat]] = field(default_factory=list)
+    open_count: int = 0
+
+    @contextmanager
+    def imported(
+        self, file: PurePath, read_as: ArtifactFormat, formats: Sequence[ArtifactFormat]
+    ) -> Iterator[ImportedDisk]:
+        content = Path(file).read_bytes()
+        self.read.append((file.name, read_as))
+        made = {}
+        for format_ in formats:
+            made[format_] = self.folder / f"imported.{format_.value}"
+            made[format_].write_bytes(content + format_.encode())
+        self.open_count += 1
+        try:
+            yield ImportedDisk(
+                raw=file, digest=Digest.of_bytes(content), size_bytes=len(content), files=made
+            )
+        finally:
+            self.open_count -= 1

@@ -63,6 +63,13 @@ class FakeDocumentSource:
             raise DocumentUnreadable(str(path), "There is no such file.")
         return digest_of(below)
 
+    def python_files(self, path: PurePath) -> Sequence[str]:
+        """Give a located file itself, or every Python file below a folder, sorted."""
+        if str(path) in self.documents:
+            return [str(path)]
+        found = (p for p in self.documents if PurePosixPath(p).is_relative_to(path))
+        return sorted(p for p in found if p.endswith(".py"))
+
     def shipped_digest(self, path: str, beside: str) -> Digest:
         """Give the digest of a file or folder that a component at `beside` ships."""
         return self.folder_digest(self.locate(path, beside))

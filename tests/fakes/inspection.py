@@ -1,17 +1,30 @@
 """Tests and boots that go as they are told."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import ClassVar
 
+from imagebuilder.domain.bill import BilledPackage, Contents, Release, Software
+from imagebuilder.domain.control import ControlMark
+from imagebuilder.domain.digest import Canonical
+from imagebuilder.domain.errors import ImageBuilderError
 from imagebuilder.domain.evidence import Outcome, Stage, TestReport, TestResult
+from imagebuilder.domain.package import InstalledPackage
 from imagebuilder.domain.recipe import Firmware
-from imagebuilder.ports.inspection import BootedMachine, BootFailed, SuiteResult, TestsUnusable
+from imagebuilder.ports.inspection import (
+    BootedMachine,
+    BootFailed,
+    SuiteResult,
+    TestSuite,
+    TestsUnusable,
+)
 from imagebuilder.ports.machine import Machine
 from imagebuilder.ports.process import OnLine
 from tests.fakes.machine import FakeMachine
+
+BOOKWORM = Release(name="debian:bookworm", title="Debian GNU/Linux 12 (bookworm)")
 
 
 def a_report(stage: Stage, *outcomes: Outcome, crash: str = "") -> TestReport:
@@ -29,21 +42,24 @@ class FakeTestRunner:
     __test__: ClassVar[bool] = False
 
     reports: dict[Stage, TestReport] = field(default_factory=dict)
+    controls: dict[str, ControlMark] = field(default_factory=dict)
     ran: list[tuple[Stage, Machine]] = field(default_factory=list)
     asked: list[PurePath] = field(default_factory=list)
+    recipe: Mapping[str, Canonical] = field(default_factory=dict)
 
     def run(
-        self, tests: Sequence[PurePath], stage: Stage, machine: Machine, on_line: OnLine | None
+        self, suite: TestSuite, stage: Stage, machine: Machine, on_line: OnLine | None
     ) -> SuiteResult:
         self.ran.append((stage, machine))
-        self.asked = list(tests)
+        self.asked = [entry.path for entry in suite.entries]
+        self.recipe = suite.recipe
         report = self.reports.get(stage, TestReport(stage=stage, results=(), seconds=0.0))
         if on_line is not None:
             for result in report.results:
                 on_line(f"{result.name} {result.outcome}")
-        return SuiteResult(report=report, junit=b"<testsuites/>", output=f"{stage} output")
+        return SuiteResult(report=report, output=f"{stage} output", controls=self.controls)
 
-    def stages(self, tests: Sequence[PurePath]) -> frozenset[Stage]:
+    def stages(self, suite: TestSuite) -> frozenset[Stage]:
         if not self.reports:
             raise TestsUnusable("there is no test in tests", "")
         return frozenset(self.reports)
@@ -84,3 +100,33 @@ class FakeBooter:
             yield
         finally:
             self.ended.append(what)
+
+
+@dataclass(slots=True)
+class FakeContentsReader:
+    """Sees in every root what the test says, and remembers where it looked."""
+
+    packages: Callable[[], Iterable[InstalledPackage]] = tuple
+    release: Release = BOOKWORM
+    fails: ImageBuilderError | None = None
+    looked_at: list[PurePath] = field(default_factory=list)
+
+    def read(self, root: PurePath) -> Contents:
+        self.looked_at.append(root)
+        if self.fails is not None:
+            raise self.fails
+        packages = tuple(BilledPackage(package=p) for p in sorted(set(self.packages())))
+        return Contents(release=self.release, packages=packages)
+
+
+@dataclass(slots=True)
+class FakeSoftwareReader:
+    """Finds in every root what the test says."""
+
+    software: tuple[Software, ...] = ()
+    fails: ImageBuilderError | None = None
+
+    def read(self, root: PurePath) -> tuple[Software, ...]:
+        if self.fails is not None:
+            raise self.fails
+        return self.software

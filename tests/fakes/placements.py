@@ -24,7 +24,7 @@ class FakePlacementStore:
         self.kept[placement.target, placement.external_id] = placement
 
     def change(self, placement: Placement) -> None:
-        """Keep when a placement was launched, and that it was withdrawn."""
+        """Keep what became of a placement."""
         if self.find(placement.target, placement.external_id) is None:
             elsewhere = tuple(each.target for each in self.named(placement.external_id))
             raise PlacementNotFound(placement.target, placement.external_id, elsewhere)

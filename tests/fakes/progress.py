@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from imagebuilder.domain.digest import Canonical
+from imagebuilder.domain.distribution import DeliveryStep
 from imagebuilder.domain.run import StepState
 
 
@@ -31,3 +32,21 @@ class FakeProgress:
     def states(self) -> dict[str, str]:
         """Give how each step ended last. Shape: name -> state."""
         return {name: state for name, state, _ in self.steps}
+
+
+@dataclass(slots=True)
+class FakeDeliveryProgress:
+    """Notes what it is told. Shape: `states` are (target, state)."""
+
+    states: list[tuple[str, str]] = field(default_factory=list)
+    bytes_moved: dict[str, int] = field(default_factory=dict)
+    troubles: list[tuple[str, str]] = field(default_factory=list)
+
+    def changed(self, step: DeliveryStep) -> None:
+        self.states.append((step.target, step.state.value))
+
+    def moved(self, target: str, size_bytes: int) -> None:
+        self.bytes_moved[target] = self.bytes_moved.get(target, 0) + size_bytes
+
+    def troubled(self, target: str, why: str) -> None:
+        self.troubles.append((target, why))

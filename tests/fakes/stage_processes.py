@@ -12,6 +12,7 @@ GOOD: Mapping[RunStage, Canonical] = {
     RunStage.BUILD: {"built": "b", "is_unchanged": False, "version_id": None},
     RunStage.VALIDATE: {"reports": "r"},
     RunStage.RECORD: {"version_id": "version-1", "reference": "web@1.0.0/1"},
+    RunStage.DISTRIBUTE: {"distributions": {}},
 }
 
 

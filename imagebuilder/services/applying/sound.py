@@ -5,9 +5,13 @@ from dataclasses import replace
 from pathlib import PurePath
 
 from imagebuilder.documents.excerpt import quoted
-from imagebuilder.documents.pipeline_document import recipe_problem, setting_problem
+from imagebuilder.documents.pipeline_document import (
+    distribution_problem,
+    recipe_problem,
+    setting_problem,
+)
 from imagebuilder.documents.problems import InvalidDocument, Problem
-from imagebuilder.documents.reader import Read, read_pipeline
+from imagebuilder.documents.reader import Read, read_distribution, read_pipeline
 from imagebuilder.domain.component import Component
 from imagebuilder.domain.errors import InvalidInput
 from imagebuilder.domain.ids import ImageName, is_name
@@ -23,7 +27,7 @@ from imagebuilder.domain.recipe import (
     parent_text,
 )
 from imagebuilder.domain.spelling import did_you_mean
-from imagebuilder.ports.documents import DocumentSource
+from imagebuilder.ports.documents import DocumentSource, DocumentUnreadable
 from imagebuilder.services.authoring import Authoring
 
 Used = Sequence[tuple[ComponentUse, Component]]
@@ -63,6 +67,7 @@ class PipelineReading:
             raise InvalidDocument(problems)
         known = replace(
             pipeline,
+            distributions=self._distributions(pipeline),
             path=str(self._documents.locate(PurePath(path).name, path)),
             recipe_path=recipe_path,
             image=recipe.name,
@@ -87,6 +92,20 @@ class PipelineReading:
         message = f"There is no recipe {quoted(pipeline.recipe)} in {here} and {here.parent}."
         hint = near or "Write the path of its document, such as ./web.yaml."
         raise InvalidDocument([recipe_problem(pipeline, message, hint)])
+
+    def _distributions(self, pipeline: Pipeline) -> tuple[str, ...]:
+        """Give where the distributions of a pipeline lie, which are sound. Raises: as `sound`."""
+        paths = []
+        for written in pipeline.distributions:
+            try:
+                path = str(self._documents.locate(written, pipeline.path))
+                read_distribution(self._documents.text(path), path)
+            except DocumentUnreadable as error:
+                said = f"{error.message} {error.context}".strip()
+                problem = distribution_problem(pipeline, said, error.hint)
+                raise InvalidDocument([problem]) from error
+            paths.append(path)
+        return tuple(paths)
 
     def _makers_in(self, folder: PurePath) -> Mapping[str, Sequence[str]]:
         if folder not in self._makers:

@@ -41,6 +41,7 @@ class StackRequest:
 
     `is_finished` when the layers that an image has for itself come on top.
     `meanwhile` is called with all layers but the initramfs while that is still being made.
+    `asks_anew` when upgrades that are known count for the very layers they were asked of only.
     Shape: `keyrings` maps a path that a repository names to the keyring's bytes.
     """
 
@@ -49,6 +50,7 @@ class StackRequest:
     keep_folder: PurePath | None = None
     keyrings: Mapping[str, bytes] = field(default_factory=dict)
     is_finished: bool = True
+    asks_anew: bool = True
     meanwhile: Callable[[Sequence[Layer]], None] | None = None
 
 
@@ -207,7 +209,8 @@ class _Work:
 
     def _was_asked_of_another(self, planned: PlannedLayer) -> bool:
         """Whether upgrades are known from an earlier build, of layers that were made anew since."""
-        return bool(self.built) and planned.question not in {None, *self._asked}
+        is_other = bool(self.built) and planned.question not in {None, *self._asked}
+        return is_other and self._request.asks_anew
 
     def _ask_upgrades(self, planned: PlannedLayer) -> None:
         if planned.question is None or planned.component is None:

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from imagebuilder.domain.ids import ImageName, RunId
 from imagebuilder.domain.image import ImageVersion
-from imagebuilder.domain.recipe import ArtifactFormat
+from imagebuilder.domain.recipe import ArtifactFormat, Suite
 from imagebuilder.domain.run import Run, StepState
 from imagebuilder.ports.blobs import BlobStore
 from imagebuilder.ports.building import LayerStore, PackageSources
@@ -16,8 +16,11 @@ from imagebuilder.ports.claims import ClaimStore
 from imagebuilder.ports.clock import Clock, IdSource
 from imagebuilder.ports.locks import STORE_LOCK, Locks
 from imagebuilder.ports.runs import RunFiles, RunStore
+from imagebuilder.services.assessing import Assessing
+from imagebuilder.services.attesting import Attesting
 from imagebuilder.services.authoring import Authoring
 from imagebuilder.services.cataloguing import Cataloguing
+from imagebuilder.services.matching import Matching
 from imagebuilder.services.pipelines.planning import BuildRequest, Planning, Preparation
 from imagebuilder.services.pipelines.usability import Usability
 from imagebuilder.services.pipelines.watching import RecordedProgress
@@ -51,6 +54,9 @@ class Desk:
     planning: Planning
     usability: Usability
     cataloguing: Cataloguing
+    attesting: Attesting
+    matching: Matching
+    assessing: Assessing
     sweeping: Sweeping
     layers: LayerStore
     blobs: BlobStore
@@ -74,6 +80,16 @@ class Desk:
             self.locks.share(STORE_LOCK, f"{what} of {on} by {process}"),
         ):
             yield
+
+    def refuse_unknown_content(self, prepared: Preparation) -> None:
+        """Let pass what is scanned by content and an engine that are there.
+
+        Raises: ContentMissing; ProfileUnknown; ProgramMissing.
+        """
+        suite = prepared.plan.parent.suite
+        # Debian's unstable calls itself by the release to come, which nobody knows from here.
+        release = f"debian:{suite}" if suite and suite != Suite.SID else ""
+        self.assessing.refuse_unknown(prepared.plan.scans, release)
 
     def shared(self, progress: RecordedProgress) -> tuple[str, ...]:
         """See that other machines have what was made; give what was wrong, and keep it in the log.

@@ -1,20 +1,27 @@
 """Examining: the stage of a build that looks at what was built, wherever that was."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import PurePath
 
+from imagebuilder.domain.built import Seen
 from imagebuilder.domain.component import Network, PhaseName
+from imagebuilder.domain.control import Assessment
+from imagebuilder.domain.digest import Canonical
 from imagebuilder.domain.errors import ImageBuilderError
-from imagebuilder.domain.evidence import Outcome, TestReport, TestResult
+from imagebuilder.domain.evidence import Outcome, TestResult
 from imagebuilder.domain.ids import RunId
+from imagebuilder.domain.image import VersionDraft
 from imagebuilder.domain.layer import Layer
-from imagebuilder.domain.plan import Plan
+from imagebuilder.domain.plan import LayerKind, Plan
 from imagebuilder.ports.building import Roots
+from imagebuilder.ports.inspection import Booter, TestSuite
 from imagebuilder.ports.machine import Machine
 from imagebuilder.ports.progress import Progress
 from imagebuilder.ports.runs import RunFiles
+from imagebuilder.services.assessing import Subject
 from imagebuilder.services.building.stacking import look_inside
 from imagebuilder.services.pipelines.desk import Desk, Job
 from imagebuilder.services.provisioning.components import ComponentRunner, Means
@@ -34,17 +41,21 @@ class Specimen:
 class Examining:
     """Puts what a job built through its stages of tests."""
 
-    def __init__(self, desk: Desk, validating: Validating, means: Means, job: Job) -> None:
+    def __init__(
+        self, desk: Desk, validating: Validating, booter: Booter, means: Means, job: Job
+    ) -> None:
         """Examine for a job; run components with means."""
+        self._booter = booter
         self._with = desk
         self._validating = validating
         self._means = means
         self._job = job
 
-    def reports(self, specimen: Specimen, progress: Progress) -> tuple[TestReport, ...]:
-        """Give what each stage said, every one in favour of the image.
+    def seen(self, specimen: Specimen, draft: VersionDraft, progress: Progress) -> Seen:
+        """Give what tests and scans said of what is to be recorded, all of it in its favour.
 
-        Raises: ValidationFailed; TestsUnusable; StepFailed: as `Validating.validate`.
+        Raises: ValidationFailed; TestsUnusable; StepFailed: as `Validating.validate`; and as
+        `Assessing.assess`.
         """
         plan, roots = specimen.plan, specimen.roots
 
@@ -53,23 +64,29 @@ class Examining:
             with roots.scratch(specimen.layers) as root:
                 yield root.path
 
-        has_test_phase = any(
-            layer.component and layer.component.steps(PhaseName.TEST) for layer in plan.layers
-        )
         run = self._job.run
-        with roots.scratch(specimen.layers) as offline:
+        assessments: list[Future[Assessment]] = []
+        with (
+            ThreadPoolExecutor(max_workers=1) as beside,
+            roots.scratch(specimen.layers, is_bounded=True) as offline,
+        ):
             examination = Examination(
                 image=plan.image,
-                tests=self._job.prepared.tests,
+                tests=TestSuite(entries=self._job.prepared.tests, recipe=about(plan)),
                 offline=offline.machine(Network.NONE),
                 container_root=container_root,
                 disk=specimen.disk,
                 firmware=plan.disk.firmware,
                 consoles=self._with.run_files.folder(run.id),
-                component_tests=self._component_tests(plan, progress) if has_test_phase else None,
+                component_tests=component_tests(self._job, self._means, progress),
+                at_rest=lambda: assessments.extend(
+                    beside.submit(self._with.assessing.with_page, each)
+                    for each in self._scanned(specimen, draft, progress)
+                ),
             )
             try:
-                return self._validating.validate(examination)
+                reports = self._validating.validate(examination)
+                return Seen(reports=reports, assessments=tuple(a.result() for a in assessments))
             except ImageBuilderError as failure:
                 if self._job.request.keep:
                     folder = kept_root(self._with.run_files, run.id)
@@ -77,8 +94,34 @@ class Examining:
                     failure.hint = look_inside(folder)
                 raise
 
-    def _component_tests(self, plan: Plan, progress: Progress) -> "_ComponentTests":
-        return _ComponentTests(plan, self._job.prepared.recipe.path, self._means, progress)
+    def _scanned(
+        self, specimen: Specimen, draft: VersionDraft, progress: Progress
+    ) -> Iterator[Assessment]:
+        """Scan what was built, which no test has written to."""
+        for scan in self._job.prepared.plan.scans:
+            with ExitStack() as places:
+                root = places.enter_context(specimen.roots.scratch(specimen.layers))
+                machine = root.machine(Network.NONE)
+                if scan.compliance.is_booted:
+                    machine = places.enter_context(self._booter.container(root.path))
+                subject = Subject(
+                    image=draft.image,
+                    version=self._with.cataloguing.expected(draft),
+                    release=draft.bill.release if draft.bill else "",
+                    root=root.path,
+                    machine=machine,
+                    controls=self._job.prepared.controls,
+                    about=about(specimen.plan),
+                )
+                yield self._with.assessing.assess(scan, subject, progress)
+
+
+def component_tests(job: Job, means: Means, progress: Progress) -> "_ComponentTests | None":
+    """Give what runs the test phases of a job's components; None when there are none."""
+    plan = job.prepared.plan
+    if not any(layer.component and layer.component.steps(PhaseName.TEST) for layer in plan.layers):
+        return None
+    return _ComponentTests(plan, job.prepared.recipe.path, means, progress)
 
 
 class _ComponentTests:
@@ -115,6 +158,27 @@ class _ComponentTests:
                 for outcome in runner.run(PhaseName.TEST)
             ]
         return tuple(results)
+
+
+def about(plan: Plan) -> Mapping[str, Canonical]:
+    """Give what tests may know of the recipe they are for."""
+    components: dict[str, Canonical] = {
+        layer.name: {
+            "version": str(layer.component.version),
+            "parameters": dict(layer.parameters),
+        }
+        for layer in plan.layers
+        if layer.kind is LayerKind.COMPONENT and layer.component is not None
+    }
+    return {
+        "image": plan.image,
+        "version": str(plan.recipe_version),
+        "parent": plan.parent.asked,
+        "suite": plan.parent.suite,
+        "components": components,
+        "artifacts": [artifact.value for artifact in plan.artifacts],
+        "firmware": [firmware.value for firmware in plan.disk.firmware],
+    }
 
 
 def kept_root(files: RunFiles, run_id: RunId) -> PurePath:

@@ -1,22 +1,20 @@
 """BuildImage: the whole journey. Nothing is recorded that was not booted and tested."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from imagebuilder.domain.errors import ImageBuilderError
-from imagebuilder.domain.ids import ImageName, RunId
 from imagebuilder.domain.image import VersionNotFound
 from imagebuilder.domain.matrix import variant_image
 from imagebuilder.domain.recipe import CircularParents, ImageParent
-from imagebuilder.domain.run import Run, RunInterrupted, RunState
-from imagebuilder.ports.clock import Clock
+from imagebuilder.domain.run import Run
 from imagebuilder.ports.progress import Progress
-from imagebuilder.ports.runs import RunStore
 from imagebuilder.services.pipelines.desk import BuildResult, Desk, Job, Maker
+from imagebuilder.services.pipelines.open_run import opened_run
 from imagebuilder.services.pipelines.planning import BuildRequest, Preparation
 from imagebuilder.services.pipelines.watching import RecordedProgress, failing_step
-from imagebuilder.services.sweeping import run_lock
+
+if TYPE_CHECKING:
+    from imagebuilder.domain.ids import ImageName
 
 
 class BuildImage:
@@ -34,6 +32,8 @@ class BuildImage:
         Raises: any ImageBuilderError; the run is then kept as failed, with its logs.
         """
         self._with.sweeping.sweep()
+        # Nobody wants to hear at the end of a build that its key cannot be opened.
+        self._with.attesting.refuse_unusable_key()
         self.build_parents(request, watcher)
         return self._build(request, watcher)
 
@@ -90,7 +90,7 @@ class BuildImage:
         # From here on nothing is taken from the store that this build may count on.
         with self._with.working(image, self._process):
             prepared = self._with.planning.prepare(request)
-            with self._run(image) as run:
+            with opened_run(self._with, image, self._process) as run:
                 progress = RecordedProgress(
                     run.run.id,
                     watcher,
@@ -101,7 +101,9 @@ class BuildImage:
                 with failing_step(progress):
                     result = self._result(prepared, request, progress, run.run)
                     warnings = (*result.warnings, *self._with.shared(progress))
-                    return run.ended(replace(result, warnings=warnings))
+                    version_id = result.version.id if result.version else None
+                    run.succeeded(version_id, is_unchanged=result.is_unchanged)
+                    return replace(result, warnings=warnings)
 
     def _result(
         self,
@@ -118,54 +120,6 @@ class BuildImage:
                 is_unchanged=True,
                 warnings=prepared.warnings,
             )
+        self._with.refuse_unknown_content(prepared)
         job = Job(request=request, prepared=prepared, run=run)
         return self._make(job, progress)
-
-    @contextmanager
-    def _run(self, image: ImageName) -> Iterator["_OpenRun"]:
-        """Keep a run's record true, however it ends."""
-        run = Run(
-            id=RunId(self._with.ids.new("run")),
-            image=image,
-            state=RunState.RUNNING,
-            started_at=self._with.clock.now(),
-            place=self._with.sweeping.place,
-        )
-        with self._with.locks.hold(run_lock(run.id), self._process):
-            self._with.runs.save(run)
-            opened = _OpenRun(run, self._with.runs, self._with.clock)
-            try:
-                yield opened
-            except ImageBuilderError as error:
-                opened.end(RunState.FAILED, error_code=error.code, error=error.message)
-                raise
-            except (KeyboardInterrupt, RunInterrupted):
-                opened.end(RunState.CANCELLED, error="It was cancelled.")
-                raise
-            except BaseException as error:
-                opened.end(RunState.FAILED, error_code="unexpected", error=repr(error))
-                raise
-
-
-class _OpenRun:
-    """A run that is not over yet."""
-
-    def __init__(self, run: Run, runs: RunStore, clock: Clock) -> None:
-        self.run = run
-        self._runs = runs
-        self._clock = clock
-
-    def ended(self, result: BuildResult) -> BuildResult:
-        """Record that it ended well."""
-        version_id = result.version.id if result.version else None
-        state = RunState.UNCHANGED if result.is_unchanged else RunState.SUCCEEDED
-        self.run = replace(self.run, version_id=version_id)
-        self.end(state)
-        return result
-
-    def end(self, state: RunState, *, error_code: str = "", error: str = "") -> None:
-        """Record how it ended."""
-        self.run = replace(
-            self.run, state=state, ended_at=self._clock.now(), error_code=error_code, error=error
-        )
-        self._runs.save(self.run)

@@ -6,27 +6,27 @@ from dataclasses import dataclass, replace
 
 from imagebuilder.domain.artifact import Artifact
 from imagebuilder.domain.built import Built
-from imagebuilder.domain.component import Network
 from imagebuilder.domain.digest import Canonical, Digest, DigestMismatch
 from imagebuilder.domain.ground import recorded_grounds
-from imagebuilder.domain.image import ParentEdge, RecordedLayer, VersionDraft
+from imagebuilder.domain.image import ImageVersion, ParentEdge, RecordedLayer, VersionDraft
 from imagebuilder.domain.kept import kept_mapping
 from imagebuilder.domain.package import InstalledPackage
 from imagebuilder.domain.recipe import ArtifactFormat
+from imagebuilder.domain.run import StepState
 from imagebuilder.domain.updates import upgrades_document
 from imagebuilder.ports.blobs import BlobMissing
 from imagebuilder.ports.building import LayerMissing, Roots, Workshop
 from imagebuilder.ports.disks import BuiltDisk, DiskBuilder, Predecessor
 from imagebuilder.ports.inspection import Booter, TestRunner
 from imagebuilder.services.building.assembling import Assembling, Assembly
-from imagebuilder.services.building.finishing import FinishFailed
 from imagebuilder.services.building.stacking import Stack, Stacking, StackRequest
+from imagebuilder.services.building.stocktaking import Stock, Stocktaking
 from imagebuilder.services.pipelines.desk import Desk, Job
 from imagebuilder.services.pipelines.examining import Specimen, kept_root
+from imagebuilder.services.pipelines.packing import LiveShop
 from imagebuilder.services.pipelines.planning import Preparation
 from imagebuilder.services.pipelines.watching import RecordedProgress
 from imagebuilder.services.provisioning.components import Means
-from imagebuilder.services.provisioning.grounding import PACKAGES_SCRIPT, installed_packages
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +39,8 @@ class Workers:
     tests: TestRunner
     booter: Booter
     means: Means
+    stocktaking: Stocktaking
+    live: LiveShop
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,8 +82,8 @@ class Making:
             indexes = self._indexes(stack)
             disk = assembling.disk(stack.layers)
             artifacts = assembling.artifacts(stack.layers, disk)
-            packages = () if self._request.until_artifact else self._packages(stack, roots)
-            parts = _Parts(disk, artifacts, packages, indexes)
+            stock = None if self._request.until_artifact else self._stock(stack, roots)
+            parts = _Parts(disk, artifacts, stock, indexes)
             yield Made(
                 built=self._built(stack, parts),
                 specimen=replace(specimen, disk=disk.raw if disk else None),
@@ -137,12 +139,23 @@ class Making:
             artifact=self._with.blobs.path(qcow2.digest),
         )
 
-    def _packages(self, stack: Stack, roots: Roots) -> tuple[InstalledPackage, ...]:
+    def _stock(self, stack: Stack, roots: Roots) -> Stock:
+        self._progress.step_started("bill of materials")
+        known = [v.bill for v in (self._parent(stack), self._prepared.before) if v is not None]
         with roots.scratch(stack.layers) as root:
-            result = root.machine(Network.NONE).run(PACKAGES_SCRIPT)
-        if result.exit_status != 0 or result.has_timed_out:
-            raise FinishFailed("list of packages", result)
-        return installed_packages(result.stdout.decode(errors="replace"))
+            stock = self._workers.stocktaking.take(root.path, self._prepared.archives, known)
+        if stock.complaint:
+            self._progress.line(stock.complaint)
+        found = stock.contents
+        detail = f"{len(found.packages)} packages of {found.release.name}"
+        if found.software:
+            detail += f", {len(found.software)} installed otherwise"
+        self._progress.step_ended(StepState.SUCCEEDED, detail)
+        return stock
+
+    def _parent(self, stack: Stack) -> ImageVersion | None:
+        parent = stack.plan.parent.version_id
+        return None if parent is None else self._with.cataloguing.show(parent)
 
     def _plan_document(self, stack: Stack, packages: Sequence[InstalledPackage]) -> Canonical:
         """Give the plan with what was asked, and of what, for the questions that it still has."""
@@ -191,6 +204,7 @@ class Making:
             reports=(),
             documents=prepared.documents,
             indexes=parts.indexes,
+            bill=parts.stock.bill if parts.stock else None,
         )
         return Built(
             draft=draft,
@@ -207,8 +221,12 @@ class _Parts:
 
     disk: BuiltDisk | None
     artifacts: tuple[Artifact, ...]
-    packages: tuple[InstalledPackage, ...]
+    stock: Stock | None
     indexes: Mapping[str, Digest]
+
+    @property
+    def packages(self) -> tuple[InstalledPackage, ...]:
+        return self.stock.contents.installed if self.stock else ()
 
     @property
     def follows(self) -> Digest | None:

@@ -5,10 +5,12 @@ from dataclasses import dataclass, replace
 from pathlib import PurePath
 
 from imagebuilder.domain.digest import Canonical, Digest, digest_of
+from imagebuilder.domain.errors import InvalidInput, WrongState
 from imagebuilder.domain.image import ImageVersion, Reference
 from imagebuilder.domain.plan import FINISH_LAYER, INITRAMFS_LAYER, PlannedParent
 from imagebuilder.domain.recipe import (
     ImageParent,
+    PackerParent,
     Parent,
     Repository,
     RootfsParent,
@@ -28,6 +30,34 @@ class TakenParent:
 
     planned: PlannedParent
     archives: tuple[Repository, ...]
+
+
+class ParentHasNoLayers(WrongState):
+    """An image is to be built in layers on one that has none."""
+
+    code = "parent-has-no-layers"
+
+    def __init__(self, asked: str) -> None:
+        """Name the parent."""
+        super().__init__(
+            f"{asked} has no layers, so no layer can be put onto it.",
+            context="It was made of a machine, by Packer.",
+            hint="Let Packer build this image too, with builder: packer, or choose another parent.",
+        )
+
+
+class NotOfLayers(InvalidInput):
+    """Something was asked that only an image of layers can do."""
+
+    code = "not-of-layers"
+
+    def __init__(self, image: str) -> None:
+        """Name the image."""
+        super().__init__(
+            f"{image} has no layers: Packer makes it, of a machine.",
+            context="So it cannot be made again byte by byte, nor can components be tried on it.",
+            hint="Try components on its parent, or on a machine with: imagebuilder component run.",
+        )
 
 
 class Parentage:
@@ -58,6 +88,19 @@ class Parentage:
                 return self._rootfs(rootfs, path)
             case ImageParent() as image:
                 return self._image(image)
+            case PackerParent():
+                # What a source starts from stands in its settings, which the plan holds.
+                asked = parent_text(parent)
+                return TakenParent(planned=PlannedParent(asked=asked, identity=asked), archives=())
+
+    def recorded(self, parent: Parent, path: str, version: ImageVersion) -> TakenParent:
+        """Give a parent as `taken`, but of an image of ours the version that another was built on.
+
+        Raises: DocumentUnreadable; VersionNotFound: it is not recorded any more.
+        """
+        if isinstance(parent, ImageParent) and version.parent.version_id is not None:
+            return self._version(parent, self._versions().get(version.parent.version_id))
+        return self.taken(parent, path)
 
     def _suite(self, parent: SuiteParent, path: str) -> TakenParent:
         keyring, content = None, b""
@@ -99,13 +142,20 @@ class Parentage:
 
     def _image(self, parent: ImageParent) -> TakenParent:
         asked = Reference(name=parent.name, asked=parent.asked)
-        version = self._versions().find(asked, self._clock.now())
+        return self._version(parent, self._versions().find(asked, self._clock.now()))
+
+    def _version(self, parent: ImageParent, version: ImageVersion) -> TakenParent:
         contents = _contents_for_children(version)
         suite = text_of(version.plan, "suite")
         return TakenParent(
             planned=PlannedParent(
                 asked=parent_text(parent),
-                identity=str(digest_of([str(content) for content in contents])),
+                # One that Packer made has no layers, and is its disk.
+                identity=str(
+                    digest_of([str(content) for content in contents])
+                    if contents
+                    else version.disk_digest
+                ),
                 version_id=version.id,
                 contents=contents,
                 suite=suite,

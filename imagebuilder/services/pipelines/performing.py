@@ -5,7 +5,7 @@ from typing import Any
 
 from imagebuilder.domain.digest import Canonical, Digest
 from imagebuilder.domain.errors import ImageBuilderError, Unavailable, WrongState
-from imagebuilder.domain.ids import RunId
+from imagebuilder.domain.ids import RunId, VersionId
 from imagebuilder.domain.pipeline import StartCondition
 from imagebuilder.domain.run import Run, RunOrder, RunStage
 from imagebuilder.ports.locks import InProgress
@@ -13,6 +13,7 @@ from imagebuilder.ports.progress import Progress
 from imagebuilder.ports.runs import RunStore
 from imagebuilder.ports.stage_processes import FaultKind, StageFault
 from imagebuilder.services.pipelines.planning import BuildRequest
+from imagebuilder.services.pipelines.shipping import Shipping
 from imagebuilder.services.pipelines.stages import Stages
 
 
@@ -38,14 +39,16 @@ class Performing:
         runs: RunStore,
         stages: Callable[[], Stages],
         build_parents: Callable[[BuildRequest, Progress], None],
+        shipping: Callable[[], Shipping],
     ) -> None:
-        """Read in `runs` what came before; `stages` are made when there is something to do.
+        """Read in `runs` what came before; `stages` and `shipping` are made when they are needed.
 
         `build_parents` builds the parents that were never built.
         """
         self._runs = runs
         self._stages = stages
         self._build_parents = build_parents
+        self._shipping = shipping
 
     def perform(self, run_id: str, stage: RunStage, watcher: Progress) -> Canonical:
         """Do a stage and give what the next ones need to know of it.
@@ -68,6 +71,9 @@ class Performing:
                 reports = self._digest(run.id, RunStage.VALIDATE, "reports", stage)
                 version = self._stages().record(run, request, built, reports, watcher)
                 return {"version_id": version.id, "reference": version.reference}
+            case RunStage.DISTRIBUTE:
+                version_id = VersionId(self._left(run.id, RunStage.RECORD, "version_id", stage))
+                return self._shipping().ship(run, run.order, version_id, watcher)
             case RunStage.RESOLVE | RunStage.PROMOTE:
                 raise StageNotMade(run.id, stage, "It needs no process of its own.")
 
@@ -80,11 +86,14 @@ class Performing:
         return {"built": str(digest), "is_unchanged": built.is_unchanged, "version_id": known}
 
     def _digest(self, run_id: RunId, stage: RunStage, name: str, asked: RunStage) -> Digest:
-        """Give what an earlier stage left under a name."""
+        return Digest.parse(self._left(run_id, stage, name, asked))
+
+    def _left(self, run_id: RunId, stage: RunStage, name: str, asked: RunStage) -> str:
+        """Give what an earlier stage left under a name. Raises: StageNotMade."""
         for known in self._runs.stages(run_id):
             if known.stage is stage and isinstance(known.result, Mapping):
                 fields: Mapping[str, Any] = known.result
-                return Digest.parse(str(fields[name]))
+                return str(fields[name])
         raise StageNotMade(run_id, asked, f"Stage {stage} is not done.")
 
 

@@ -10,10 +10,13 @@ from imagebuilder.domain.forecast import Forecast
 from imagebuilder.domain.image import DocumentText, ImageVersion, VersionDraft
 from imagebuilder.domain.matrix import variant_image
 from imagebuilder.domain.need import Reason
+from imagebuilder.domain.packer import SourceUnknown
+from imagebuilder.domain.packs import pack_name
 from imagebuilder.domain.plan import (
     Plan,
     PlannedParent,
-    PlannedTest,
+    PlannedScan,
+    planned_test,
 )
 from imagebuilder.domain.recipe import (
     Recipe,
@@ -29,11 +32,14 @@ from imagebuilder.ports.building import LayerStore, PackageSources
 from imagebuilder.ports.catalogue import VersionStore
 from imagebuilder.ports.clock import Clock
 from imagebuilder.ports.documents import DocumentSource
+from imagebuilder.ports.inspection import SuiteEntry
 from imagebuilder.ports.values import ValueSource
 from imagebuilder.services.authoring import Authoring
 from imagebuilder.services.pipelines.forecasting import Forecasting
 from imagebuilder.services.pipelines.parentage import (
+    NotOfLayers,
     Parentage,
+    ParentHasNoLayers,
     TakenParent,
     text_of,
 )
@@ -50,7 +56,8 @@ class BuildRequest:
     """What a person, or a pipeline, asks for.
 
     A `variant` of a recipe is an image of its own: debian-web-VARIANT. `max_age_seconds` counts
-    where the recipe allows its layers to be older, or of any age.
+    where the recipe allows its layers to be older, or of any age. `only` names the sources to build
+    of a recipe that has several; none means all.
     Shape: `overrides` maps component.parameter to a value.
     """
 
@@ -61,6 +68,7 @@ class BuildRequest:
     keep: bool = False
     until_artifact: bool = False
     max_age_seconds: int | None = None
+    only: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +77,7 @@ class Preparation:
 
     `before` is the image's newest version; `archives` are what the build may fetch from;
     `forecast` is what apt would answer otherwise than for that version, None when nothing is known
-    to be otherwise.
+    to be otherwise. Shape: `controls` maps a folder's name in the recipe to where it is.
     """
 
     recipe: Recipe
@@ -78,7 +86,8 @@ class Preparation:
     archives: tuple[Repository, ...]
     before: ImageVersion | None
     documents: tuple[DocumentText, ...]
-    tests: tuple[PurePath, ...]
+    tests: tuple[SuiteEntry, ...]
+    controls: Mapping[str, PurePath] = field(default_factory=dict)
     keyrings: Mapping[str, bytes] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     indexes: Mapping[str, Digest] = field(default_factory=dict)
@@ -158,12 +167,15 @@ class Planning:
     def prepare(self, request: BuildRequest) -> Preparation:
         """Give everything decided that can be decided now.
 
-        Raises: InvalidDocument; ComponentNotFound; VersionNotFound: the parent image was never
-        built; ParentUnusable; NewestRevoked: nothing changed since a version that is revoked.
+        Raises: InvalidDocument: also of its tests, when there is something to build;
+        ComponentNotFound; VersionNotFound: the parent image was never built; ParentUnusable;
+        NewestRevoked: nothing changed since a version that is revoked; ParentHasNoLayers.
         """
         read = self._read(request)
         found = self._foundation(read.recipe, read.components, request.recipe_path)
         parent = found.ingredients.parent
+        if parent.version_id and not parent.contents and not read.recipe.sources:
+            raise ParentHasNoLayers(parent.asked)
         self._usability.refuse_parent(read.recipe.name, parent.version_id)
         told = tuple(self._usability.told_of_parent(read.recipe.parent, parent))
         prepared = self._prepared(request, replace(read, warnings=(*read.warnings, *told)), found)
@@ -198,12 +210,30 @@ class Planning:
         ingredients = replace(prepared.ingredients, known_upgrades=known)
         return replace(prepared, ingredients=ingredients, plan=resolve(ingredients))
 
+    def recorded(self, request: BuildRequest, version: ImageVersion) -> Preparation:
+        """Give what documents say now of a version, on the parent and with the upgrades it has.
+
+        As `pinned`, but all is known that it takes to make it again, from its archives as well.
+        Raises: as `prepare` of documents; VersionNotFound: its parent image is not recorded;
+        NotOfLayers.
+        """
+        read = self._read(request)
+        if read.recipe.sources:
+            raise NotOfLayers(read.recipe.name)
+        taken = self._parentage.recorded(read.recipe.parent, request.recipe_path, version)
+        found = self._foundation(read.recipe, read.components, request.recipe_path, taken)
+        prepared = self._prepared(request, read, found)
+        ingredients = replace(prepared.ingredients, known_upgrades=recorded_upgrades(version.plan))
+        return replace(prepared, ingredients=ingredients, plan=resolve(ingredients))
+
     def foundation(self, recipe: Recipe, components: Components, path: str) -> Foundation:
         """Give what a recipe at `path` is built from, with the upgrades of its newest version.
 
         The archives are asked nothing, so that what was built is found whatever they hold today.
-        Raises: VersionNotFound: the parent image was never built; DocumentUnreadable.
+        Raises: VersionNotFound: the parent image was never built; DocumentUnreadable; NotOfLayers.
         """
+        if recipe.sources:
+            raise NotOfLayers(recipe.name)
         found = self._foundation(recipe, components, path)
         if resolve(found.ingredients).open_question is None:
             return found
@@ -236,12 +266,31 @@ class Planning:
     def _prepared(self, request: BuildRequest, read: _Read, found: Foundation) -> Preparation:
         """Give all of it that is known without a look at what was built before."""
         recipe = found.ingredients.recipe
-        tests = tuple(self._documents.locate(test, request.recipe_path) for test in recipe.tests)
-        planned = tuple(
-            PlannedTest(path=name, digest=self._documents.folder_digest(file))
-            for name, file in zip(recipe.tests, tests, strict=True)
+        tests = tuple(
+            SuiteEntry(
+                path=self._documents.locate(test.path, request.recipe_path),
+                pack=pack_name(test.path) or "",
+                variables=test.variables,
+                retries=test.retries,
+                timeout_seconds=test.timeout_seconds,
+            )
+            for test in recipe.tests
         )
-        ingredients = replace(found.ingredients, tests=planned)
+        planned = tuple(
+            planned_test(test, self._documents.folder_digest(entry.path))
+            for test, entry in zip(recipe.tests, tests, strict=True)
+        )
+        controls = {
+            scan.controls: self._documents.locate(scan.controls, request.recipe_path)
+            for scan in recipe.compliance
+            if scan.controls
+        }
+        held = {name: self._documents.folder_digest(file) for name, file in controls.items()}
+        scans = tuple(
+            PlannedScan(compliance=scan, controls=held.get(scan.controls))
+            for scan in recipe.compliance
+        )
+        ingredients = replace(found.ingredients, tests=planned, scans=scans)
         return Preparation(
             recipe=recipe,
             ingredients=ingredients,
@@ -250,6 +299,7 @@ class Planning:
             before=None,
             documents=read.documents,
             tests=tests,
+            controls=controls,
             keyrings=found.keyrings,
             warnings=read.warnings,
         )
@@ -257,6 +307,9 @@ class Planning:
     def _read(self, request: BuildRequest) -> _Read:
         read = self._authoring.recipe(request.recipe_path)
         recipe = overridden(read.value, request.overrides)
+        names = [source.name for source in recipe.sources]
+        if not set(request.only) <= set(names):
+            raise SourceUnknown(sorted(set(request.only) - set(names)), names)
         ages = (recipe.max_age_seconds, request.max_age_seconds)
         limit = min((age for age in ages if age is not None), default=None)
         image = variant_image(recipe.name, request.variant)
@@ -288,7 +341,11 @@ class Planning:
     def _judged(self, prepared: Preparation, request: BuildRequest) -> Preparation:
         """Say why there is something to build, or nothing."""
         prepared = self._with_known_upgrades(prepared, request)
-        return replace(prepared, reasons=self.reasons(prepared, request))
+        reasons = self.reasons(prepared, request)
+        if reasons:
+            # What will be built is tested at its end, and would fail only then.
+            self._authoring.refuse_unusable_tests(prepared.recipe, request.recipe_path)
+        return replace(prepared, reasons=reasons)
 
     def _with_known_upgrades(self, prepared: Preparation, request: BuildRequest) -> Preparation:
         """Take the newest version's answers as long as they would be the same today.

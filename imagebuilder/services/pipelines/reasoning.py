@@ -9,7 +9,7 @@ from imagebuilder.documents.reader import read_recipe
 from imagebuilder.domain.changes import Written, written_reasons
 from imagebuilder.domain.forecast import Forecast
 from imagebuilder.domain.image import DocumentText, ImageVersion
-from imagebuilder.domain.kept import kept_part
+from imagebuilder.domain.kept import kept_list, kept_part, kept_texts
 from imagebuilder.domain.need import (
     Reason,
     ReasonKind,
@@ -97,6 +97,10 @@ class Reasoning:
         gone = self._with.usability.gone(before)
         if gone:
             yield Reason(kind=ReasonKind.WITHDRAWN, text=gone)
+        failed = kept_texts(kept_list(before.plan, "missing_sources"))
+        if failed:
+            text = f"nothing was made of source {', '.join(failed)}"
+            yield Reason(kind=ReasonKind.FILES_MISSING, text=text)
         if any(not self._with.blobs.has(a.digest, a.size_bytes) for a in before.artifacts):
             text = "its files are not in the store any more"
             yield Reason(kind=ReasonKind.FILES_MISSING, text=text)
@@ -115,6 +119,9 @@ class Reasoning:
             # A build makes it anew, and says so.
             yield Reason(kind=ReasonKind.FILES_MISSING, text=lost.message)
             return
+        if not before.layers:
+            # It was built whole, by Packer.
+            made_at = [before.created_at]
         now = self._clock.now()
         if min(made_at, default=now) < now - limit:
             text = "its layers are older than max_age allows"

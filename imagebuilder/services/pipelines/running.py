@@ -166,7 +166,7 @@ class Running:
         match stage:
             case RunStage.RESOLVE:
                 return self._resolved(run)
-            case RunStage.BUILD | RunStage.VALIDATE | RunStage.RECORD:
+            case RunStage.BUILD | RunStage.VALIDATE | RunStage.RECORD | RunStage.DISTRIBUTE:
                 return self._processed(run, stage)
             case RunStage.PROMOTE:
                 recorded = kept[RunStage.RECORD]
@@ -282,7 +282,9 @@ class Running:
             case RunStage.RECORD:
                 self._note_version(run, _field(done, "version_id"))
                 return _NEXT
-            case RunStage.PROMOTE:
+            case RunStage.PROMOTE if _order(run).distributions:
+                return _NEXT
+            case RunStage.PROMOTE | RunStage.DISTRIBUTE:
                 return self._end(run, RunState.SUCCEEDED)
             case RunStage.RESOLVE | RunStage.BUILD | RunStage.VALIDATE:
                 return _NEXT

@@ -10,6 +10,7 @@ from imagebuilder.domain.need import Decision
 from imagebuilder.domain.run import Run, RunOrder
 from imagebuilder.ports.catalogue import VersionStore
 from imagebuilder.ports.clock import Clock
+from imagebuilder.services.gating import Gating
 from imagebuilder.services.pipelines.deciding import Deciding, DecisionAsked, Decisions
 from imagebuilder.services.promoting import MoveOrder, Promoting
 
@@ -26,6 +27,7 @@ class Offices:
 
     deciding: Deciding
     promoting: Callable[[str], Promoting]
+    gating: Callable[[], Gating]
     ended: Callable[[Run], None]
     versions: VersionStore
     clock: Clock
@@ -57,15 +59,23 @@ class PipelineStaff:
     def promote(self, run: Run) -> Canonical:
         """Let the run's channel, if it has one, mean its version, and say what it means.
 
+        The pipeline's own gates are asked, whether or not it has a channel.
+
         Raises: PromotionRefused; GateRefused; ChannelMoved.
         """
         order = run.order
-        if order is None or order.channel is None or run.version_id is None:
+        if order is None or run.version_id is None:
+            return {"channel": None}
+        if order.gates is not None:
+            version = self._offices.versions.get(run.version_id)
+            self._offices.gating().refuse_by(version, order.gates, f"pipeline {order.pipeline}")
+        if order.channel is None:
             return {"channel": None}
         reference = self._offices.versions.references([run.version_id])[run.version_id]
         promoting = self._offices.promoting(f"pipeline {order.pipeline}")
         shown = promoting.set(reference, order.channel, MoveOrder(why=f"run {run.id}"))
-        return {"channel": shown.channel, "reference": reference}
+        unsigned = {"unsigned": shown.complaint} if shown.complaint else {}
+        return {"channel": shown.channel, "reference": reference, **unsigned}
 
     def ended(self, run: Run) -> None:
         """Count how a run ended; in the caller's transaction."""

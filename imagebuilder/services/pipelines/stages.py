@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from pathlib import PurePath
 from typing import Any
 
 from imagebuilder.domain.built import (
@@ -16,6 +17,7 @@ from imagebuilder.domain.built import (
     Examined,
     Needs,
     RecipeChangedMeanwhile,
+    Seen,
     StageDocumentUnusable,
     built_document,
     built_of,
@@ -23,16 +25,18 @@ from imagebuilder.domain.built import (
     examined_of,
 )
 from imagebuilder.domain.digest import Canonical, Digest, canonical_json
-from imagebuilder.domain.evidence import TestReport
+from imagebuilder.domain.errors import StepFailed
 from imagebuilder.domain.image import ImageVersion, VersionDraft
 from imagebuilder.domain.recipe import ArtifactFormat
 from imagebuilder.domain.run import Run
 from imagebuilder.ports.progress import Progress
 from imagebuilder.services.pipelines.desk import BuildResult, Desk, Job
+from imagebuilder.services.pipelines.elsewhere import is_elsewhere, placed
 from imagebuilder.services.pipelines.examining import Examining, Specimen
 from imagebuilder.services.pipelines.making import Making, Workers, unchanged
+from imagebuilder.services.pipelines.packing import Packing
 from imagebuilder.services.pipelines.planning import BuildRequest
-from imagebuilder.services.pipelines.recording import recorded
+from imagebuilder.services.pipelines.recording import recorded, signed
 from imagebuilder.services.pipelines.watching import RecordedProgress, failing_step
 from imagebuilder.services.validating import Validating
 
@@ -59,6 +63,7 @@ class Stages:
         another image now.
         """
         with self._stage("build", run, watcher) as progress:
+            self._with.attesting.refuse_unusable_key()
             prepared = self._with.planning.prepare(request)
             if prepared.recipe.name != run.image:
                 what = f"{request.recipe_path} makes {prepared.recipe.name} now."
@@ -77,8 +82,12 @@ class Stages:
         """
         with self._stage("validation", run, watcher) as progress:
             made = self.read(run, built)
-            reports = self._reports(run, request, made.draft, progress) if made.draft else ()
-            examined = Examined(built=built, reports=reports)
+            seen = Seen()
+            if made.draft is not None:
+                job = self._job_of(run, request, made.draft)
+                look = self._seen_live if job.prepared.plan.sources else self._seen
+                seen = look(job, made, made.draft, progress)
+            examined = Examined(built=built, seen=seen)
             # What was built is claimed again: a run that failed, and goes on, claims nothing more.
             needs = made.needs | examined.needs | Needs(blobs=frozenset({built}))
             return self._kept(run, examined_document(examined), needs)
@@ -101,6 +110,8 @@ class Stages:
         with self._stage("record", run, watcher) as progress:
             known = self._with.cataloguing.of_run(run.id)
             if known is not None:
+                self._placed(known)
+                signed(self._with, known, progress)
                 return known
             made = self.read(run, built)
             if made.draft is None:
@@ -108,7 +119,9 @@ class Stages:
             examined = self._examined(reports)
             if examined.built != built:
                 raise StageDocumentUnusable(reports, f"It speaks of {examined.built.short}.")
-            return recorded(self._with, made.draft, examined.reports, progress)
+            version = recorded(self._with, made.draft, examined.seen, progress)
+            self._placed(version)
+            return version
 
     def read(self, run: Run, built: Digest) -> Built:
         """Give what a run built, of the document that its first stage gave.
@@ -137,6 +150,10 @@ class Stages:
         prepared, workers = job.prepared, self._workers
         if prepared.is_unchanged and not job.request.until_artifact:
             return unchanged(prepared)
+        self._with.refuse_unknown_content(prepared)
+        if prepared.plan.sources:
+            with _packing(self._with, workers(), job, progress).made() as packed:
+                return packed.built
         with Making(self._with, workers(), job, progress).made() as made:
             self._with.layers.settle()
             if made.disk is not None:
@@ -144,25 +161,56 @@ class Stages:
                 workers().disks.remember(job.run.image, made.disk)
             return made.built
 
-    def _reports(
-        self, run: Run, request: BuildRequest, draft: VersionDraft, progress: RecordedProgress
-    ) -> tuple[TestReport, ...]:
+    def _job_of(self, run: Run, request: BuildRequest, draft: VersionDraft) -> Job:
+        """Give what is to be looked at. Raises: RecipeChangedMeanwhile."""
         prepared = self._with.planning.pinned(request, draft)
         if prepared.plan.definition != draft.definition_digest:
             what = "Its recipe, a component, a value of an account or a test is another one now."
             raise RecipeChangedMeanwhile(draft.image, what)
-        job = Job(request=request, prepared=prepared, run=run)
+        return Job(request=request, prepared=prepared, run=run)
+
+    def _seen(
+        self,
+        job: Job,
+        built: Built,  # noqa: ARG002 - as of what is made of machines, which says more
+        draft: VersionDraft,
+        progress: RecordedProgress,
+    ) -> Seen:
         layers = tuple(self._with.layers.get(layer.content) for layer in draft.layers)
+        workers = self._workers()
+        with ExitStack() as held:
+            roots = held.enter_context(workers.workshop.opened(job.prepared.archives))
+            disk = self._recalled(draft, held)
+            specimen = Specimen(plan=job.prepared.plan, layers=layers, roots=roots, disk=disk)
+            return _examining(self._with, workers, job, progress).seen(specimen, draft, progress)
+
+    def _seen_live(
+        self, job: Job, built: Built, draft: VersionDraft, progress: RecordedProgress
+    ) -> Seen:
+        with ExitStack() as held:
+            disk = self._recalled(draft, held)
+            packing = _packing(self._with, self._workers(), job, progress)
+            try:
+                return packing.seen(built, disk)
+            except StepFailed:
+                # It will never be recorded, and nobody would know of it.
+                packing.withdraw(built)
+                raise
+
+    def _recalled(self, draft: VersionDraft, held: ExitStack) -> PurePath | None:
+        """Give the raw disk of what was built, as long as held is open; None when it has none."""
         artifacts = {each.format: self._with.blobs.path(each.digest) for each in draft.artifacts}
         artifacts.pop(ArtifactFormat.TAR, None)
-        workers, disk = self._workers(), None
-        with ExitStack() as held:
-            roots = held.enter_context(workers.workshop.opened(prepared.archives))
-            if artifacts:
-                recalled = workers.disks.recalled(draft.image, draft.disk_digest, artifacts)
-                disk = held.enter_context(recalled)
-            specimen = Specimen(plan=prepared.plan, layers=layers, roots=roots, disk=disk)
-            return _examining(self._with, workers, job, progress).reports(specimen, progress)
+        if not artifacts:
+            return None
+        disks = self._workers().disks
+        return held.enter_context(disks.recalled(draft.image, draft.disk_digest, artifacts))
+
+    def _placed(self, version: ImageVersion) -> None:
+        # Of what was made on this machine nothing has to be loaded for it.
+        if is_elsewhere(version):
+            live = self._workers().live
+            placed(live.placing, live.placements, version)
 
     def _unchanged(self, made: Built, digest: Digest) -> ImageVersion:
         if made.before is None:
@@ -196,6 +244,8 @@ def in_one(desk: Desk, workers: Workers, job: Job, progress: RecordedProgress) -
     What was built is where it was made while it is looked at, and is claimed by nobody, since the
     store stays shared to the end.
     """
+    if job.prepared.plan.sources:
+        return _packed_in_one(desk, workers, job, progress)
     with Making(desk, workers, job, progress).made() as made:
         built = made.built
         result = BuildResult(
@@ -211,14 +261,43 @@ def in_one(desk: Desk, workers: Workers, job: Job, progress: RecordedProgress) -
         if job.request.until_artifact:
             files = ((a.format, desk.blobs.path(a.digest)) for a in built.draft.artifacts)
             return replace(result, files=tuple(files))
-        reports = _examining(desk, workers, job, progress).reports(made.specimen, progress)
+        seen = _examining(desk, workers, job, progress).seen(made.specimen, built.draft, progress)
         desk.layers.settle()
-        version = recorded(desk, built.draft, reports, progress)
+        version = recorded(desk, built.draft, seen, progress)
         if made.disk is not None:
             workers.disks.remember(version.image, made.disk)
     return replace(result, version=version)
 
 
+def _packed_in_one(
+    desk: Desk, workers: Workers, job: Job, progress: RecordedProgress
+) -> BuildResult:
+    packing = _packing(desk, workers, job, progress)
+    with packing.made() as packed:
+        built = packed.built
+        if built.draft is None:
+            raise ValueError("what was made of a machine is never as before")
+        result = BuildResult(
+            run_id=job.run.id,
+            version=None,
+            built=tuple(step.name for step in job.prepared.plan.layers),
+            warnings=built.warnings,
+            reason=built.reason,
+        )
+        if job.request.until_artifact:
+            packing.refuse_unrecorded(built.draft)
+            files = ((a.format, desk.blobs.path(a.digest)) for a in built.draft.artifacts)
+            return replace(result, files=tuple(files))
+        version = recorded(desk, built.draft, packing.seen(built, packed.disk), progress)
+        placed(workers.live.placing, workers.live.placements, version)
+    return replace(result, version=version)
+
+
+def _packing(desk: Desk, workers: Workers, job: Job, progress: RecordedProgress) -> Packing:
+    validating = Validating(workers.tests, workers.booter, desk.blobs, progress)
+    return Packing(desk, workers.live, validating, job, progress)
+
+
 def _examining(desk: Desk, workers: Workers, job: Job, progress: Progress) -> Examining:
     validating = Validating(workers.tests, workers.booter, desk.blobs, progress)
-    return Examining(desk, validating, workers.means, job)
+    return Examining(desk, validating, workers.booter, workers.means, job)

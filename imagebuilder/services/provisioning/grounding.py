@@ -13,10 +13,6 @@ _LIST = (
     "dpkg-query -W -f '${db:Status-Abbrev}|"
     "${Package}|${Version}|${Architecture}|${source:Package}|${source:Version}\\n'"
 )
-PACKAGES_SCRIPT = Script(
-    text=f"if command -v dpkg-query >/dev/null; then {_LIST}; fi\n", timeout_seconds=60
-)
-"""Its output is what `installed_packages` reads."""
 
 _END = "@@ end"
 GROUND_SCRIPT = Script(
@@ -36,11 +32,6 @@ echo '{_END}'
 )
 """Its output is what `ground_in` reads. An image whose apt has archives or a default release of its
 own says nothing, and so does one without apt: what such a one would upgrade only it can tell."""
-
-
-def installed_packages(output: str) -> tuple[InstalledPackage, ...]:
-    """Give the packages that a script listed as installed."""
-    return tuple(package for _, package in _rows(output))
 
 
 def ground_in(output: str) -> Ground | None:

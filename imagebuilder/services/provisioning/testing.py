@@ -7,7 +7,13 @@ from imagebuilder.domain.component import PhaseName
 from imagebuilder.domain.digest import Canonical
 from imagebuilder.domain.evidence import Outcome, Stage, TestReport
 from imagebuilder.ports.actions import ActionCall, ActionResult
-from imagebuilder.ports.inspection import SuiteResult, TestRunner, TestsUnusable
+from imagebuilder.ports.inspection import (
+    SuiteEntry,
+    SuiteResult,
+    TestRunner,
+    TestSuite,
+    TestsUnusable,
+)
 from imagebuilder.ports.process import CommandResult
 
 _BAD = (Outcome.FAILED, Outcome.ERROR)
@@ -51,7 +57,8 @@ class RunTestinfra:
         """Run each stage's tests. Raises: TestsUnusable."""
         if call.folder is None:
             raise TestsUnusable("there are no files beside this component", "")
-        tests = [call.folder / path for path in _paths(call.inputs)]
+        paths = [call.folder / path for path in _paths(call.inputs)]
+        tests = TestSuite(entries=tuple(SuiteEntry(path=path) for path in paths))
         wanted = (Stage.BOOTED, Stage.OFFLINE) if call.phase == PhaseName.TEST else (Stage.OFFLINE,)
         stages = self._tests.stages(tests)
         return [

@@ -20,7 +20,7 @@ from imagebuilder.domain.hook import (
 from imagebuilder.domain.run import Run, RunState
 from imagebuilder.domain.signature import signed
 from imagebuilder.services.admitting import Admitting, Gatehouse
-from imagebuilder.settings import SecretMissing
+from imagebuilder.setting_faults import SecretMissing
 from tests.build import SOME_DAY, a_run, an_order
 from tests.fakes.clock import FakeClock
 from tests.fakes.hooks import FakeHookCalls

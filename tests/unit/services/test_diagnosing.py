@@ -75,6 +75,16 @@ def test_check_when_there_are_no_user_namespaces_then_builds_still_work() -> Non
     assert (found.is_present, found.is_required) == (False, False)
 
 
+def test_check_when_only_scans_lack_their_engine_then_builds_still_work() -> None:
+    found = row(diagnosing(FakeHost(missing={"oscap"})).check(), "oscap")
+
+    assert (found.is_present, found.is_required, found.package) == (
+        False,
+        False,
+        "openscap-scanner",
+    )
+
+
 def apt(host: FakeHost) -> FakeCommandRunner:
     """Give an apt-get that installs what the host is missing."""
 
@@ -102,6 +112,21 @@ def test_fix_installs_each_missing_package_once_and_gives_what_is_there_then() -
 
     assert runner.commands[-1].argv[-2:] == ("mtools", "qemu-utils")
     assert all(diagnosis.is_present for diagnosis in diagnoses)
+
+
+def test_fix_when_the_machine_has_no_engine_for_scans_then_the_rest_is_installed() -> None:
+    host = FakeHost(missing={"oscap", "bwrap"})
+
+    def answer(command: Command) -> CommandResult:
+        if "openscap-scanner" in command.argv:
+            return a_result(100, stderr=b"E: Unable to locate package openscap-scanner")
+        host.missing -= {"bwrap"} if "install" in command.argv else set()
+        return a_result()
+
+    diagnoses = diagnosing(host, FakeCommandRunner({"apt-get": answer})).fix()
+
+    assert row(diagnoses, "bwrap").is_present
+    assert not row(diagnoses, "oscap").is_present
 
 
 @pytest.mark.parametrize(("has_root", "first"), [(True, "apt-get"), (False, "sudo")])

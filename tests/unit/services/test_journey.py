@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from imagebuilder.domain.bill import PackageListMalformed
 from imagebuilder.domain.evidence import Outcome, Stage, ValidationFailed
 from imagebuilder.domain.image import VersionNotFound
 from imagebuilder.domain.recipe import ArtifactFormat, CircularParents
@@ -11,7 +12,6 @@ from imagebuilder.domain.run import Run, RunInterrupted, RunState, StepState
 from imagebuilder.ports.building import MirrorUnreachable
 from imagebuilder.ports.disks import DiskTooSmall
 from imagebuilder.ports.locks import InProgress
-from imagebuilder.services.building.finishing import FinishFailed
 from imagebuilder.services.building.stacking import StackRequest
 from imagebuilder.services.provisioning.failing import ComponentFailed
 from tests.build import a_run, an_upgrade
@@ -192,8 +192,8 @@ def test_build_when_recorded_then_packages_are_those_that_are_really_there(house
 
 
 def test_build_when_packages_cannot_be_listed_then_nothing_is_recorded(house: House) -> None:
-    house.fails["db:Status-Abbrev"] = Answer(exit_status=2)
-    with pytest.raises(FinishFailed):
+    house.contents.fails = PackageListMalformed("/var/lib/dpkg/status", "Line 1 is no field.")
+    with pytest.raises(PackageListMalformed):
         house.build(BASE)
     assert house.versions.versions == []
 

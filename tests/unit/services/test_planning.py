@@ -6,14 +6,18 @@ from typing import Any
 
 import pytest
 
+from imagebuilder.documents.problems import InvalidDocument
 from imagebuilder.domain.digest import Digest
+from imagebuilder.domain.evidence import Stage
 from imagebuilder.domain.image import VersionNotFound
 from imagebuilder.domain.need import ReasonKind
 from imagebuilder.domain.recipe import Repository, RootfsParent
 from imagebuilder.ports.building import MirrorUnreachable, SignatureRefused
 from imagebuilder.ports.documents import DocumentUnreadable
+from imagebuilder.services.authoring import Authoring
 from tests.build import a_digest, a_layer, an_upgrade
 from tests.fakes.archives import SECURITY, an_index
+from tests.fakes.inspection import a_report
 from tests.house import BASE, NGINX, PATCHES, WEB, House, a_component_text, a_recipe_text
 
 DEBIAN = Repository(url="http://deb.example.org/debian", suites=("bookworm",))
@@ -104,8 +108,11 @@ def test_reason_when_archives_changed_then_upgrades_must_be_asked_for(built: Hou
             "its recipe changed: parent",
         ),
         (
-            {WEB: a_recipe_text("web", "image:base@1.x", more="tests: [web.yaml]\n")},
-            "its tests changed: web.yaml",
+            {
+                WEB: a_recipe_text("web", "image:base@1.x", more="tests: [test_a.py]\n"),
+                "/w/recipes/test_a.py": "def test_a(): ...",
+            },
+            "its tests changed: test_a.py",
         ),
     ],
     ids=[
@@ -319,9 +326,66 @@ def test_prepare_when_tests_are_named_then_they_are_located_and_count(built: Hou
     built.documents.documents["/w/recipes/tests/test_a.py"] = "def test_a(): ..."
     built.documents.documents[WEB] += "tests: [tests]\n"
     first = built.prepare()
-    assert first.tests == (PurePosixPath("/w/recipes/tests"),)
+    assert [entry.path for entry in first.tests] == [PurePosixPath("/w/recipes/tests")]
     built.documents.documents["/w/recipes/tests/test_a.py"] = "def test_b(): ..."
     assert built.prepare().plan.content_digest != first.plan.content_digest
+
+
+def test_prepare_when_a_marker_is_unknown_then_nothing_is_built_and_its_place_is_told(
+    built: House,
+) -> None:
+    text = "import pytest\n@pytest.mark.bootd\ndef test_a(): ..."
+    built.documents.documents["/w/recipes/tests/test_a.py"] = text
+    built.documents.documents[WEB] += "tests: [tests]\n"
+    with pytest.raises(InvalidDocument) as caught:
+        built.prepare()
+    (problem,) = caught.value.problems
+    assert str(problem.origin) == "/w/recipes/tests/test_a.py:2:2"
+    assert problem.hint == "Did you mean booted?"
+
+
+def test_prepare_when_how_tests_run_changes_then_that_counts_too(built: House) -> None:
+    built.documents.documents["/w/recipes/tests/test_a.py"] = "def test_a(): ..."
+    recipe = built.documents.documents[WEB]
+    prepared = []
+    for written in ("tests", "{path: tests}", "{path: tests, variables: {port: 80}}"):
+        built.documents.documents[WEB] = f"{recipe}tests: [{written}]\n"
+        prepared.append(built.prepare())
+    plain, same, other = prepared
+    assert same.plan.tests == plain.plan.tests != other.plan.tests
+    assert other.tests[0].variables == {"port": 80}
+
+
+def test_prepare_when_scans_are_asked_for_then_there_is_something_to_build(built: House) -> None:
+    before = built.prepare().plan
+    built.documents.documents[WEB] += "compliance: {profile: cis, fail_on: high}\n"
+
+    asked = built.prepare()
+
+    assert asked.reason == "its recipe changed: compliance"
+    assert [layer.key for layer in asked.plan.layers] == [layer.key for layer in before.layers]
+    assert asked.plan.content_digest != before.content_digest
+
+
+def test_prepare_when_own_controls_changed_then_there_is_something_to_build(built: House) -> None:
+    built.documents.documents["/w/recipes/own/test_a.py"] = "def test_a(): ..."
+    built.controls.reports[Stage.OFFLINE] = a_report(Stage.OFFLINE)
+    built.documents.documents[WEB] += "compliance: {controls: own}\n"
+    built.built()
+    assert built.prepare().is_unchanged
+
+    built.documents.documents["/w/recipes/own/test_a.py"] = "def test_b(): ..."
+
+    changed = built.prepare()
+    assert changed.reason == "its tests changed: own"
+    assert changed.controls == {"own": PurePosixPath("/w/recipes/own")}
+    assert PurePosixPath("/w/recipes/own") in Authoring(built.documents).used_paths(WEB)
+
+
+def test_prepare_when_own_controls_are_missing_then_says_which(built: House) -> None:
+    built.documents.documents[WEB] += "compliance: {controls: own}\n"
+    with pytest.raises(DocumentUnreadable, match="own"):
+        built.prepare()
 
 
 def test_prepare_when_archives_are_as_before_then_the_answers_of_before_are_taken(

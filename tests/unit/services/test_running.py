@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from imagebuilder.domain.digest import Canonical
+from imagebuilder.domain.distribution import DistributionIncomplete
 from imagebuilder.domain.errors import StepFailed
 from imagebuilder.domain.ids import PipelineName, RunId
 from imagebuilder.domain.need import Decision, Reason, ReasonKind, Verdict, decision_of
@@ -23,6 +24,7 @@ from imagebuilder.ports.blobs import BlobMissing
 from imagebuilder.ports.building import MirrorUnreachable
 from imagebuilder.ports.engine import GoOn, StageEnd
 from imagebuilder.ports.stage_processes import FaultKind, StageFault
+from imagebuilder.services.pipelines.performing import fault_of
 from imagebuilder.services.pipelines.running import Books, Running
 from tests.build import SOME_DAY, a_digest, a_run
 from tests.fakes.clock import FakeClock
@@ -94,7 +96,7 @@ class Scene:
     def do(self, stage: RunStage) -> StageEnd:
         return self.running.do(RUN, stage, "worker-1")
 
-    def through(self, last: RunStage = RunStage.PROMOTE) -> list[GoOn]:
+    def through(self, last: RunStage = RunStage.DISTRIBUTE) -> list[GoOn]:
         """Do all stages up to one, as an engine does."""
         ends = []
         for stage in RunStage:
@@ -155,9 +157,31 @@ def test_run_when_building_finds_nothing_changed_then_it_ends_with_the_version_t
     assert scene.run.version_id == "version-0"
 
 
+def test_run_when_its_pipeline_distributes_then_that_is_its_last_stage() -> None:
+    scene = Scene(distributions=("/docs/everywhere.yaml",))
+
+    ends = scene.through()
+
+    assert ends == [GoOn.NEXT] * 5 + [GoOn.OVER]
+    assert scene.processes.done[-1] is RunStage.DISTRIBUTE
+    assert scene.run.state is RunState.SUCCEEDED
+
+
+def test_run_when_it_is_not_distributed_everywhere_then_it_failed_with_its_version() -> None:
+    scene = Scene(distributions=("/docs/everywhere.yaml",))
+    scene.through(RunStage.PROMOTE)
+    incomplete = DistributionIncomplete("web@1.0.0/1", (), 2)
+    scene.processes.faults = [fault_of(incomplete)]
+
+    assert scene.do(RunStage.DISTRIBUTE) == OVER
+    assert (scene.run.state, scene.run.error_code) == (RunState.FAILED, "distribution-incomplete")
+    assert scene.run.version_id == "version-1"
+    assert scene.stage(RunStage.DISTRIBUTE).state is StepState.FAILED
+
+
 @pytest.mark.parametrize("stage", list(RunStage)[:-1])
 def test_stage_when_asked_for_again_then_it_is_not_done_again(stage: RunStage) -> None:
-    scene = Scene()
+    scene = Scene(distributions=("/docs/everywhere.yaml",))
     first = scene.through(stage)[-1]
     done, decided = list(scene.processes.done), len(scene.pipelines.kept_decisions)
 

@@ -7,6 +7,8 @@ import pytest
 
 from imagebuilder.domain.audit import Act
 from imagebuilder.domain.built import Built, RecipeChangedMeanwhile, StageDocumentUnusable
+from imagebuilder.domain.content import ContentMissing
+from imagebuilder.domain.control import ControlOutcome
 from imagebuilder.domain.digest import Digest
 from imagebuilder.domain.evidence import Outcome, Stage, ValidationFailed
 from imagebuilder.domain.ids import ImageName, RunId, VersionId
@@ -19,7 +21,7 @@ from imagebuilder.ports.building import LayerMissing
 from imagebuilder.ports.locks import STORE_LOCK, InProgress
 from imagebuilder.ports.values import OutsideValue
 from imagebuilder.services.pipelines.stages import Stages
-from tests.build import SOME_DAY, a_revocation, a_run, an_upgrade
+from tests.build import SOME_DAY, a_control, a_revocation, a_run, an_added, an_upgrade
 from tests.fakes.inspection import a_report
 from tests.fakes.progress import FakeProgress
 from tests.house import BASE, NGINX, WEB, House, a_component_text, a_recipe_text
@@ -381,7 +383,8 @@ def test_validate_when_the_document_is_gone_then_says_so(house: House) -> None:
         pytest.param(b"\xff", "codec can't decode", id="bytes"),
         pytest.param(b"[]", "no document of a stage", id="a list"),
         pytest.param(b"{}", "'form'", id="another document"),
-        pytest.param(b'{"form": 2}', "It is in form 2, and 1", id="of another imagebuilder"),
+        pytest.param(b'{"form": 1}', "It is in form 1, and 4", id="of another imagebuilder"),
+        pytest.param(b'{"form": 1}', "It is in form 1, and", id="of another imagebuilder"),
     ],
 )
 def test_validate_when_given_something_else_then_says_what_is_wrong(
@@ -482,9 +485,34 @@ def test_stages_when_something_is_not_recorded_yet_then_it_is_claimed(house: Hou
 
     evidence = {report.evidence for report in version.reports}
     artifacts = {artifact.digest for artifact in version.artifacts}
-    assert claimed.blobs == {built, reports} | evidence | artifacts
+    assert version.bill is not None
+    assert claimed.blobs == {built, reports, version.bill.document} | evidence | artifacts
     assert claimed.layers == {layer.content for layer in version.layers}
     assert claimed.disks == {version.disk_digest}
+
+
+def test_stages_when_a_scan_is_asked_for_then_it_is_handed_on_and_its_files_are_claimed(
+    house: House,
+) -> None:
+    house.packs = (an_added(digest=house.blobs.put(b"<data-stream/>")),)
+    house.scanner.results = (a_control(), a_control("other", ControlOutcome.UNKNOWN))
+    house.documents.documents[WEB] += "compliance: {profile: cis}\n"
+    line = Line(house)
+    built = line.build()
+    reports = line.validate(built)
+
+    (assessment,) = line.record(built, reports).assessments
+
+    assert assessment.results == house.scanner.results
+    assert assessment.blobs <= house.claims.claims()[line.run.id].blobs
+    assert len(assessment.blobs) == 3
+
+
+def test_stages_when_there_is_no_content_then_the_first_one_says_so(house: House) -> None:
+    house.documents.documents[WEB] += "compliance: {profile: cis}\n"
+
+    with pytest.raises(ContentMissing):
+        Line(house).build()
 
 
 def test_build_in_one_then_nothing_is_claimed(house: House) -> None:

@@ -1,0 +1,57 @@
+"""Elsewhere: images that were made where they stay, as the plan of a version keeps them."""
+
+from dataclasses import replace
+
+from imagebuilder.domain.errors import WrongState
+from imagebuilder.domain.image import ImageVersion
+from imagebuilder.domain.packer import PackerSource, made_elsewhere
+from imagebuilder.ports.placements import PlacementStore
+from imagebuilder.services.placing import Placing
+
+
+class ParentNotStarted(WrongState):
+    """No machine can be started from the version that a recipe is built on."""
+
+    code = "parent-not-started"
+
+    def __init__(self, parent: ImageVersion, source: str, lacks: str) -> None:
+        """Name the version, and what it lacks for a source."""
+        super().__init__(
+            f"Source {source} starts no machine from {parent.reference}: it has {lacks}.",
+            hint="Build the parent with artifacts: [qcow2] for qemu; for amazon, place it in the "
+            "source's region, or name the image in the source and write parent: packer:WORD.",
+        )
+
+
+def is_elsewhere(version: ImageVersion) -> bool:
+    """Whether something of a version was made where it stays."""
+    return bool(made_elsewhere(version.plan))
+
+
+def placed(placing: Placing, placements: PlacementStore, version: ImageVersion) -> None:
+    """See that what was made of a version elsewhere is a placement of it.
+
+    Durable: done again it finds what is there. Raises: PlacementExists: it is another version's.
+    """
+    for made in made_elsewhere(version.plan):
+        known = placements.find(made.target, made.external_id)
+        if known is None or known.version_id != version.id:
+            placing.add(version.id, made.target, made.external_id, why="made by Packer")
+
+
+def started_from(
+    source: PackerSource, parent: ImageVersion, placements: PlacementStore
+) -> PackerSource:
+    """Give a source at AWS with the image of its parent there; others as they are.
+
+    Raises: ParentNotStarted: there is none in its region.
+    """
+    if not source.type.startswith("amazon-"):
+        return source
+    region = source.settings.get("region")
+    for placement in placements.of([parent.id]):
+        is_aws = placement.target.startswith("aws:")
+        if is_aws and placement.target.endswith(f"/{region}") and placement.withdrawn is None:
+            settings = {**source.settings, "source_ami": placement.external_id}
+            return replace(source, settings=settings)
+    raise ParentNotStarted(parent, source.name, f"no placement in {region}")
