@@ -11,7 +11,8 @@ This is the map of the house. Imports run down only; `lint-imports` holds every 
     adapters       the world, one folder for each part; strangers to each other and to services
                      system (programs, files, clock), local (layers, disks, QEMU), sql,
                      confined (testinfra, ansible), dbos (durable runs), apscheduler (the clock),
-                     web, aws, mail, prometheus
+                     web, aws, libvirt, mail, prometheus, signing,
+                     advisories, openscap, packer
     ports          the roles services need, as Protocols, and the errors they may raise
     documents      text people write <-> domain; YAML and JSON Schema live only here
     formats        bytes that standards demand <-> domain

@@ -8,28 +8,26 @@ import os
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
-from imagebuilder.wiring.doors import DoorWiring
+from imagebuilder.wiring.machines import MachineWiring
 
 # ruff: noqa: PLC0415 - what a command does not need is not imported, for the start-up time
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from imagebuilder.adapters.confined.testinfra.suite import ConfinedSuite
-    from imagebuilder.adapters.local.booting import LocalBooter
-    from imagebuilder.adapters.local.qemu import VirtualMachines
     from imagebuilder.adapters.local.roots import LocalWorkshop
     from imagebuilder.domain.component import ActionName
     from imagebuilder.ports.actions import Action
     from imagebuilder.services.building.stacking import Stacking
     from imagebuilder.services.caring import Caring
-    from imagebuilder.services.comparing import Comparing
-    from imagebuilder.services.diagnosing import Diagnosing
     from imagebuilder.services.freeing import Freeing
     from imagebuilder.services.pipelines.deciding import Deciding, Decisions
     from imagebuilder.services.pipelines.desk import BuildResult, Desk, Job
+    from imagebuilder.services.pipelines.importing import Importing
     from imagebuilder.services.pipelines.journey import BuildImage
     from imagebuilder.services.pipelines.making import Workers
+    from imagebuilder.services.pipelines.packing import LiveShop
     from imagebuilder.services.pipelines.performing import Performing
+    from imagebuilder.services.pipelines.rebuilding import Rebuilding
     from imagebuilder.services.pipelines.running import Running
     from imagebuilder.services.pipelines.serving import ServeOrder, Serving
     from imagebuilder.services.pipelines.stages import Stages
@@ -40,15 +38,8 @@ if TYPE_CHECKING:
     from imagebuilder.services.retiring import Retiring
 
 
-class Application(DoorWiring):
+class Application(MachineWiring):
     """The services, wired for one set of settings."""
-
-    @cached_property
-    def comparing(self) -> "Comparing":
-        """Tells what differs between versions."""
-        from imagebuilder.services.comparing import Comparing
-
-        return Comparing(self.versions, self._layers, self.clock)
 
     @cached_property
     def retiring(self) -> "Retiring":
@@ -91,7 +82,8 @@ class Application(DoorWiring):
         """Does single stages of runs."""
         from imagebuilder.services.pipelines.performing import Performing
 
-        return Performing(self.runs, lambda: self.stages, self.building.build_parents)
+        parents = self.building.build_parents
+        return Performing(self.runs, lambda: self.stages, parents, lambda: self.shipping)
 
     def serving(self, order: "ServeOrder") -> "Serving":
         """Give what lets this process do runs until it is to leave."""
@@ -117,6 +109,7 @@ class Application(DoorWiring):
         offices = Offices(
             deciding=self.deciding,
             promoting=lambda actor: Promoting(self._switchboard, actor),
+            gating=lambda: self.gating,
             ended=self.triggering.ended,
             versions=self.versions,
             clock=self.clock,
@@ -179,20 +172,19 @@ class Application(DoorWiring):
         )
 
     @cached_property
-    def diagnosing(self) -> "Diagnosing":
-        """Says what this machine lacks."""
-        from imagebuilder.adapters.system.host import SystemHost
-        from imagebuilder.services.diagnosing import Diagnosing
-
-        shared = self.exchange.store if self.exchange else None
-        return Diagnosing(SystemHost(self.commands), self.commands, self._home, shared)
-
-    @cached_property
     def building(self) -> "BuildImage":
         """Builds images."""
         from imagebuilder.services.pipelines.journey import BuildImage
 
         return BuildImage(self._desk, self._make, process=f"process {os.getpid()}")
+
+    @cached_property
+    def importing(self) -> "Importing":
+        """Records images that others made."""
+        from imagebuilder.wiring.importing import importer
+
+        endpoint = self.settings.notices.aws_endpoint
+        return importer(self._desk, self._workers, self.commands, self._home, endpoint)
 
     @cached_property
     def stages(self) -> "Stages":
@@ -210,6 +202,9 @@ class Application(DoorWiring):
             planning=self.planning,
             usability=self._usability,
             cataloguing=self.cataloguing,
+            attesting=self.attesting,
+            matching=self.matching,
+            assessing=self._assessing,
             sweeping=self.sweeping,
             layers=self._layers,
             blobs=self.blobs,
@@ -284,17 +279,51 @@ class Application(DoorWiring):
 
     @cached_property
     def _workers(self) -> "Workers":
-        from imagebuilder.adapters.local.disk import LocalDisks
+        from imagebuilder.adapters.confined.syft import SyftReader
+        from imagebuilder.adapters.local.contents import RootContents
+        from imagebuilder.services.building.stocktaking import Stocktaking
         from imagebuilder.services.pipelines.making import Workers
 
-        work = self._home / "work"
+        syft = self.settings.syft
         return Workers(
             stacking=self.stacking,
             workshop=self._workshop,
-            disks=LocalDisks(self.commands, self.clock, work, self._home / "disks"),
+            disks=self._disks,
             tests=self._suite,
             booter=self._booter,
             means=self.means,
+            stocktaking=Stocktaking(
+                RootContents(),
+                self._archives()[1],
+                self.blobs,
+                SyftReader(self.commands, syft) if syft else None,
+            ),
+            live=self._live,
+        )
+
+    @cached_property
+    def _live(self) -> "LiveShop":
+        from imagebuilder.adapters.aws.packer_sources import AmazonSources
+        from imagebuilder.adapters.local.carried import PackageLists
+        from imagebuilder.adapters.local.contents import RootContents
+        from imagebuilder.adapters.local.imports import LocalDiskImporter
+        from imagebuilder.services.building.stocktaking import Stocktaking
+        from imagebuilder.services.pipelines.packing import LiveShop
+        from imagebuilder.settings import secret_of
+        from imagebuilder.wiring.packer import packer_builder
+
+        work = self._home / "work"
+        return LiveShop(
+            builder=packer_builder(self.settings, self.commands, self.clock, self._acceleration),
+            places=AmazonSources(secret_of),
+            machines=self._live_machines,
+            importer=LocalDiskImporter(self.commands, work),
+            carried=PackageLists(work).carried,
+            means=self.means,
+            # Only lists are carried here: what else is installed cannot be told of them.
+            stocktaking=Stocktaking(RootContents(), self._archives()[1], self.blobs),
+            placing=self.placing,
+            placements=self.placements,
         )
 
     @cached_property
@@ -315,20 +344,40 @@ class Application(DoorWiring):
         return Trying(self.authoring, self.planning, bench)
 
     @cached_property
-    def _suite(self) -> "ConfinedSuite":
-        from imagebuilder.adapters.confined.testinfra.suite import ConfinedSuite
-        from imagebuilder.adapters.local.workplace import working_folder
+    def rebuilding(self) -> "Rebuilding":
+        """Makes versions again, and compares."""
+        from imagebuilder.adapters.local.pinning import KeptPackages
+        from imagebuilder.services.pipelines.rebuilding import Memory, Rebuilding, RebuildShop
+        from imagebuilder.wiring.rebuilding import BenchMaker
 
-        return ConfinedSuite(self.commands, partial(working_folder, self._home / "work"))
+        memory = Memory(
+            versions=self.versions,
+            runs=self.runs,
+            layers=self._layers,
+            blobs=self.blobs,
+            archives=self._archives()[1],
+            packages=KeptPackages(self._home / "cache/packages"),
+        )
+        maker = BenchMaker(
+            commands=self.commands,
+            clock=self.clock,
+            home=self._home,
+            boot_id=self._boot_id,
+            layers=self._layer_files,
+            means=self.means,
+            credentials=self.settings.credentials,
+        )
+        shop = RebuildShop(
+            bench=maker.opened, disks=self._workers.disks, locks=self.locks, clock=self.clock
+        )
+        return Rebuilding(self.authoring, self.planning, memory, shop)
 
     @cached_property
     def visiting(self) -> "Visiting":
         """Runs components on machines that run already."""
-        from imagebuilder.adapters.local.live_machines import SshLiveMachines
         from imagebuilder.services.pipelines.visiting import Visiting
 
-        live = SshLiveMachines(self.commands, self.clock, self._home / "work")
-        return Visiting(self.authoring, live, self.means, self.clock)
+        return Visiting(self.authoring, self._live_machines, self.means, self.clock)
 
     @cached_property
     def _workshop(self) -> "LocalWorkshop":
@@ -338,20 +387,3 @@ class Application(DoorWiring):
         return LocalWorkshop(
             self.commands, self.clock, self._layer_files, places, self.settings.credentials
         )
-
-    @cached_property
-    def _booter(self) -> "LocalBooter":
-        from imagebuilder.adapters.local.booting import LocalBooter
-        from imagebuilder.adapters.local.container import Containers
-
-        containers = Containers(self.commands, self.clock, self._home / "work")
-        return LocalBooter(containers, self.machines)
-
-    @cached_property
-    def machines(self) -> "VirtualMachines":
-        """Boots disks."""
-        from imagebuilder.adapters.local.acceleration import Acceleration
-        from imagebuilder.adapters.local.qemu import VirtualMachines
-
-        acceleration = Acceleration(self.commands, self._home / "cache/acceleration.json")
-        return VirtualMachines(self.commands, self.clock, acceleration, self._home / "work")

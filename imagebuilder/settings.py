@@ -12,10 +12,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from imagebuilder.domain.errors import InvalidInput
 from imagebuilder.domain.units import GIB, size_bytes
+from imagebuilder.domain.waiver import DEFAULT_MAX_DAYS
+from imagebuilder.setting_faults import (
+    PREFIX,
+    SecretMissing,
+    SettingMalformed,
+    SettingsUnreadable,
+    SettingUnknown,
+)
 
-_PREFIX = "IMAGEBUILDER_"
 _KNOBS = (
     "home",
     "settings",
@@ -37,9 +43,14 @@ _KNOBS = (
     "smtp_password",
     "aws_endpoint",
     "hook_key",
+    "signing_key",
+    "signing_passphrase",
+    "builder_id",
     "log_format",
     "log_level",
     "lease_seconds",
+    "waiver_max_days",
+    "syft",
     "test_postgres",
     "traceback",
     "actor",
@@ -47,67 +58,11 @@ _KNOBS = (
 _LARGEST_SECRET_BYTES = 64 * 1024
 _SHORTEST_LEASE_SECONDS = 1.0
 _LONGEST_LEASE_SECONDS = 3600.0
+_MOST_DAYS = 3660
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 """Source: Amazon S3 User Guide, General purpose bucket naming rules."""
 _ONLY_FROM_ENVIRONMENT = frozenset(("settings", "traceback"))
 """What is wanted before the file is read, or when it cannot be."""
-
-
-class SettingUnknown(InvalidInput):
-    """A setting nobody reads."""
-
-    code = "setting-unknown"
-
-    def __init__(self, name: str, where: str, known: Sequence[str]) -> None:
-        """Name it as it was written, where it stands and what may be meant."""
-        from difflib import get_close_matches  # noqa: PLC0415 - only a mistake needs it
-
-        near = get_close_matches(name, known, n=1)
-        super().__init__(
-            f"{where} sets {name}, which is no setting.",
-            hint=f"Did you mean {near[0]}?" if near else f"The settings are {', '.join(known)}.",
-        )
-
-
-class SettingsUnreadable(InvalidInput):
-    """The settings file cannot be used."""
-
-    code = "settings-unreadable"
-
-    def __init__(self, path: Path, reason: str) -> None:
-        """Name the file and the reason."""
-        super().__init__(
-            f"The settings file {path} cannot be used.",
-            context=reason,
-            hint='Write one JSON object of strings, such as {"mirror": "https://..."}.',
-        )
-
-
-class SettingMalformed(InvalidInput):
-    """A setting is not what it must be."""
-
-    code = "setting-malformed"
-
-    def __init__(self, name: str, wanted: str) -> None:
-        """Name it and say what it must be; its value is not shown, for it may hold a secret."""
-        super().__init__(
-            f"The setting {name} is not {wanted}.",
-            hint=f"Correct {name} in the settings file, or {_PREFIX}{name.upper()}.",
-        )
-
-
-class SecretMissing(InvalidInput):
-    """A reference to a secret names nothing that can be read."""
-
-    code = "secret-missing"
-
-    def __init__(self, reference: str, reason: str) -> None:
-        """Name the reference; what it should have been, if it may be the secret itself, is not."""
-        super().__init__(
-            f"The secret behind {reference} cannot be had.",
-            context=reason,
-            hint="Write env:NAME or file:PATH, and put the secret there for this process.",
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,6 +113,19 @@ class SharedStoreSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SigningSettings:
+    """What versions are signed with, and as whose work.
+
+    `key` is where the private key is (file:PATH, hsm:ID, awskms:ID), empty when nothing is signed;
+    `passphrase` a reference to what opens it: a file's passphrase, or a token's PIN.
+    """
+
+    key: str = ""
+    passphrase: str = ""
+    builder_id: str = "urn:imagebuilder:builder"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogSettings:
     """What processes that stay write of their work; `form` is json or console, or as it suits."""
 
@@ -172,7 +140,9 @@ class Settings:
     `has_own_catalogue` when it is that of the home, which no other machine has. `actor` is whose
     name the catalogue's audit shows.
     `environment` is what a process of our own is given that does a part of our work;
-    `lease_seconds` is how long a process that does not show itself is taken to live.
+    `lease_seconds` is how long a process that does not show itself is taken to live;
+    `waiver_max_days` for how long a finding may be accepted at most; `syft` is the program that
+    tells what is installed besides packages, None when nobody is asked.
     Shape: `credentials` maps a host to user:password, taken out of the mirrors' addresses so that
     they are written nowhere.
     """
@@ -188,10 +158,13 @@ class Settings:
     credentials: Mapping[str, str] = field(repr=False)
     environment: Mapping[str, str] = field(repr=False)
     lease_seconds: float = 30.0
+    waiver_max_days: int = DEFAULT_MAX_DAYS
+    syft: Path | None = None
     downloads: DownloadSettings = field(default_factory=DownloadSettings)
     notices: NoticeSettings = field(default_factory=NoticeSettings)
     logs: LogSettings = field(default_factory=LogSettings)
     shared_store: SharedStoreSettings | None = None
+    signing: SigningSettings = field(default_factory=SigningSettings)
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
@@ -201,14 +174,14 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     """
     given = os.environ if environment is None else environment
     from_environment = {
-        name.removeprefix(_PREFIX).lower(): value
+        name.removeprefix(PREFIX).lower(): value
         for name, value in given.items()
-        if name.startswith(_PREFIX) and value
+        if name.startswith(PREFIX) and value
     }
     for name in from_environment:
         if name not in _KNOBS:
-            known = [f"{_PREFIX}{knob.upper()}" for knob in _KNOBS]
-            raise SettingUnknown(f"{_PREFIX}{name.upper()}", "The environment", known)
+            known = [f"{PREFIX}{knob.upper()}" for knob in _KNOBS]
+            raise SettingUnknown(f"{PREFIX}{name.upper()}", "The environment", known)
     usual_home = from_environment.get("home") or _default_home(given)
     path = Path(from_environment.get("settings", Path(usual_home) / "settings.json"))
     knobs = {**_from_file(path, must_exist="settings" in from_environment), **from_environment}
@@ -226,6 +199,8 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         credentials=credentials,
         environment=dict(given),
         lease_seconds=_seconds("lease_seconds", knobs, 30.0),
+        waiver_max_days=_days("waiver_max_days", knobs, DEFAULT_MAX_DAYS),
+        syft=_program("syft", knobs),
         downloads=_downloads(knobs),
         notices=_notices(knobs),
         logs=LogSettings(
@@ -233,6 +208,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
             level=_one_of("log_level", knobs, "info", ("debug", "info", "warning", "error")),
         ),
         shared_store=_shared_store(knobs),
+        signing=_signing(knobs),
     )
 
 
@@ -269,6 +245,20 @@ def _seconds(name: str, knobs: Mapping[str, str], usual: float) -> float:
     return seconds
 
 
+def _program(name: str, knobs: Mapping[str, str]) -> Path | None:
+    path = Path(knobs[name]) if knobs.get(name) else None
+    if path and not (path.is_absolute() and path.is_file() and os.access(path, os.X_OK)):
+        raise SettingMalformed(name, "the absolute path of a program that is there")
+    return path
+
+
+def _days(name: str, knobs: Mapping[str, str], usual: int) -> int:
+    text = knobs.get(name, str(usual))
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= _MOST_DAYS:
+        raise SettingMalformed(name, f"a whole number of days from 1 to {_MOST_DAYS}")
+    return int(text)
+
+
 def _user(environment: Mapping[str, str]) -> str:
     """Give who is at work: who became root, when that is known."""
     named = (environment.get(name) for name in ("SUDO_USER", "LOGNAME", "USER"))
@@ -276,11 +266,8 @@ def _user(environment: Mapping[str, str]) -> str:
 
 
 def wants_traceback() -> bool:
-    """Whether a fault of our own is to be shown with where in the program it happened.
-
-    It is asked when something is wrong already, so that nothing may be wrong with the answer.
-    """
-    return os.environ.get(f"{_PREFIX}TRACEBACK", "") not in ("", "0")
+    """Whether a fault of our own is shown with its place; nothing can be wrong with the answer."""
+    return os.environ.get(f"{PREFIX}TRACEBACK", "") not in ("", "0")
 
 
 def _default_home(environment: Mapping[str, str]) -> Path:
@@ -328,8 +315,7 @@ def _notices(knobs: Mapping[str, str]) -> NoticeSettings:
     except ValueError as error:
         raise SettingMalformed("smtp_port", "the number of a port") from error
     for name in ("smtp_password", "hook_key"):
-        if knobs.get(name) and not knobs[name].startswith(("env:", "file:")):
-            raise SettingMalformed(name, "a reference such as env:NAME or file:PATH")
+        _refuse_secret_itself(name, knobs)
     return NoticeSettings(
         hosts=_hosts("notice_hosts", knobs),
         mail=MailSettings(
@@ -341,6 +327,24 @@ def _notices(knobs: Mapping[str, str]) -> NoticeSettings:
         ),
         aws_endpoint=_http("aws_endpoint", knobs),
         hook_key=knobs.get("hook_key", ""),
+    )
+
+
+def _refuse_secret_itself(name: str, knobs: Mapping[str, str]) -> None:
+    if knobs.get(name) and not knobs[name].startswith(("env:", "file:")):
+        raise SettingMalformed(name, "a reference such as env:NAME or file:PATH")
+
+
+def _signing(knobs: Mapping[str, str]) -> SigningSettings:
+    _refuse_secret_itself("signing_passphrase", knobs)
+    key = knobs.get("signing_key", "")
+    if key and not key.startswith(("file:", "hsm:", "awskms:")):
+        raise SettingMalformed("signing_key", "of the form file:PATH, hsm:ID?label=X or awskms:ID")
+    builder_id = knobs.get("builder_id") or SigningSettings().builder_id
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]{1,500}", builder_id):
+        raise SettingMalformed("builder_id", "a URI such as https://images.example.org/builder")
+    return SigningSettings(
+        key=key, passphrase=knobs.get("signing_passphrase", ""), builder_id=builder_id
     )
 
 

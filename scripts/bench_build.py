@@ -20,9 +20,10 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from imagebuilder.ports.disks import BLOCK_BYTES
+
 ROOT = Path(__file__).resolve().parents[1]
 IMAGEBUILDER = str(ROOT / ".venv/bin/imagebuilder")
-BLOCK_BYTES = 512 * 1024
 SYSTEM = [
     *("linux-image-cloud-amd64", "initramfs-tools", "zstd", "systemd-sysv", "dbus", "udev"),
     *("openssh-server", "python3", "ca-certificates", "iproute2"),

@@ -108,6 +108,7 @@ class Asker:
                 channels=self.channels,
                 labels=SqlLabelStore(database),
                 clock=FakeClock(self.now()),
+                knows_cve=lambda _: False,
             )
         )
         self.random = random.Random(SEED)  # noqa: S311 - which versions are asked for is no secret

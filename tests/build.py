@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
+from imagebuilder.domain.advisory import Advisory, AffectedRange, Feed, FixState
 from imagebuilder.domain.artifact import Artifact
 from imagebuilder.domain.audit import Act
+from imagebuilder.domain.bill import RecordedBill
 from imagebuilder.domain.component import (
     ActionName,
     Component,
@@ -15,9 +17,12 @@ from imagebuilder.domain.component import (
     Phase,
     PhaseName,
 )
+from imagebuilder.domain.content import AddedContent, ContentPack, ContentProfile
+from imagebuilder.domain.control import Assessment, ControlOutcome, ControlResult
 from imagebuilder.domain.digest import Digest
 from imagebuilder.domain.distribution import Placement
 from imagebuilder.domain.evidence import Outcome, Stage, TestReport, TestResult
+from imagebuilder.domain.finding import Finding, FindingKind
 from imagebuilder.domain.ids import ComponentName, ImageName, PipelineName, RunId, VersionId
 from imagebuilder.domain.image import (
     DocumentText,
@@ -34,9 +39,11 @@ from imagebuilder.domain.plan import PlannedParent
 from imagebuilder.domain.recipe import ArtifactFormat, Recipe, Suite, SuiteParent
 from imagebuilder.domain.run import Run, RunOrder, RunState, StepRun, StepState
 from imagebuilder.domain.schedule import cron_schedule, zone_of
+from imagebuilder.domain.severity import Severity
 from imagebuilder.domain.standing import Revocation
 from imagebuilder.domain.updates import HeldPackage, PlannedUpdate
 from imagebuilder.domain.versions import BuildVersion, RecipeVersion, Version
+from imagebuilder.domain.waiver import Accepted, Waiver
 from imagebuilder.ports.pipelines import AppliedPipeline, KeptDecision
 
 SOME_DAY = datetime(2026, 3, 1, 12, 30, 15, 250000, tzinfo=UTC)
@@ -110,6 +117,49 @@ def a_report(stage: Stage = Stage.OFFLINE, **outcomes: Outcome) -> TestReport:
         seconds=1.5,
         evidence=a_digest("junit"),
     )
+
+
+def a_control(
+    rule: str = "sshd_disable_root_login",
+    outcome: ControlOutcome = ControlOutcome.PASS,
+    severity: Severity = Severity.HIGH,
+    **more: Any,
+) -> ControlResult:
+    """Give what a rule said."""
+    return ControlResult(rule=rule, outcome=outcome, severity=severity, **more)
+
+
+def an_added(name: str = "ssg-debian12", version: str = "0.1.82", **more: Any) -> AddedContent:
+    """Give content that was added, made for bookworm unless a test says otherwise."""
+    days = more.pop("days", 0)
+    profile = ContentProfile(name="cis", id="xccdf_content_profile_cis", title="CIS")
+    values: dict[str, Any] = {
+        "digest": a_digest(f"{name} {version}"),
+        "benchmark": f"DEBIAN-12@{version}",
+        "releases": ("debian:bookworm",),
+        "profiles": (profile,),
+    } | more
+    pack = ContentPack(name=name, version=version, **values)
+    return AddedContent(pack=pack, added_at=SOME_DAY + timedelta(days=days))
+
+
+def an_assessment(*results: ControlResult, **more: Any) -> Assessment:
+    """Give what a scan said; one rule, which passed, unless a test says otherwise."""
+    values: dict[str, Any] = {
+        "profile": "cis_level1_server",
+        "benchmark": "DEBIAN-12@0.1.82",
+        "stage": Stage.OFFLINE,
+        "engine": "openscap 1.3.7",
+        "content": "ssg-debian12 0.1.82",
+        "content_digest": a_digest("ssg"),
+        "tailoring": None,
+        "scanned_at": SOME_DAY,
+        "seconds": 3.5,
+        "results": results or (a_control(),),
+        "report": a_digest("report.html"),
+        "raw": a_digest("arf"),
+    } | more
+    return Assessment(**values)
 
 
 def a_document(
@@ -334,3 +384,49 @@ def a_kept_decision(run_id: str = "run-1", **more: Any) -> KeptDecision:
         "document": {"verdict": "skip", "version": "", "reasons": [], "passed_over": []},
     } | more
     return KeptDecision(run_id=RunId(run_id), **values)
+
+
+def a_finding(id_: str = "CVE-2026-1", **more: Any) -> Finding:
+    """Give a vulnerability of high severity in openssl."""
+    values: dict[str, Any] = {
+        "kind": FindingKind.VULNERABILITY,
+        "scope": "openssl",
+        "severity": Severity.HIGH,
+    } | more
+    return Finding(id=id_, **values)
+
+
+def a_waiver(
+    accepted: Accepted | None = None, *, days: float = 30, at: datetime = SOME_DAY, **more: Any
+) -> Waiver:
+    """Give a waiver of a CVE for web that lasts `days` from `at` on."""
+    values: dict[str, Any] = {
+        "id": "waiver-1",
+        "image": "web",
+        "versions": "",
+        "reason": "not reachable",
+        "ticket": "SEC-1",
+        "owner": "ann",
+        "approver": "bob",
+        "created_at": at,
+        "expires_at": at + timedelta(days=days),
+    } | more
+    if accepted is None:
+        accepted = Accepted(kind=FindingKind.VULNERABILITY, id="CVE-2026-1")
+    return Waiver(accepted=accepted, **values)
+
+
+def an_advisory(cve: str = "CVE-2026-1", package: str = "nginx", **more: Any) -> Advisory:
+    """Give what is said of a CVE: that a later version of a package has it no more."""
+    values: dict[str, Any] = {
+        "release": "debian:bookworm",
+        "feed": Feed.DEBIAN_TRACKER,
+        "state": FixState.FIXED,
+        "affected": AffectedRange(fixed="99"),
+    } | more
+    return Advisory(cve=cve, package=package, **values)
+
+
+def a_bill(release: str = "debian:bookworm") -> RecordedBill:
+    """Give what a version's record says of its bill."""
+    return RecordedBill(release=release, document=a_digest("bill"))

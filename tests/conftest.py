@@ -11,6 +11,7 @@ from hypothesis import settings
 from hypothesis.configuration import set_hypothesis_home_dir
 
 from tests.databases import FreshLocation
+from tests.moto_server import running_moto
 from tests.postgres import Server, ServerMissing, outside_server, running_server
 
 _ROOT = Path(__file__).parents[1]
@@ -28,6 +29,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="let a test that is skipped fail, naming what it misses (for CI)",
     )
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let what may take longest come first, so that in the end no worker waits for another."""
+    items.sort(key=lambda item: -_limit_seconds(item))
+
+
+def _limit_seconds(item: pytest.Item) -> float:
+    limit = item.get_closest_marker("timeout")
+    return limit.args[0] if limit is not None else 0
 
 
 @pytest.hookimpl(wrapper=True)
@@ -70,6 +82,13 @@ def postgres() -> Iterator[Server]:
             yield server
     except ServerMissing as missing:
         pytest.skip(f"{missing}; scripts/test installs it")
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    """Give the address of a stand-in for Amazon's services, for the tests of a file."""
+    with running_moto() as address:
+        yield address
 
 
 @pytest.fixture

@@ -4,12 +4,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from imagebuilder.domain.attestation import BuilderIdentity
+from imagebuilder.domain.content import AddedContent
 from imagebuilder.domain.image import ImageVersion
-from imagebuilder.domain.package import Upgrade
+from imagebuilder.domain.package import InstalledPackage, Upgrade
 from imagebuilder.ports.machine import Script
+from imagebuilder.services.assessing import Assessing, AssessingDesk
+from imagebuilder.services.attesting import AttestationDesk, Attesting
 from imagebuilder.services.authoring import Authoring
 from imagebuilder.services.building.stacking import Stacking
+from imagebuilder.services.building.stocktaking import Stocktaking
 from imagebuilder.services.cataloguing import Cataloguing, Records
+from imagebuilder.services.matching import MatchDesk, Matching
 from imagebuilder.services.pipelines.desk import BuildResult, Desk, Job
 from imagebuilder.services.pipelines.journey import BuildImage
 from imagebuilder.services.pipelines.making import Workers
@@ -17,8 +23,11 @@ from imagebuilder.services.pipelines.planning import BuildRequest, Inventory, Pl
 from imagebuilder.services.pipelines.stages import Stages, in_one
 from imagebuilder.services.pipelines.usability import Usability
 from imagebuilder.services.pipelines.watching import RecordedProgress
+from imagebuilder.services.provisioning.components import Means
 from imagebuilder.services.sweeping import Here, Sweeping
+from tests.fakes.advisories import FakeAdvisoryLibrary
 from tests.fakes.archives import FakePackageArchives
+from tests.fakes.attestations import FakeAttestationStore
 from tests.fakes.audit import FakeAuditLog
 from tests.fakes.blobs import FakeBlobStore
 from tests.fakes.building import FakeLayerStore, FakePackageSources, FakeRoots, FakeWorkshop
@@ -28,14 +37,19 @@ from tests.fakes.claims import FakeClaimStore
 from tests.fakes.clock import FakeClock, FakeIds
 from tests.fakes.disks import FakeDisks
 from tests.fakes.documents import FakeDocumentSource
-from tests.fakes.inspection import FakeBooter, FakeTestRunner
+from tests.fakes.inspection import FakeBooter, FakeContentsReader, FakeTestRunner
 from tests.fakes.locks import FakeLocks
 from tests.fakes.machine import Answer
 from tests.fakes.progress import FakeProgress
 from tests.fakes.runs import FakeRunFiles, FakeRunStore
+from tests.fakes.scanning import FakeScanner
+from tests.fakes.signing import FakeKeyOpener
 from tests.fakes.standings import FakeStandingStore
 from tests.fakes.transactions import FakeTransactions
 from tests.fakes.values import FakeValues
+from tests.fakes.vulnerabilities import FakeVulnerabilityStore
+from tests.fakes.waivers import FakeWaiverStore
+from tests.live_fakes import LiveFakes
 from tests.means import some_means
 
 BASE = "/w/recipes/base.yaml"
@@ -63,7 +77,7 @@ def a_component_text(name: str, action: str = "ExecuteBash", command: str = "ins
 class House:
     """Wired with fakes; `pending` is what apt would upgrade, `packages` what dpkg lists.
 
-    `complaints` are those about the shared store.
+    `complaints` are those about the shared store; `packs` is the content that was added.
 
     `ground` is what an image tells of the packages below UpdateOS: nothing, unless a test says so.
     """
@@ -86,6 +100,12 @@ class House:
     booter: FakeBooter = field(default_factory=FakeBooter)
     values: FakeValues = field(default_factory=FakeValues)
     progress: FakeProgress = field(default_factory=FakeProgress)
+    library: FakeAdvisoryLibrary = field(default_factory=FakeAdvisoryLibrary)
+    key: FakeKeyOpener = field(default_factory=FakeKeyOpener)
+    packs: tuple[AddedContent, ...] = ()
+    scanner: FakeScanner = field(default_factory=FakeScanner)
+    controls: FakeTestRunner = field(default_factory=FakeTestRunner)
+    waivers: FakeWaiverStore = field(default_factory=FakeWaiverStore)
     pending: tuple[Upgrade, ...] = ()
     packages: str = ""
     ground: str = ""
@@ -95,7 +115,11 @@ class House:
     workshop: FakeWorkshop = field(init=False)
     disks: FakeDisks = field(init=False)
     standings: FakeStandingStore = field(init=False)
+    attestations: FakeAttestationStore = field(init=False)
+    vulnerabilities: FakeVulnerabilityStore = field(init=False)
     channels: FakeChannelStore = field(init=False)
+    contents: FakeContentsReader = field(init=False)
+    live: LiveFakes = field(init=False)
 
     def __post_init__(self) -> None:
         """Begin with a base image, a web image on it, and two components."""
@@ -108,11 +132,24 @@ class House:
             }
         )
         self.standings = FakeStandingStore(self.versions)
+        self.attestations = FakeAttestationStore(self.versions)
+        self.vulnerabilities = FakeVulnerabilityStore(self.versions)
         self.channels = FakeChannelStore(self.versions, self.standings)
         self.versions.standings, self.versions.channels = self.standings, self.channels
         self.roots = FakeRoots(self.layers, self.clock, self._answer)
         self.workshop = FakeWorkshop(self.roots)
         self.disks = FakeDisks(self.folder)
+        self.contents = FakeContentsReader(self._installed)
+        self.live = LiveFakes(self.folder, self.versions, self.audit, self.clock)
+
+    def _installed(self) -> list[InstalledPackage]:
+        rows = [line.split("|") for line in self.packages.splitlines()]
+        fields = ("name", "version", "architecture", "source", "source_version")
+        return [
+            InstalledPackage(**dict(zip(fields, row[1:], strict=True)))
+            for row in rows
+            if row[0][1:2] == "i"
+        ]
 
     def _answer(self, script: Script) -> Answer:
         for text, answer in self.fails.items():
@@ -128,8 +165,6 @@ class House:
             return Answer(stdout="".join(lines).encode())
         if "@@ architecture" in script.text:
             return Answer(stdout=self.ground.encode())
-        if "db:Status-Abbrev" in script.text:
-            return Answer(stdout=self.packages.encode())
         if "@@ installed" in script.text:
             rows = (f"{u.name} {u.architecture} {u.new_version}\n" for u in self.pending)
             return Answer(stdout=f"@@ installed\n{''.join(rows)}".encode())
@@ -168,6 +203,16 @@ class House:
             planning=self.planning,
             usability=self.usability,
             cataloguing=Cataloguing(self.records, self.clock, self.ids, "ann"),
+            attesting=self.attesting,
+            matching=Matching(
+                MatchDesk(
+                    library=self.library,
+                    vulnerabilities=self.vulnerabilities,
+                    versions=self.versions,
+                    clock=self.clock,
+                )
+            ),
+            assessing=self.assessing,
             sweeping=Sweeping(
                 self.runs, self.locks, self.clock, Here(place="here", clear=lambda: None)
             ),
@@ -184,6 +229,40 @@ class House:
         )
 
     @property
+    def assessing(self) -> Assessing:
+        """Give what scans images, over these fakes."""
+        desk = AssessingDesk(
+            packs=lambda: self.packs,
+            scanner=lambda: self.scanner,
+            tests=lambda: self.controls,
+            waivers=lambda: self.waivers,
+            blobs=self.blobs,
+            clock=self.clock,
+        )
+        return Assessing(desk)
+
+    @property
+    def attesting(self) -> Attesting:
+        """Give what signs versions with the key of `key`, over these fakes."""
+        desk = AttestationDesk(
+            versions=self.versions,
+            runs=self.runs,
+            attestations=self.attestations,
+            blobs=self.blobs,
+            audit=self.audit,
+            transactions=FakeTransactions(),
+            clock=self.clock,
+            key=self.key,
+            builder=BuilderIdentity(id="urn:test:builder", version="1.0"),
+        )
+        return Attesting(desk, "ann")
+
+    @property
+    def means(self) -> Means:
+        """Give what components are run with."""
+        return some_means(source=self.values)
+
+    @property
     def workers(self) -> Workers:
         """Give what makes images, over these fakes."""
         return Workers(
@@ -192,7 +271,9 @@ class House:
             disks=self.disks,
             tests=self.tests,
             booter=self.booter,
-            means=some_means(source=self.values),
+            means=self.means,
+            stocktaking=Stocktaking(self.contents, self.archives, self.blobs),
+            live=self.live.shop(self.means, Stocktaking(self.contents, self.archives, self.blobs)),
         )
 
     @property

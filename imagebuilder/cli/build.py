@@ -50,6 +50,10 @@ def build(  # noqa: PLR0913 - one for each option that people may give
         str,
         typer.Option(help="record, or artifact: stop at the files, untested and unrecorded."),
     ] = "record",
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", metavar="SOURCE", help="Build just this source of Packer's."),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -65,6 +69,7 @@ def build(  # noqa: PLR0913 - one for each option that people may give
             refresh=refresh,
             keep=keep,
             until_artifact=until == "artifact",
+            only=tuple(only or ()),
         )
         application = Application()
         if dry_run:

@@ -4,6 +4,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from imagebuilder.cli.gate_options import (
+    FailOn,
+    KnownExploited,
+    MaxDataAge,
+    MinCoverage,
+    OnlyFixable,
+    Profile,
+    RequiredTests,
+)
+from imagebuilder.cli.moments import ends_text
 from imagebuilder.cli.options import (
     AsJson,
     ChannelArgument,
@@ -25,7 +35,6 @@ from imagebuilder.cli.output import (
 
 if TYPE_CHECKING:
     from imagebuilder.cli.output import Json
-    from imagebuilder.domain.channel import ChannelGate
     from imagebuilder.services.promoting import MoveOrder, Promoting, ShownChannel, ShownMove
 
 app = typer.Typer(help="Channels: moving names for versions.", no_args_is_help=True)
@@ -218,15 +227,32 @@ def gate(  # noqa: PLR0913 - typer takes each option as a parameter
             "--tests", metavar="STAGE,...", help="It must have passed offline, booted, machine."
         ),
     ] = None,
+    fail_on: FailOn = None,
+    only_fixable: OnlyFixable = False,
+    known_exploited: KnownExploited = False,
+    profile: Profile = None,
+    min_coverage: MinCoverage = None,
+    max_data_age: MaxDataAge = None,
+    require_test: RequiredTests = None,
     clear: Annotated[bool, typer.Option("--clear", help="Take the gate away.")] = False,
     why: Why = "",
     as_json: AsJson = False,
 ) -> None:
     """Ask for more of versions that enter a channel; with no option, show what is asked for."""
     with told_errors(as_json=as_json):
-        from imagebuilder.cli.channel_gate import parsed_gate
+        from imagebuilder.cli.channel_gate import WrittenAssurance, WrittenGate
 
-        wanted = parsed_gate(after, soak, tests, clear=clear)
+        assurance = WrittenAssurance(
+            fail_on=fail_on,
+            is_only_fixable=only_fixable,
+            stops_known_exploited=known_exploited,
+            profile=profile,
+            min_coverage=min_coverage,
+            max_data_age=max_data_age,
+            tests=tuple(require_test or ()),
+        )
+        written = WrittenGate(after=after, soak=soak, tests=tests, assurance=assurance)
+        wanted = written.parsed(clear=clear)
         promoting = _promoting()
         is_change = wanted is not None or clear
         shown = promoting.gate(channel, wanted, why) if is_change else promoting.show(channel)
@@ -257,14 +283,19 @@ def _print_channel(shown: "ShownChannel", *, as_json: bool) -> None:
         ("since", moment_text(channel.moved.at) if channel.moved else ""),
         ("by", channel.moved.actor if channel.moved else ""),
         ("why", channel.moved.why if channel.moved else ""),
-        ("gate", _gate_text(channel.gate)),
+        ("gate", "; ".join(channel.gate.parts) if channel.gate else ""),
     ]
     print_lines(*(f"{name:10}{value}" for name, value in facts if value))
 
 
 def _print_move(moved: "ShownMove", *, is_rehearsal: bool, as_json: bool) -> None:
+    if moved.complaint:
+        note(moved.complaint)
+    _note_ending(moved)
     if as_json:
-        print_json({**_move_json(moved), "is_move": moved.is_move, "dry_run": is_rehearsal})
+        told = {**_move_json(moved), "is_move": moved.is_move, "dry_run": is_rehearsal}
+        ending = [judged.waiver.id for judged in moved.ending if judged.waiver]
+        print_json({**told, "ending_waivers": ending})
         return
     if not moved.is_move:
         print_lines(f"{moved.channel} already means {moved.new or 'no version'}")
@@ -277,26 +308,26 @@ def _print_move(moved: "ShownMove", *, is_rehearsal: bool, as_json: bool) -> Non
         note("nothing was changed")
 
 
+def _note_ending(moved: "ShownMove") -> None:
+    """Warn of what will stop the version when its waiver has ended."""
+    for judged in moved.ending:
+        waiver = judged.waiver
+        if waiver is not None:
+            ends = f"{ends_text(waiver.expires_at, moved.move.act.at)} ({waiver.id})"
+            note(
+                f"warning: the waiver of {waiver.accepted} {ends}: "
+                f"{moved.channel} will not let {moved.new} in again"
+            )
+
+
 def _how(moved: "ShownMove") -> str:
     source = moved.move.source
     return moved.move.kind if source is None else f"{moved.move.kind} from {source}"
 
 
-def _gate_text(gate: "ChannelGate | None") -> str:
-    from imagebuilder.domain.units import duration_text
-
-    if gate is None:
-        return ""
-    parts = []
-    if gate.after is not None:
-        soak = f" for {duration_text(gate.soak_seconds)}" if gate.soak_seconds else ""
-        parts.append(f"after {gate.after}{soak}")
-    if gate.stages:
-        parts.append(f"tests {', '.join(gate.stages)}")
-    return "; ".join(parts)
-
-
 def _channel_json(shown: "ShownChannel") -> "dict[str, Json]":
+    from imagebuilder.domain.gate import gate_document
+
     channel, standing = shown.channel, shown.standing
     gate = channel.gate
     return {
@@ -312,7 +343,12 @@ def _channel_json(shown: "ShownChannel") -> "dict[str, Json]":
         "why": channel.moved.why if channel.moved else None,
         "gate": None
         if gate is None
-        else {"after": gate.after, "soak_seconds": gate.soak_seconds, "tests": list(gate.stages)},
+        else {
+            "after": gate.after,
+            "soak_seconds": gate.soak_seconds,
+            "tests": list(gate.stages),
+            "assurance": gate_document(gate.assurance),
+        },
     }
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from imagebuilder.cli.options import AsJson, ReferenceArgument, Why
-from imagebuilder.cli.output import print_json, print_lines, told_errors
+from imagebuilder.cli.output import note, print_json, print_lines, told_errors
 
 
 def copy(
@@ -21,7 +21,11 @@ def copy(
     with told_errors(as_json=as_json):
         from imagebuilder.bootstrap import Application  # noqa: PLC0415 - start-up
 
-        copied = Application().copying.copy(reference, name, why=why)
+        application = Application()
+        copied = application.copying.copy(reference, name, why=why)
+        complaint = application.attesting.sign_recorded(copied)
+        if complaint:
+            note(complaint)
         if as_json:
             print_json(
                 {

@@ -71,6 +71,7 @@ def _test_json(result: TestResult) -> dict[str, Json]:
         "outcome": result.outcome,
         "seconds": round(result.seconds, 3),
         "detail": result.detail,
+        "attempts": result.attempts,
     }
 
 

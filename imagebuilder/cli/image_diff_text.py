@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from imagebuilder.cli.image_shape import total_bytes
-from imagebuilder.cli.output import print_lines
+from imagebuilder.cli.output import name_text, print_lines
 from imagebuilder.domain.artifact import Artifact
 from imagebuilder.domain.comparison import Change, VersionDiff
 from imagebuilder.domain.evidence import TestResult
@@ -112,7 +112,10 @@ def _print_files(diff: VersionDiff, *, with_files: bool) -> None:
     print_lines("", f"files  {files_text(diff.files)}")
     if with_files:
         print_lines(
-            *(f"  {_SIGNS[change.kind]} {_file_text(change)}" for change in diff.files.by_path)
+            *(
+                f"  {_SIGNS[change.kind]} {name_text(_file_text(change))}"
+                for change in diff.files.by_path
+            )
         )
 
 
@@ -167,7 +170,8 @@ def _aspect_text(aspect: Aspect, old: Entry, new: Entry) -> str:
 
 
 def _outcome_text(result: TestResult) -> str:
-    return result.outcome.value
+    tried = f" on try {result.attempts}" if result.is_shaky else ""
+    return f"{result.outcome.value}{tried}"
 
 
 def _artifact_text(artifact: Artifact) -> str:

@@ -6,19 +6,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from imagebuilder.cli.options import AsJson, ReferenceArgument
-from imagebuilder.cli.output import print_json, print_lines, told_errors
+from imagebuilder.cli.output import note, print_json, print_lines, told_errors
 from imagebuilder.cli.progress import copying
 from imagebuilder.domain.errors import InvalidInput, Refused
 from imagebuilder.domain.recipe import ArtifactFormat
 from imagebuilder.domain.units import size_text
+from imagebuilder.ports.blobs import CopyFailed
 from imagebuilder.ports.locks import STORE_LOCK
 
 if TYPE_CHECKING:
+    from imagebuilder.bootstrap import Application
     from imagebuilder.domain.artifact import Artifact
     from imagebuilder.domain.image import ImageVersion
 
 
-def export(
+def export(  # noqa: PLR0913 - typer takes each option as a parameter
     reference: ReferenceArgument,
     *,
     output: Annotated[
@@ -30,6 +32,12 @@ def export(
     format_: Annotated[
         ArtifactFormat, typer.Option("--format", help="Which of its artifacts.")
     ] = ArtifactFormat.QCOW2,
+    bundle: Annotated[
+        bool,
+        typer.Option(
+            "--bundle/--no-bundle", help="Write what was signed to FILE.sigstore.jsonl beside it."
+        ),
+    ] = True,
     force: Annotated[bool, typer.Option("--force", help="Replace FILE if it is there.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -40,14 +48,16 @@ def export(
         application = Application()
         version = application.cataloguing.show(reference)
         artifact = artifact_of(version, (format_,))
-        if not force and (output.exists() or output.is_symlink()):
-            raise FileThere(output)
+        for path in (output, bundle_path(output)) if bundle else (output,):
+            if not force and (path.exists() or path.is_symlink()):
+                raise FileThere(path)
         with (
             application.locks.share(STORE_LOCK, f"image export {version.reference}"),
             copying(f"{version.reference} {format_}", artifact.size_bytes) as on_bytes,
         ):
             application.retiring.require_files(version)
             application.blobs.copy_to(artifact.digest, output, on_bytes)
+            signed = _write_bundle(application, version, output) if bundle else None
         if as_json:
             print_json(
                 {
@@ -56,10 +66,34 @@ def export(
                     "path": str(output.absolute()),
                     "digest": str(artifact.digest),
                     "size_bytes": artifact.size_bytes,
+                    "bundle": str(signed.absolute()) if signed else None,
                 }
             )
             return
-        print_lines(str(output), str(artifact.digest))
+        print_lines(str(output), str(artifact.digest), *([str(signed)] if signed else []))
+        if bundle and signed is None:
+            note(f"{version.reference} is not signed: no bundle was written.")
+
+
+def bundle_path(output: Path) -> Path:
+    """Give where the bundle of an artifact's file lies."""
+    return output.with_name(f"{output.name}.sigstore.jsonl")
+
+
+def _write_bundle(application: "Application", version: "ImageVersion", output: Path) -> Path | None:
+    """Write what was signed beside an artifact; what lay there spoke of another file."""
+    from imagebuilder.formats.sigstore import lines_of  # noqa: PLC0415 - start-up
+
+    path = bundle_path(output)
+    bundles = [content for _, content in application.attesting.bundles(version.id)]
+    try:
+        path.unlink(missing_ok=True)
+        if not bundles:
+            return None
+        path.write_bytes(lines_of(bundles))
+    except OSError as error:
+        raise CopyFailed(path, str(error)) from error
+    return path
 
 
 def artifact_of(version: "ImageVersion", formats: tuple[ArtifactFormat, ...]) -> "Artifact":

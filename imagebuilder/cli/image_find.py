@@ -46,9 +46,7 @@ Packages = Annotated[
 Components = Annotated[
     Texts, typer.Option("--component", metavar="NAME[@1.x]", help="Made with it.")
 ]
-Cves = Annotated[
-    Texts, typer.Option("--cve", metavar="CVE", help="Holds what is older than its fix.")
-]
+Cves = Annotated[Texts, typer.Option("--cve", metavar="CVE", help="Vulnerable to it.")]
 Before = Annotated[
     MomentText, typer.Option("--built-before", metavar="TIME", help="Built before then.")
 ]
@@ -165,6 +163,20 @@ def find(  # noqa: PLR0913 - typer takes each option as a parameter
             page=page,
         )
         _print_page(asked, _searching().find(asked), shown, as_json=as_json)
+        if cve:
+            _note_unchecked()
+
+
+def _note_unchecked() -> None:
+    """Say of how many versions advisories tell nothing: that they were not found is no answer."""
+    from imagebuilder.bootstrap import Application
+
+    count = Application().matching.unchecked()
+    if count:
+        note(
+            f"{count:,} version{'s' if count > 1 else ''} could not be checked by advisories: "
+            "imagebuilder advisory rescan says why"
+        )
 
 
 def _print_page(

@@ -134,6 +134,9 @@ def _node_json(node: "GraphNode") -> "dict[str, Json]":
         "is_stale": facts.is_stale,
         "ancestry": facts.pair.status,
         "channels": list(facts.channels),
+        "placements": [
+            {"target": p.target, "id": p.external_id, "state": p.state} for p in facts.placements
+        ],
     }
 
 

@@ -76,7 +76,9 @@ def notes_json(found: FoundVersion, placements: Sequence[Placement]) -> dict[str
             {
                 "target": placement.target,
                 "id": placement.external_id,
+                "state": placement.state,
                 "is_withdrawn": placement.withdrawn is not None,
+                "traits": dict(placement.traits),
             }
             for placement in placements
         ],
@@ -134,6 +136,7 @@ def _report_json(report: TestReport) -> dict[str, Json]:
     return {
         "stage": report.stage,
         **{outcome.value: count for outcome, count in counted_outcomes(report).items()},
+        "on_retry": sum(result.is_shaky for result in report.results),
         "seconds": round(report.seconds, 3),
         "evidence": str(report.evidence) if report.evidence else None,
     }

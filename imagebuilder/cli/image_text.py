@@ -74,7 +74,7 @@ def notes_text(found: FoundVersion, placements: Sequence[Placement]) -> Iterator
     if found.notes.description:
         yield "about", " ".join(found.notes.description.split())
     for placement in placements:
-        gone = ", withdrawn" if placement.withdrawn else ""
+        gone = "" if placement.withdrawn is None else f", {placement.state}"
         yield "placed", f"{placement.external_id} at {placement.target}{gone}"
 
 
@@ -82,4 +82,6 @@ def _test_rows(version: ImageVersion) -> Iterator[tuple[str, str, str]]:
     for report in version.reports:
         counts = counted_outcomes(report)
         result = ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count)
+        shaky = sum(each.is_shaky for each in report.results)
+        result += f" ({shaky} on a retry)" if shaky else ""
         yield report.stage, result or "none", duration_text(report.seconds)

@@ -157,6 +157,9 @@ def _remark(node: GraphNode, stem: GraphEdge | None, nodes: Mapping[str, GraphNo
         said.append(f"out of date: {pair.told} is {now} now")
     elif facts.is_stale:
         said.append("stale")
+    there = sum(placement.withdrawn is None for placement in facts.placements)
+    if there:
+        said.append(f"at {there} {'target' if there == 1 else 'targets'}")
     if stem is not None and stem.kind is EdgeKind.COPIED_FROM:
         said.append("(a copy)")
     elif stem is not None and pair.status is not Ancestry.OUT_OF_DATE:

@@ -16,10 +16,21 @@ def parsed_moment(text: MomentText) -> "datetime | None":
 
     Raises: MomentMalformed.
     """
+    return None if text is None else _moment(text)
+
+
+def ends_text(moment: "datetime", now: "datetime") -> str:
+    """Say in how long a moment comes, in whole days or hours, rounded down."""
+    hours = int((moment - now).total_seconds() // 3600)
+    count, unit = (hours // 24, "day") if hours >= 24 else (hours, "hour")  # noqa: PLR2004 - of a day
+    if hours < 1:
+        return "ends within the hour"
+    return f"ends in {count} {unit}{'' if count == 1 else 's'}"
+
+
+def _moment(text: str) -> "datetime":
     from datetime import UTC, datetime  # noqa: PLC0415 - few commands need it
 
-    if text is None:
-        return None
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
@@ -42,6 +53,23 @@ def parsed_since(text: MomentText, now: "datetime") -> "datetime | None":
         return now - timedelta(seconds=duration_seconds(text))
     except (ValueError, OverflowError):
         return parsed_moment(text)
+
+
+def parsed_until(text: str, now: "datetime") -> "datetime":
+    """Give the moment that is a duration such as 30d after now, or that a moment writes.
+
+    Raises: MomentMalformed.
+    """
+    from datetime import timedelta  # noqa: PLC0415 - few commands need it
+
+    from imagebuilder.domain.units import duration_seconds  # noqa: PLC0415 - the same
+
+    try:
+        return now + timedelta(seconds=duration_seconds(text))
+    except OverflowError as error:
+        raise MomentMalformed(text) from error
+    except ValueError:
+        return _moment(text)
 
 
 class MomentMalformed(InvalidInput):

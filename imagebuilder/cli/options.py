@@ -24,14 +24,15 @@ def _completed(begun: str, known: "Callable[[Application], Iterable[str]]") -> l
         return []
 
 
-def _images(incomplete: str) -> list[str]:
+def image_names(incomplete: str) -> list[str]:
+    """Complete the name of an image."""
     return _completed(incomplete, lambda a: a.cataloguing.images())
 
 
 def references(incomplete: str) -> list[str]:
     """Complete a version's reference."""
     if "@" not in incomplete:
-        return _images(incomplete)
+        return image_names(incomplete)
     image = incomplete.partition("@")[0]
     return _completed(incomplete, lambda a: (s.reference for s in a.cataloguing.list(image)))
 
@@ -46,6 +47,21 @@ def _channels(incomplete: str) -> list[str]:
 
 def _run_ids(incomplete: str) -> list[str]:
     return _completed(incomplete, lambda a: (run.id for run in a.runs.newest(50)))
+
+
+def waivers(incomplete: str) -> list[str]:
+    """Complete the id of a waiver."""
+    return _completed(incomplete, lambda a: (waiver.id for waiver in a.waivers.all()))
+
+
+def open_waivers(incomplete: str) -> list[str]:
+    """Complete the id of a waiver that nobody revoked and that did not run out."""
+
+    def known(application: "Application") -> "Iterable[str]":
+        now = application.clock.now()
+        return (each.id for each in application.waivers.all() if each.is_in_force(now))
+
+    return _completed(incomplete, known)
 
 
 def _components(incomplete: str) -> list[str]:
@@ -82,7 +98,8 @@ def state_names(incomplete: str) -> list[str]:
     return [state for state in State if state.startswith(incomplete)]
 
 
-def _pipelines(incomplete: str) -> list[str]:
+def pipeline_names(incomplete: str) -> list[str]:
+    """Complete the name of a pipeline."""
     return _completed(incomplete, lambda a: (each.pipeline.name for each in a.pipelines.all()))
 
 
@@ -94,26 +111,26 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 ImageArgument = Annotated[
     str | None,
     typer.Argument(
-        metavar="[NAME]", help="Only this image.", autocompletion=_images, show_default=False
+        metavar="[NAME]", help="Only this image.", autocompletion=image_names, show_default=False
     ),
 ]
 
 ImageOption = Annotated[
     str | None,
-    typer.Option("--image", metavar="NAME", help="Only this image.", autocompletion=_images),
+    typer.Option("--image", metavar="NAME", help="Only this image.", autocompletion=image_names),
 ]
 
 PipelineOption = Annotated[
     str | None,
     typer.Option(
-        "--pipeline", metavar="NAME", help="Only this pipeline.", autocompletion=_pipelines
+        "--pipeline", metavar="NAME", help="Only this pipeline.", autocompletion=pipeline_names
     ),
 ]
 
 PipelineArgument = Annotated[
     str,
     typer.Argument(
-        metavar="NAME", help="The pipeline.", autocompletion=_pipelines, show_default=False
+        metavar="NAME", help="The pipeline.", autocompletion=pipeline_names, show_default=False
     ),
 ]
 

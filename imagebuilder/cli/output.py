@@ -100,6 +100,11 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() or c in "\t\n " else "?" for c in text)
 
 
+def name_text(text: str) -> str:
+    """Give a foreign name so that it stays in its line: not even a line end of it is one."""
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
 def moment_text(moment: "datetime | None") -> str:
     """Write a moment for people, in UTC; nothing when there is none."""
     return "" if moment is None else f"{moment:%Y-%m-%d %H:%M:%SZ}"
@@ -118,22 +123,50 @@ def console(*, is_error: bool = False) -> "Console":
     return Unread(stderr=is_error, highlight=False, soft_wrap=True)
 
 
-def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Write rows under headings: columns as wide as the terminal allows, or tabs in a pipe."""
+def print_table(
+    headings: Sequence[str], rows: Sequence[Sequence[str]], *, beneath: Sequence[str] = ()
+) -> None:
+    """Write rows under headings: columns as wide as the terminal allows, or tabs in a pipe.
+
+    What stands `beneath` each row is too long for a column and is never folded; in a pipe it is the
+    row's last cell.
+    """
     if not sys.stdout.isatty():
-        for row in rows:
-            cells = (" ".join(printable(cell).split()) for cell in row)
+        for number, row in enumerate(rows):
+            cells = (" ".join(printable(cell).split()) for cell in (*row, *beneath[number:][:1]))
             write("\t".join(cells) + "\n")
         return
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(*headings, box=None, header_style="bold", pad_edge=False)
-    for column in table.columns:
-        column.overflow = "fold"
-    for row in rows:
-        table.add_row(*(Text(printable(cell)) for cell in row))
-    console().print(table, soft_wrap=False)
+    shown = console()
+    widths = _widths([headings, *rows], shown.width) if beneath else [None] * len(headings)
+
+    def print_rows(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        table = Table(box=None, header_style="bold", pad_edge=False, show_header=bool(headings))
+        for heading, width in zip(headings or [""] * len(widths), widths, strict=True):
+            table.add_column(heading, overflow="fold", width=width)
+        for row in rows:
+            table.add_row(*(Text(printable(cell)) for cell in row))
+        shown.print(table, soft_wrap=False)
+
+    if not beneath:
+        print_rows(headings, rows)
+        return
+    print_rows(headings, ())
+    for row, text in zip(rows, beneath, strict=True):
+        print_rows((), [row])
+        shown.print(Text(f"  {printable(text)}", style="dim"))
+
+
+def _widths(rows: Sequence[Sequence[str]], room: int) -> "list[int | None]":
+    """Give columns as wide as what is in them; where there is no room, the widest give way."""
+    from rich.cells import cell_len
+
+    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+    while sum(widths) + 2 * len(widths) > room and max(widths) > 1:
+        widths[widths.index(max(widths))] -= 1
+    return list(widths)
 
 
 def exit_status_of(error: ImageBuilderError) -> int:

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from imagebuilder.cli.output import Json, moment_text, print_lines, print_table
 from imagebuilder.domain.digest import Canonical
 from imagebuilder.domain.pipeline import NoticeTarget, Pipeline, StartCondition
-from imagebuilder.domain.retention import span_text
 from imagebuilder.domain.run import RunOrder
 from imagebuilder.domain.schedule import Schedule
+from imagebuilder.domain.units import span_text
 from imagebuilder.ports.pipelines import AppliedPipeline, KeptDecision, Pause
 from imagebuilder.services.applying.applying import Change, NextRun
 
@@ -130,6 +130,8 @@ def _said(pipeline: Pipeline) -> Iterator[tuple[str, str]]:
     yield "priority", str(pipeline.priority)
     approval = " after approval" if pipeline.needs_approval else ""
     yield "channel", f"{pipeline.channel}{approval}" if pipeline.channel else ""
+    yield "gates", "; ".join(pipeline.gates.parts) if pipeline.gates else ""
+    yield "goes to", ", ".join(pipeline.distributions)
     yield "timeout", _span(pipeline.time_limit_seconds)
     yield "attempts", str(pipeline.attempts)
     yield "tells", ", ".join(map(_target_text, pipeline.notify))

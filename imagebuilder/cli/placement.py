@@ -8,6 +8,7 @@ from imagebuilder.cli.moments import MomentText, parsed_moment
 from imagebuilder.cli.options import AsJson, OptionalReferenceArgument, ReferenceArgument, Why
 from imagebuilder.cli.output import (
     moment_text,
+    note,
     print_json,
     print_lines,
     print_table,
@@ -53,10 +54,19 @@ def add(  # noqa: PLR0913 - typer takes each option as a parameter
 ) -> None:
     """Keep that a version was put at a target, where it has an id."""
     with told_errors(as_json=as_json):
-        placed = _placing().add(
+        from imagebuilder.bootstrap import Application
+
+        application = Application()
+        placed = application.placing.add(
             reference, target, external_id, launched_at=parsed_moment(launched_at), why=why
         )
         _tell(placed, f"{placed.reference} is {external_id} at {target}", as_json=as_json)
+        # What happened is kept, whatever gates say; whoever did it should know.
+        if application.gating.check(placed.reference).objections:
+            note(
+                f"warning: gates do not let {placed.reference} be distributed; see why with: "
+                f"imagebuilder gate check {placed.reference} --for distribution"
+            )
 
 
 @app.command("list")

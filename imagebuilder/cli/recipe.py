@@ -52,7 +52,7 @@ def _checked(application: "Application", file: str) -> "Sound":
 def _component_warnings(
     authoring: "Authoring", made_of: "Recipe", file: str
 ) -> tuple["Problem", ...]:
-    """Look at each component apart, so that the faults of all are told.
+    """Look at each component apart, and at the tests, so that the faults of all are told.
 
     Raises: InvalidDocument.
     """
@@ -70,6 +70,10 @@ def _component_warnings(
             faults += as_problems(error, use.origin or Origin(document=file))
         else:
             warnings += shelf.warnings
+    try:
+        authoring.refuse_unusable_tests(made_of, file)
+    except InvalidInput as error:
+        faults += as_problems(error, Origin(document=file))
     if faults:
         raise InvalidDocument(faults)
     return tuple(warnings)

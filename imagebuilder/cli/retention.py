@@ -140,10 +140,12 @@ def apply(
 ) -> None:
     """Do just what a plan says; what came into use since is left as it is, and told."""
     with told_errors(as_json=as_json):
+        from imagebuilder.cli.distribute import withdraw_overdue
         from imagebuilder.cli.retention_text import applied_json, print_applied, steps_text
         from imagebuilder.cli.stopping import stoppable
 
-        retiring = _application().retiring
+        application = _application()
+        retiring = application.retiring
         found = retiring.applicable(plan_id, max_age)
         if not yes:
             _ask(steps_text(found))
@@ -152,8 +154,9 @@ def apply(
             applied = retiring.apply(found, told)
         if as_json:
             print_json(applied_json(applied))
-            return
-        print_applied(applied)
+        else:
+            print_applied(applied)
+        withdraw_overdue(application, f"retention plan {found.id}", as_json=as_json)
 
 
 def _nothing(_: str) -> None:

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from imagebuilder.cli.output import Json, moment_text, note, print_lines, print_table
-from imagebuilder.domain.retention import Decision, RetentionRule, Verdict, span_text
+from imagebuilder.domain.retention import Decision, RetentionRule, Verdict
 from imagebuilder.domain.retirement import RetentionPlan
-from imagebuilder.domain.units import size_text
+from imagebuilder.domain.units import size_text, span_text
 from imagebuilder.services.freeing import Freed
 from imagebuilder.services.retiring import Applied
 

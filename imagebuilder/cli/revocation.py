@@ -75,6 +75,8 @@ def revoke(  # noqa: PLR0913 - typer takes each option as a parameter
                 return
         impact = revoking.revoke(reference, order, is_rehearsal=dry_run)
         _print_impact(impact, is_rehearsal=dry_run, as_json=as_json)
+        if not dry_run:
+            _withdraw(impact, message, as_json=as_json)
 
 
 def restore(
@@ -129,6 +131,21 @@ class DurationMalformed(InvalidInput):
             context="A duration is a whole number, 1 or more, and one of s, m, h, d, w.",
             hint="Write 90m, 12h or 30d.",
         )
+
+
+def _withdraw(impact: "Impact", message: str, *, as_json: bool) -> None:
+    """Take what is revoked now from where distributions put it; the rest is for people to do."""
+    from imagebuilder.bootstrap import Application
+    from imagebuilder.cli.distribute import withdraw_overdue
+
+    is_brought = any(placement.distribution_id is not None for _, placement in impact.placements)
+    if is_brought and impact.at > impact.said_at:
+        note("Once it is in force, withdraw it with: imagebuilder distribute withdraw --retry")
+    elif is_brought:
+        withdraw_overdue(Application(), message, as_json=as_json)
+    for reference, placement in impact.placements:
+        if placement.distribution_id is None:
+            note(f"{reference} stays at {placement.subject}: no distribution put it there.")
 
 
 def _moment(at: str | None, in_: str | None) -> "datetime | None":

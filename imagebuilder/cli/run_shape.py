@@ -127,6 +127,7 @@ def _order_json(order: RunOrder) -> "dict[str, Json]":
         "priority": order.priority,
         "channel": order.channel,
         "needs_approval": order.needs_approval,
+        "distributions": list(order.distributions),
     }
 
 

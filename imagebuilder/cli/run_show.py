@@ -12,9 +12,14 @@ from imagebuilder.domain.run import StepState
 from imagebuilder.domain.units import duration_text
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from imagebuilder.bootstrap import Application
+    from imagebuilder.domain.ids import VersionId
     from imagebuilder.domain.run import Approval, Run, StageRun, StepRun
     from imagebuilder.ports.notices import KeptNotice
     from imagebuilder.ports.pipelines import KeptDecision
+    from imagebuilder.services.distributing.inspecting import Aim
 
 # ruff: noqa: PLC0415 - what a command does not need is not imported, for the start-up time
 
@@ -30,6 +35,7 @@ class _Story:
     notices: "Sequence[KeptNotice]"
     decision: "KeptDecision | None"
     version: str
+    targets: "Sequence[Aim]"
     now: datetime
 
 
@@ -37,6 +43,7 @@ def show(run: RunArgument, *, as_json: AsJson = False) -> None:
     """Show a run, and when its stages and steps were at work."""
     with told_errors(as_json=as_json):
         from imagebuilder.cli import run_shape
+        from imagebuilder.cli.distribute_shown import step_json
 
         application = run_shape.swept()
         found = application.runs.get(run)
@@ -49,6 +56,7 @@ def show(run: RunArgument, *, as_json: AsJson = False) -> None:
             notices=application.notices.of_run(found.id),
             decision=next(iter(application.pipelines.decisions(None, 1, found.id)), None),
             version=named.get(found.version_id, "") if found.version_id else "",
+            targets=_targets(application, found, named),
             now=application.clock.now(),
         )
         if as_json:
@@ -60,6 +68,7 @@ def show(run: RunArgument, *, as_json: AsJson = False) -> None:
                     "decision": story.decision.document if story.decision else None,
                     "approval": run_shape.approval_json(story.approval),
                     "notices": [run_shape.notice_json(notice) for notice in story.notices],
+                    "targets": [step_json(aim.step) for aim in story.targets],
                 }
             )
             return
@@ -67,6 +76,15 @@ def show(run: RunArgument, *, as_json: AsJson = False) -> None:
         print_table(
             ("STEP", "STATE", "AT", "TOOK", "TIMELINE", "NAME", "DETAIL"), list(_rows(story))
         )
+
+
+def _targets(
+    application: "Application", run: "Run", named: "Mapping[VersionId, str]"
+) -> "Sequence[Aim]":
+    """Give how far the run's version came at each target, when its pipeline distributes it."""
+    if run.version_id is None or run.order is None or not run.order.distributions:
+        return ()
+    return application.inspecting.aims(named[run.version_id])
 
 
 def _facts(story: _Story) -> Iterator[tuple[str, str]]:
@@ -106,6 +124,9 @@ def _facts(story: _Story) -> Iterator[tuple[str, str]]:
 
     for notice in story.notices:
         yield "notice", _notice_text(notice)
+    for aim in story.targets:
+        said = aim.step.failure or aim.step.external_id
+        yield "target", " ".join(filter(None, (aim.step.target, aim.step.state, str(said))))
 
 
 def _more_of_error(story: _Story) -> "Iterator[str]":

@@ -15,13 +15,16 @@ class Kind(StrEnum):
     COMPONENT = "component"
     RETENTION = "retention"
     PIPELINE = "pipeline"
+    DISTRIBUTION = "distribution"
 
 
 def schema(
     kind: Annotated[
         Kind,
         typer.Argument(
-            help="recipe, component, retention or pipeline.", metavar="KIND", show_default=False
+            help="recipe, component, retention, pipeline or distribution.",
+            metavar="KIND",
+            show_default=False,
         ),
     ],
 ) -> None:

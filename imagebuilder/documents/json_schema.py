@@ -35,6 +35,7 @@ class DocumentKind(StrEnum):
     COMPONENT = "component"
     RETENTION = "retention"
     PIPELINE = "pipeline"
+    DISTRIBUTION = "distribution"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,9 @@
 """What a pipeline's document says wrongly though each of its values could be right."""
 
-import re
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
 from imagebuilder.documents.excerpt import quoted
 from imagebuilder.documents.nodes import MappingNode, Node, ScalarNode
-from imagebuilder.documents.problems import Problem
 from imagebuilder.documents.reading import (
     OpenDocument,
     holds_credentials,
@@ -16,6 +13,7 @@ from imagebuilder.documents.reading import (
     text_at,
     texts_at,
 )
+from imagebuilder.documents.secret_references import conceal_secrets
 from imagebuilder.domain.channel import LATEST
 from imagebuilder.domain.cron import CronMalformed
 from imagebuilder.domain.errors import InvalidInput
@@ -31,7 +29,6 @@ ROWS = ("include", "exclude")
 
 _DAY = 86400
 _LONGEST_SECONDS = 36500 * _DAY
-_REFERENCE = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*|file:/[^\x00-\x1f]+")
 _WAYS = ("webhook", "email", "sns", "eventbridge")
 
 
@@ -41,10 +38,11 @@ def check_pipeline(reading: OpenDocument, root: MappingNode) -> None:
     _check_durations(reading, root)
     _check_matrix(reading, root)
     _check_channel(reading, root)
+    _check_gates(reading, mapping_at(root, "gates"))
     for item in list_at(root, "notify"):
         if isinstance(item, MappingNode):
             _check_notice(reading, item)
-    _conceal_secrets(reading, root)
+    conceal_secrets(reading, _secrets(root))
 
 
 def matrix_at(root: MappingNode) -> Matrix | None:
@@ -122,10 +120,13 @@ def _origin_in(reading: OpenDocument, node: ScalarNode, start: int) -> Origin:
 def _check_durations(reading: OpenDocument, root: MappingNode) -> None:
     schedule = mapping_at(root, "schedule")
     spread = None if schedule is None else text_at(schedule, "spread")
+    gates = mapping_at(root, "gates")
+    data_age = text_at(gates, "max_data_age") if gates else None
     limits = (
         (text_at(root, "max_age"), _LONGEST_SECONDS, "Write at most 36500d."),
         (text_at(root, "timeout"), _LONGEST_SECONDS, "Write at most 36500d."),
         (spread, _DAY, "Write at most 1d."),
+        (data_age, _LONGEST_SECONDS, "Write at most 36500d."),
     )
     for node, limit, hint in limits:
         if node is not None and (seconds_in(node) or 0) > limit:
@@ -179,6 +180,13 @@ def _check_channel(reading: OpenDocument, root: MappingNode) -> None:
         reading.fault(message, root.entries["approval"].key.origin, "Add channel: candidate.")
 
 
+def _check_gates(reading: OpenDocument, node: MappingNode | None) -> None:
+    if node is not None and "only_fixable" in node.entries and "fail_on" not in node.entries:
+        message = "It is not said how bad the vulnerabilities are that stop a version."
+        origin = node.entries["only_fixable"].key.origin
+        reading.fault(message, origin, "Add fail_on: high, or leave only_fixable out.")
+
+
 def _check_notice(reading: OpenDocument, item: MappingNode) -> None:
     ways = [way for way in _WAYS if way in item.entries]
     if not ways:
@@ -200,40 +208,8 @@ def _check_notice(reading: OpenDocument, item: MappingNode) -> None:
         reading.warn(message, webhook.origin, "Add secret: env:NAME.")
 
 
-def _conceal_secrets(reading: OpenDocument, root: MappingNode) -> None:
-    """See that no problem repeats a secret that was written in clear, and refuse it."""
-    for node in _clear_secrets(root):
-
-        def concealed(problem: Problem, node: Node = node) -> Problem | None:
-            if problem.origin == node.origin:
-                return None
-            if problem.origin.line != node.origin.line:
-                return problem
-            return replace(problem, line=_masked(problem.line, node))
-
-        reading.problems.rewrite(concealed)
-        line = _masked(reading.source.line(node.origin.line), node)
-        said = Problem(
-            message="A secret may not be written into a document.",
-            origin=node.origin,
-            hint="Write where it lies, env:NAME or file:/PATH, and use this one no longer.",
-            line=line,
-        )
-        reading.problems.add(said)
-
-
-def _clear_secrets(root: MappingNode) -> Iterator[Node]:
+def _secrets(root: MappingNode) -> Iterator[Node]:
     for item in list_at(root, "notify"):
         secret = item.get("secret") if isinstance(item, MappingNode) else None
-        is_clear = not isinstance(secret, ScalarNode) or not _REFERENCE.fullmatch(secret.text)
-        if secret is not None and is_clear and secret.plain() is not None:
+        if secret is not None:
             yield secret
-
-
-def _masked(line: str, node: Node) -> str:
-    """Give a line without a value that begins in it; from there on without all that may be it."""
-    start = node.origin.column - 1
-    if not isinstance(node, ScalarNode):
-        return line[:start]
-    end = min(len(line), start + node.end - node.start)
-    return f"{line[:start]}{'*' * (end - start)}{line[end:]}"

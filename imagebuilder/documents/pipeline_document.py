@@ -21,6 +21,7 @@ from imagebuilder.documents.reading import (
     text_at,
     texts_at,
 )
+from imagebuilder.domain.gate import AssuranceGate
 from imagebuilder.domain.ids import ChannelName, PipelineName
 from imagebuilder.domain.pipeline import (
     DEFAULT_POOL,
@@ -32,6 +33,7 @@ from imagebuilder.domain.pipeline import (
     Timing,
 )
 from imagebuilder.domain.schedule import Schedule, cron_schedule, rate_schedule, zone_of
+from imagebuilder.domain.severity import Severity
 
 _DEFAULT_ATTEMPTS = 3
 
@@ -50,6 +52,11 @@ def pipeline_document_of(text: str, document: str) -> tuple[Pipeline, tuple[Prob
 def recipe_problem(pipeline: Pipeline, message: str, hint: str) -> Problem:
     """Give a problem at where a pipeline names its recipe."""
     return _problem_at(pipeline, "recipe", message, hint)
+
+
+def distribution_problem(pipeline: Pipeline, message: str, hint: str) -> Problem:
+    """Give a problem at where a pipeline names its distributions."""
+    return _problem_at(pipeline, "distribution", message, hint)
 
 
 def name_problem(pipeline: Pipeline, message: str, hint: str) -> Problem:
@@ -100,6 +107,8 @@ def _pipeline(root: MappingNode, text: str, document: str) -> Pipeline:
         pool=_written(root, "pool", DEFAULT_POOL),
         channel=ChannelName(channel.text) if channel else None,
         needs_approval=_written(root, "approval") == "required",
+        gates=_gates(mapping_at(root, "gates")),
+        distributions=texts_at(root, "distribution"),
         time_limit_seconds=_seconds(root, "timeout"),
         attempts=_number(root, "attempts") or _DEFAULT_ATTEMPTS,
         notify=tuple(
@@ -108,6 +117,26 @@ def _pipeline(root: MappingNode, text: str, document: str) -> Pipeline:
         path=document,
         text=text,
     )
+
+
+def _gates(node: MappingNode | None) -> AssuranceGate | None:
+    if node is None:
+        return None
+    coverage = scalar_at(node, "min_coverage")
+    return AssuranceGate(
+        fail_on=Severity(_written(node, "fail_on")) if "fail_on" in node.entries else None,
+        is_only_fixable=_is_true(node, "only_fixable"),
+        stops_known_exploited=_is_true(node, "known_exploited"),
+        profile=_written(node, "profile") or None,
+        min_coverage=None if coverage is None else float(str(coverage.value)),
+        max_data_age_seconds=_seconds(node, "max_data_age"),
+        tests=texts_at(node, "tests"),
+    )
+
+
+def _is_true(node: MappingNode, key: str) -> bool:
+    value = scalar_at(node, key)
+    return value is not None and value.value is True
 
 
 def _timing(root: MappingNode) -> Timing:

@@ -22,6 +22,7 @@ from imagebuilder.domain.versions import Version
 if TYPE_CHECKING:
     from imagebuilder.domain.pipeline import Pipeline
     from imagebuilder.domain.retention import RetentionRule
+    from imagebuilder.domain.target import DistributionSpec
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -119,6 +120,19 @@ def read_pipeline(text: str, document: str) -> "Read[Pipeline]":
     return Read(value=value, warnings=warnings)
 
 
+def read_distribution(text: str, document: str) -> "Read[DistributionSpec]":
+    """Give the distribution that text writes; `document` is its path, for places.
+
+    Raises: InvalidDocument: with all that is wrong.
+    """
+    from imagebuilder.documents.distribution_document import (  # noqa: PLC0415 - start-up
+        distribution_of,
+    )
+
+    value, warnings = distribution_of(text, document)
+    return Read(value=value, warnings=warnings)
+
+
 def component_heading(text: str, document: str) -> Heading:
     """Give a component's name and version without reading it, so that its faults do not matter."""
     written = _headings(text)
@@ -135,7 +149,9 @@ def recipe_name(text: str) -> str | None:
 def is_of_another_kind(text: str) -> bool:
     """Whether text, looked at and not read, says that it is a document but no pipeline."""
     written = _headings(text)
-    return written.get("kind") in ("Recipe", "Retention") or "schemaVersion" in written
+    return (
+        written.get("kind") in ("Recipe", "Retention", "Distribution") or "schemaVersion" in written
+    )
 
 
 def is_pipeline(text: str) -> bool:

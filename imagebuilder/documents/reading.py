@@ -17,12 +17,14 @@ _FIRST_KEYS = {
     DocumentKind.COMPONENT: "schemaVersion: 1.0",
     DocumentKind.RETENTION: "kind: Retention",
     DocumentKind.PIPELINE: "kind: Pipeline",
+    DocumentKind.DISTRIBUTION: "kind: Distribution",
 }
 _MARKS = {
     DocumentKind.RECIPE: "parent",
     DocumentKind.COMPONENT: "schemaVersion",
     DocumentKind.RETENTION: "then",
     DocumentKind.PIPELINE: "recipe",
+    DocumentKind.DISTRIBUTION: "targets",
 }
 
 

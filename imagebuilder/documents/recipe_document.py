@@ -2,9 +2,11 @@
 
 from datetime import datetime
 
+from imagebuilder.documents.compliance_nodes import check_compliance, compliance_of
 from imagebuilder.documents.excerpt import quoted
 from imagebuilder.documents.json_schema import DocumentKind
 from imagebuilder.documents.nodes import MappingNode, Node, ScalarNode
+from imagebuilder.documents.packer_nodes import check_packer, packer_of
 from imagebuilder.documents.problems import Problem
 from imagebuilder.documents.reading import (
     OpenDocument,
@@ -19,19 +21,24 @@ from imagebuilder.documents.reading import (
 from imagebuilder.domain.digest import Digest
 from imagebuilder.domain.ids import ComponentName, ImageName, is_channel_name
 from imagebuilder.domain.origin import Origin
+from imagebuilder.domain.packs import Pack, pack_name
 from imagebuilder.domain.recipe import (
+    LONGEST_TEST_SECONDS,
     ArtifactFormat,
     ComponentUse,
     DiskSpec,
     Firmware,
     ImageParent,
+    PackerParent,
     Parent,
     Recipe,
+    RecipeTest,
     Repository,
     RootfsParent,
     Suite,
     SuiteParent,
 )
+from imagebuilder.domain.spelling import did_you_mean
 from imagebuilder.domain.units import duration_seconds, size_bytes
 from imagebuilder.domain.versions import BuildVersion, RecipeVersion, Wildcard
 
@@ -44,8 +51,11 @@ def recipe_of(text: str, document: str) -> tuple[Recipe, tuple[Problem, ...]]:
     reading, root = opened(text, document, DocumentKind.RECIPE)
     _check_parent(reading, root)
     _check_components(reading, root)
+    _check_tests(reading, root)
     _check_repositories(reading, root)
     _check_size(reading, root)
+    check_compliance(reading, root)
+    check_packer(reading, root, _parent_text(root))
     reading.problems.raise_faults()
     return _recipe(root, text), reading.problems.warnings
 
@@ -135,8 +145,46 @@ def _check_components(reading: OpenDocument, root: MappingNode) -> None:
             reading.fault(f"{reason}.", reading.origin_within(written, "@" + asked), hint)
 
 
+def _check_tests(reading: OpenDocument, root: MappingNode) -> None:
+    seen: set[str] = set()
+    for item in list_at(root, "tests"):
+        written = _test_path(item)
+        if written is None:
+            continue
+        if written.text in seen:
+            message = f"The tests {quoted(written.text)} are listed twice."
+            hint = "List them once; a list among the variables lets a test run for each of it."
+            reading.fault(message, written.origin, hint)
+        seen.add(written.text)
+        pack, packs = pack_name(written.text), [pack.value for pack in Pack]
+        if pack is not None and pack not in packs:
+            hint = did_you_mean(pack, packs) or f"There are {', '.join(packs)}."
+            reading.fault(f"There is no pack {quoted(pack)}.", written.origin, hint)
+        _check_test_options(reading, item)
+
+
+def _check_test_options(reading: OpenDocument, item: Node) -> None:
+    timeout = text_at(item, "timeout") if isinstance(item, MappingNode) else None
+    if timeout is None:
+        return
+    try:
+        is_too_long = duration_seconds(timeout.text) > LONGEST_TEST_SECONDS
+    except ValueError:
+        # The schema's pattern has reported it.
+        return
+    if is_too_long:
+        message = f"No test may take {timeout.text}."
+        reading.fault(message, timeout.origin, f"Give it at most {LONGEST_TEST_SECONDS}s.")
+
+
 def _is_path(written: str) -> bool:
     return "/" in written or written.endswith((".yaml", ".yml"))
+
+
+def _test_path(item: Node) -> ScalarNode | None:
+    if isinstance(item, MappingNode):
+        return text_at(item, "path")
+    return item if isinstance(item, ScalarNode) else None
 
 
 def _use_text(item: Node) -> ScalarNode | None:
@@ -177,7 +225,7 @@ def _recipe(root: MappingNode, text: str) -> Recipe:
         parent=_parent(parent_node),
         components=tuple(_use(item) for item in list_at(root, "components")),
         description=description.text if description else "",
-        tests=texts_at(root, "tests"),
+        tests=tuple(_test(item) for item in list_at(root, "tests")),
         artifacts=artifacts or (ArtifactFormat.QCOW2,),
         disk=_disk(mapping_at(root, "disk")),
         repositories=tuple(
@@ -185,6 +233,8 @@ def _recipe(root: MappingNode, text: str) -> Recipe:
             for item in list_at(root, "repositories")
             if isinstance(item, MappingNode)
         ),
+        compliance=compliance_of(root),
+        sources=packer_of(root),
         max_age_seconds=duration_seconds(max_age.text) if max_age else None,
         text=text,
         origin=root.origin,
@@ -216,8 +266,24 @@ def _parent(node: Node) -> Parent:
     if kind == "rootfs":
         sha256 = _optional(options, "sha256")
         return RootfsParent(path=rest, sha256=Digest.parse(sha256) if sha256 else None)
+    if kind == "packer":
+        return PackerParent(what=rest)
     name, _, asked = rest.partition("@")
     return ImageParent(name=ImageName(name), asked=asked)
+
+
+def _test(item: Node) -> RecipeTest:
+    if not isinstance(item, MappingNode):
+        return RecipeTest(path=getattr(item, "text", ""), origin=item.origin)
+    variables = mapping_at(item, "variables")
+    retries, timeout = scalar_at(item, "retries"), text_at(item, "timeout")
+    return RecipeTest(
+        path=_written(item, "path"),
+        variables={k: e.value.plain() for k, e in variables.entries.items()} if variables else {},
+        retries=int(retries.value or 0) if retries else 0,
+        timeout_seconds=duration_seconds(timeout.text) if timeout else None,
+        origin=item.origin,
+    )
 
 
 def _use(item: Node) -> ComponentUse:

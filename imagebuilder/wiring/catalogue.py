@@ -1,58 +1,40 @@
-"""Settings become the catalogue's stores, and the services that stand on little else."""
+"""Settings become the services that stand on little else than the catalogue."""
 
-from functools import cached_property, partial
-from pathlib import Path
+from functools import cached_property
 from typing import TYPE_CHECKING
 
-from imagebuilder.settings import Settings, read_settings
+from imagebuilder.wiring.stores import StoreWiring
 
 # ruff: noqa: PLC0415 - what a command does not need is not imported, for the start-up time
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
-    from imagebuilder.adapters.local.claims import FolderClaims
-    from imagebuilder.adapters.local.layer_archives import FileLayerArchives
-    from imagebuilder.adapters.local.layers import FileLayerStore
-    from imagebuilder.adapters.sql.audit import SqlAuditLog
-    from imagebuilder.adapters.sql.catalogue import SqlVersionStore
-    from imagebuilder.adapters.sql.channels import SqlChannelStore
-    from imagebuilder.adapters.sql.database import Database
-    from imagebuilder.adapters.sql.labels import SqlLabelStore
-    from imagebuilder.adapters.sql.pipelines import SqlPipelineStore
-    from imagebuilder.adapters.sql.placements import SqlPlacementStore
-    from imagebuilder.adapters.sql.retention import SqlRetentionStore
-    from imagebuilder.adapters.sql.runs import SqlRunStore
     from imagebuilder.adapters.sql.searches import SqlSearchStore
-    from imagebuilder.adapters.sql.standings import SqlStandingStore
-    from imagebuilder.adapters.system.blobs import FileBlobStore
-    from imagebuilder.adapters.system.clock import RandomIds, SystemClock
+    from imagebuilder.domain.attestation import PromotionDecision
     from imagebuilder.domain.cascade import Publication
-    from imagebuilder.ports.blobs import BlobStore
-    from imagebuilder.ports.building import LayerStore
+    from imagebuilder.domain.digest import Canonical
+    from imagebuilder.domain.ids import VersionId
+    from imagebuilder.domain.image import ImageVersion
+    from imagebuilder.services.accepting import Accepting
+    from imagebuilder.services.attesting import Attesting
+    from imagebuilder.services.billing import Billing
     from imagebuilder.services.cataloguing import Cataloguing
+    from imagebuilder.services.comparing import Comparing
     from imagebuilder.services.copying import Copying
+    from imagebuilder.services.gating import Gating, KnownVulnerabilities
     from imagebuilder.services.identifying import Identifying
     from imagebuilder.services.labelling import Labelling
+    from imagebuilder.services.matching import Matching
     from imagebuilder.services.placing import Placing
     from imagebuilder.services.promoting import Promoting, Switchboard
     from imagebuilder.services.revoking import Revoking
     from imagebuilder.services.searching import Searching
-    from imagebuilder.services.sharing.exchange import Exchange
-    from imagebuilder.services.sharing.giving import Giving
-    from imagebuilder.services.sharing.shelf import SharedStoreShelf
     from imagebuilder.services.tracing import Tracing
 
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
-
-class CatalogueWiring:
+class CatalogueWiring(StoreWiring):
     """The part of the services that needs the catalogue, wired for one set of settings."""
-
-    def __init__(self, settings: Settings | None = None) -> None:
-        """Wire for settings, by default those of the environment."""
-        self.settings = settings or read_settings()
-        self._home = self.settings.home
-        self._giver: Giving | None = None
 
     @cached_property
     def cataloguing(self) -> "Cataloguing":
@@ -68,11 +50,34 @@ class CatalogueWiring:
         return Cataloguing(records, self.clock, self._ids, self.settings.actor)
 
     @cached_property
+    def billing(self) -> "Billing":
+        """Tells what is in versions."""
+        from imagebuilder.services.billing import Billing
+
+        return Billing(self.versions, self.blobs, self.clock)
+
+    def _bill_document(self, version: "ImageVersion") -> bytes | None:
+        """Give the bill of a version as it is signed, None where none was made."""
+        from imagebuilder import __version__
+        from imagebuilder.formats.cyclonedx import CycloneDxVersion, cyclonedx
+
+        if version.bill is None:
+            return None
+        return cyclonedx(self.billing.bill(version), __version__, CycloneDxVersion.V1_6)
+
+    @cached_property
+    def comparing(self) -> "Comparing":
+        """Tells what differs between versions."""
+        from imagebuilder.services.comparing import Comparing
+
+        return Comparing(self.versions, self._layers, self.clock)
+
+    @cached_property
     def tracing(self) -> "Tracing":
         """Answers where versions come from and what became of them."""
         from imagebuilder.services.tracing import Tracing
 
-        return Tracing(self.versions, self.standings, self.channels, self.clock)
+        return Tracing(self.versions, self.standings, self.channels, self.clock, self.placements)
 
     @cached_property
     def searching(self) -> "Searching":
@@ -86,6 +91,7 @@ class CatalogueWiring:
             channels=self.channels,
             labels=self.labels,
             clock=self.clock,
+            knows_cve=self.matching.knows,
         )
         return Searching(desk)
 
@@ -116,6 +122,41 @@ class CatalogueWiring:
         return SqlSearchStore(self._database)
 
     @cached_property
+    def attesting(self) -> "Attesting":
+        """Signs what is known of versions."""
+        from imagebuilder import __version__
+        from imagebuilder.adapters.sql.attestations import SqlAttestationStore
+        from imagebuilder.domain.attestation import BuilderIdentity
+        from imagebuilder.services.attesting import AttestationDesk, Attesting
+        from imagebuilder.wiring.signing import named_key
+
+        desk = AttestationDesk(
+            versions=self.versions,
+            runs=self.runs,
+            attestations=SqlAttestationStore(self._database),
+            blobs=self.blobs,
+            audit=self.audit,
+            transactions=self._database,
+            clock=self.clock,
+            key=named_key(self.settings),
+            builder=BuilderIdentity(id=self.settings.signing.builder_id, version=__version__),
+            summary=self._assurance_summary,
+            bill=self._bill_document,
+            package_files=self.billing.archives,
+        )
+        return Attesting(desk, self.settings.actor)
+
+    def _assurance_summary(self, version: "ImageVersion") -> "Mapping[str, Canonical] | None":
+        from imagebuilder.formats.assurance import assurance_predicate
+
+        gating = self.gating
+        return assurance_predicate(gating.known(version), gating.verdict(version, None))
+
+    def _promotion_signed(self, decision: "PromotionDecision") -> str:
+        # Whoever only looks at channels needs nothing that signs.
+        return self.attesting.sign_promotion(decision)
+
+    @cached_property
     def copying(self) -> "Copying":
         """Records copies of versions."""
         from imagebuilder.services.copying import CopyDesk, Copying
@@ -139,16 +180,70 @@ class CatalogueWiring:
         return Promoting(self._switchboard, self.settings.actor)
 
     @cached_property
+    def gating(self) -> "Gating":
+        """Judges versions."""
+        from imagebuilder.services.gating import GateDesk, Gating
+
+        desk = GateDesk(
+            versions=self.versions,
+            standings=self.standings,
+            channels=self.channels,
+            pipelines=self.pipelines,
+            waivers=self.waivers,
+            clock=self.clock,
+            vulnerabilities=self._vulnerabilities,
+        )
+        return Gating(desk)
+
+    def _vulnerabilities(self, version_id: "VersionId") -> "KnownVulnerabilities":
+        return self.matching.known(version_id)
+
+    @cached_property
+    def matching(self) -> "Matching":
+        """Looks for what advisories say of versions."""
+        from imagebuilder.adapters.advisories.library import FileAdvisoryLibrary
+        from imagebuilder.adapters.sql.vulnerabilities import SqlVulnerabilityStore
+        from imagebuilder.services.matching import MatchDesk, Matching
+
+        desk = MatchDesk(
+            library=FileAdvisoryLibrary(self._home / "advisories"),
+            vulnerabilities=SqlVulnerabilityStore(self._database),
+            versions=self.versions,
+            clock=self.clock,
+        )
+        return Matching(desk)
+
+    @cached_property
+    def accepting(self) -> "Accepting":
+        """Keeps waivers."""
+        from imagebuilder.adapters.system.document_files import FileDocumentSource
+        from imagebuilder.services.accepting import Accepting, WaiverDesk
+
+        desk = WaiverDesk(
+            waivers=self.waivers,
+            gating=self.gating,
+            audit=self.audit,
+            transactions=self._database,
+            clock=self.clock,
+            ids=self._ids,
+            documents=FileDocumentSource(),
+            max_days=self.settings.waiver_max_days,
+        )
+        return Accepting(desk, self.settings.actor)
+
+    @cached_property
     def _switchboard(self) -> "Switchboard":
         from imagebuilder.services.promoting import Switchboard
 
         return Switchboard(
+            decided=self._promotion_signed,
             versions=self.versions,
             standings=self.standings,
             channels=self.channels,
             audit=self.audit,
             transactions=self._database,
             clock=self.clock,
+            gating=self.gating,
             published=self._published,
         )
 
@@ -202,165 +297,3 @@ class CatalogueWiring:
             clock=self.clock,
         )
         return Labelling(shelf, self.settings.actor)
-
-    @cached_property
-    def versions(self) -> "SqlVersionStore":
-        """The recorded versions."""
-        from imagebuilder.adapters.sql.catalogue import SqlVersionStore
-
-        return SqlVersionStore(self._database)
-
-    @cached_property
-    def standings(self) -> "SqlStandingStore":
-        """What was said of versions."""
-        from imagebuilder.adapters.sql.standings import SqlStandingStore
-
-        return SqlStandingStore(self._database)
-
-    @cached_property
-    def channels(self) -> "SqlChannelStore":
-        """Where channels point."""
-        from imagebuilder.adapters.sql.channels import SqlChannelStore
-
-        return SqlChannelStore(self._database)
-
-    @cached_property
-    def placements(self) -> "SqlPlacementStore":
-        """Where versions were put."""
-        from imagebuilder.adapters.sql.placements import SqlPlacementStore
-
-        return SqlPlacementStore(self._database)
-
-    @cached_property
-    def labels(self) -> "SqlLabelStore":
-        """What people noted on images and versions."""
-        from imagebuilder.adapters.sql.labels import SqlLabelStore
-
-        return SqlLabelStore(self._database)
-
-    @cached_property
-    def retention(self) -> "SqlRetentionStore":
-        """What retention asks of the catalogue, and its plans."""
-        from imagebuilder.adapters.sql.retention import SqlRetentionStore
-
-        return SqlRetentionStore(self._database)
-
-    @cached_property
-    def pipelines(self) -> "SqlPipelineStore":
-        """The pipelines in force, and what was decided for them."""
-        from imagebuilder.adapters.sql.pipelines import SqlPipelineStore
-
-        return SqlPipelineStore(self._database)
-
-    @cached_property
-    def audit(self) -> "SqlAuditLog":
-        """Who changed what in the catalogue."""
-        from imagebuilder.adapters.sql.audit import SqlAuditLog
-
-        return SqlAuditLog(self._database)
-
-    @cached_property
-    def runs(self) -> "SqlRunStore":
-        """The recorded runs."""
-        from imagebuilder.adapters.sql.runs import SqlRunStore
-
-        return SqlRunStore(self._database)
-
-    @cached_property
-    def blobs(self) -> "BlobStore":
-        """The artifacts and evidence."""
-        if self.exchange is None:
-            return self._blob_files
-        from imagebuilder.services.sharing.blobs import SharedBlobs
-
-        return SharedBlobs(self._blob_files, self._giving(self.exchange), self.exchange)
-
-    @cached_property
-    def _layers(self) -> "LayerStore":
-        if self.exchange is None:
-            return self._layer_files
-        from imagebuilder.services.sharing.layers import SharedLayers
-
-        giving = self._giving(self.exchange)
-        return SharedLayers(self._layer_files, self._layer_archives, giving, self.exchange)
-
-    @cached_property
-    def _layer_archives(self) -> "FileLayerArchives":
-        from imagebuilder.adapters.local.layer_archives import FileLayerArchives
-
-        return FileLayerArchives(self._layer_files)
-
-    @cached_property
-    def exchange(self) -> "Exchange | None":
-        """What is shared with other machines, when the settings name a place for it."""
-        place = self.settings.shared_store
-        if place is None:
-            return None
-        from imagebuilder.services.sharing.exchange import Exchange
-
-        if place.folder is not None:
-            from imagebuilder.adapters.system.shared_directory import SharedDirectory
-
-            return Exchange(SharedDirectory(place.folder), self.clock)
-        from imagebuilder.adapters.aws.shared_bucket import SharedBucket
-
-        endpoint = self.settings.downloads.s3_endpoint
-        bucket = SharedBucket(place.bucket, place.prefix, endpoint=endpoint)
-        return Exchange(bucket, self.clock)
-
-    def _giving(self, exchange: "Exchange") -> "Giving":
-        """Give the one that gives for layers and blobs both."""
-        if self._giver is None:
-            from imagebuilder.adapters.local.workplace import transfer_folder
-            from imagebuilder.services.sharing.giving import Giving
-
-            scratch = partial(transfer_folder, self._home / "work")
-            self._giver = Giving(exchange, lambda: self._layer_archives, self._blob_files, scratch)
-        return self._giver
-
-    @property
-    def _shared_shelf(self) -> "SharedStoreShelf | None":
-        """Give what is freed for all machines, if the catalogue can know what they need."""
-        if self.exchange is None or self.settings.has_own_catalogue:
-            return None
-        from imagebuilder.services.sharing.shelf import SharedStoreShelf
-
-        return SharedStoreShelf(self.exchange, self.runs, self.clock)
-
-    @cached_property
-    def _blob_files(self) -> "FileBlobStore":
-        from imagebuilder.adapters.system.blobs import FileBlobStore
-
-        return FileBlobStore(self._home / "blobs")
-
-    @cached_property
-    def claims(self) -> "FolderClaims":
-        """What runs have yet to record."""
-        from imagebuilder.adapters.local.claims import FolderClaims
-
-        return FolderClaims(self._home / "claims")
-
-    @cached_property
-    def _layer_files(self) -> "FileLayerStore":
-        from imagebuilder.adapters.local.layers import FileLayerStore
-
-        return FileLayerStore(self._home / "layers", _BOOT_ID.read_text().strip())
-
-    @cached_property
-    def clock(self) -> "SystemClock":
-        """The machine's clock."""
-        from imagebuilder.adapters.system.clock import SystemClock
-
-        return SystemClock()
-
-    @cached_property
-    def _ids(self) -> "RandomIds":
-        from imagebuilder.adapters.system.clock import RandomIds
-
-        return RandomIds(self.clock)
-
-    @cached_property
-    def _database(self) -> "Database":
-        from imagebuilder.adapters.sql.database import open_database
-
-        return open_database(self.settings.catalogue_url)

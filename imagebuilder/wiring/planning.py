@@ -1,6 +1,6 @@
 """Settings become the planning of builds, and what that looks at: documents, layers, archives."""
 
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,14 +9,19 @@ from imagebuilder.wiring.signals import SignalWiring
 # ruff: noqa: PLC0415 - what a command does not need is not imported, for the start-up time
 if TYPE_CHECKING:
     from imagebuilder.adapters.aws.values import AwsValues
+    from imagebuilder.adapters.confined.testinfra.suite import ConfinedSuite
     from imagebuilder.adapters.local.archives import AptArchives
     from imagebuilder.adapters.local.sources import AptSources
+    from imagebuilder.adapters.openscap.scanner import OpenScapScanner
     from imagebuilder.adapters.system.document_files import FileDocumentSource
     from imagebuilder.adapters.system.process import SystemCommandRunner
     from imagebuilder.ports.documents import DocumentSource
     from imagebuilder.services.applying.applying import Applying
+    from imagebuilder.services.assessing import Assessing
     from imagebuilder.services.authoring import Authoring
     from imagebuilder.services.browsing import Browsing
+    from imagebuilder.services.distributing.reading import DistributionReading
+    from imagebuilder.services.equipping import Equipping
     from imagebuilder.services.pipelines.planning import Inventory, Planning
     from imagebuilder.services.pipelines.usability import Usability
 
@@ -33,6 +38,13 @@ class PlanningWiring(SignalWiring):
         from imagebuilder.services.authoring import Authoring
 
         return Authoring(self._documents)
+
+    @cached_property
+    def distribution_reading(self) -> "DistributionReading":
+        """Reads distribution documents."""
+        from imagebuilder.services.distributing.reading import DistributionReading
+
+        return DistributionReading(self._documents)
 
     @cached_property
     def browsing(self) -> "Browsing":
@@ -114,6 +126,54 @@ class PlanningWiring(SignalWiring):
             AptSources(self.commands, mirrors, _ETC_APT, known, fetcher),
             AptArchives(fetcher, keys, self._home / "cache/indexes", self.clock),
         )
+
+    @cached_property
+    def equipping(self) -> "Equipping":
+        """Keeps the content that scans are made with."""
+        from imagebuilder.adapters.local.content_files import LocalContentFiles
+        from imagebuilder.adapters.local.workplace import working_folder
+        from imagebuilder.services.equipping import ContentDesk, Equipping
+
+        folders = partial(working_folder, self._home / "work")
+        desk = ContentDesk(
+            contents=self.contents,
+            files=LocalContentFiles(folders, *self._archives()),
+            blobs=self.blobs,
+            scanner=self.scanner,
+            audit=self.audit,
+            transactions=self._database,
+            clock=self.clock,
+        )
+        return Equipping(desk, self.settings.actor)
+
+    @cached_property
+    def scanner(self) -> "OpenScapScanner":
+        """Judges images by content that was added."""
+        from imagebuilder.adapters.local.workplace import working_folder
+        from imagebuilder.adapters.openscap.scanner import OpenScapScanner
+
+        return OpenScapScanner(self.commands, partial(working_folder, self._home / "work"))
+
+    @cached_property
+    def _assessing(self) -> "Assessing":
+        from imagebuilder.services.assessing import Assessing, AssessingDesk
+
+        desk = AssessingDesk(
+            packs=self.contents.all,
+            scanner=lambda: self.scanner,
+            tests=lambda: self._suite,
+            waivers=lambda: self.waivers,
+            blobs=self.blobs,
+            clock=self.clock,
+        )
+        return Assessing(desk)
+
+    @cached_property
+    def _suite(self) -> "ConfinedSuite":
+        from imagebuilder.adapters.confined.testinfra.suite import ConfinedSuite
+        from imagebuilder.adapters.local.workplace import working_folder
+
+        return ConfinedSuite(self.commands, partial(working_folder, self._home / "work"))
 
     @cached_property
     def commands(self) -> "SystemCommandRunner":

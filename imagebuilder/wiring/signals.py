@@ -29,12 +29,23 @@ class SignalWiring(CatalogueWiring):
     @cached_property
     def sweeping(self) -> "Sweeping":
         """Puts records right after a process was killed."""
-        from imagebuilder.adapters.local.workplace import sweep
         from imagebuilder.services.sweeping import Here, Sweeping
 
-        work = self._home / "work"
-        here = Here(place=self._place, clear=lambda: sweep(work))
+        here = Here(place=self._place, clear=self._clear)
         return Sweeping(self.runs, self.locks, self.clock, here)
+
+    def _clear(self) -> None:
+        """Take away the work of the dead, and log what of it was elsewhere."""
+        from imagebuilder.adapters.local.workplace import sweep
+
+        if (self._home / "packer").is_dir():
+            from logging import getLogger
+
+            from imagebuilder.wiring.packer import packer_traces
+
+            for line in packer_traces(self._home).take_away():
+                getLogger("imagebuilder.packer").warning("%s", line)
+        sweep(self._home / "work")
 
     @property
     def _place(self) -> str:

@@ -7,8 +7,10 @@ import pytest
 from imagebuilder.domain.audit import Act
 from imagebuilder.domain.channel import LATEST, Channel, ChannelGate, ChannelMove, MoveKind
 from imagebuilder.domain.evidence import Stage
+from imagebuilder.domain.gate import AssuranceGate
 from imagebuilder.domain.ids import ChannelName, ImageName
 from imagebuilder.domain.image import VersionNotFound
+from imagebuilder.domain.severity import Severity
 from imagebuilder.domain.standing import Lifecycle
 from imagebuilder.ports.channels import ChannelMoved
 from tests.catalogues import CATALOGUES, STABLE, WEB, Catalogue, a_catalogue, day
@@ -210,7 +212,18 @@ def test_channels_when_of_all_images_then_are_sorted_and_without_unset_ones(
 def test_gate_when_kept_then_comes_back_until_cleared(catalogue: Catalogue) -> None:
     catalogue.record("web@1.0.0/1")
     gate = ChannelGate(
-        after=ChannelName("candidate"), soak_seconds=86400, stages=(Stage.BOOTED, Stage.OFFLINE)
+        after=ChannelName("candidate"),
+        soak_seconds=86400,
+        stages=(Stage.BOOTED, Stage.OFFLINE),
+        assurance=AssuranceGate(
+            fail_on=Severity.HIGH,
+            is_only_fixable=True,
+            stops_known_exploited=True,
+            profile="cis",
+            min_coverage=0.6,
+            max_data_age_seconds=60,
+            tests=("booted", "pack:ssh"),
+        ),
     )
 
     catalogue.channels.set_gate(WEB, STABLE, gate)

@@ -162,6 +162,18 @@ def test_locate_when_there_is_nothing_then_says_where_it_looked(
     assert str(house / "recipes/tests/web") in caught.value.context
 
 
+def test_python_files_of_a_folder_are_all_below_and_of_a_file_itself(
+    source: DocumentSource, tmp_path: Path
+) -> None:
+    for name in ("t/test_a.py", "t/deep/test_b.py", "t/data.txt", "t/__pycache__/x.py", "out.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "t/link.py").symlink_to(tmp_path / "out.py")
+    found = source.python_files(tmp_path / "t")
+    assert found == [str(tmp_path / "t/deep/test_b.py"), str(tmp_path / "t/test_a.py")]
+    assert source.python_files(tmp_path / "out.py") == [str(tmp_path / "out.py")]
+
+
 def test_folder_digest_does_not_depend_on_where_the_folder_stands(
     source: DocumentSource, house: Path
 ) -> None:

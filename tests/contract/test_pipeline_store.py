@@ -8,9 +8,11 @@ import pytest
 
 from imagebuilder.adapters.sql.database import open_database
 from imagebuilder.adapters.sql.pipelines import SqlPipelineStore
+from imagebuilder.domain.gate import AssuranceGate
 from imagebuilder.domain.ids import ImageName, PipelineName, RunId
 from imagebuilder.domain.matrix import Matrix
 from imagebuilder.domain.pipeline import NoticeKind, NoticeTarget, Overlap
+from imagebuilder.domain.severity import Severity
 from imagebuilder.ports.pipelines import Pause, PipelineNotFound, PipelineStore
 from tests.build import SOME_DAY, a_kept_decision, a_pipeline, an_applied
 from tests.databases import DATABASES, FreshLocation
@@ -35,6 +37,7 @@ def pipelines(
 def test_pipeline_when_put_then_comes_back_as_it_was(pipelines: PipelineStore) -> None:
     applied = an_applied(
         a_pipeline(
+            gates=AssuranceGate(fail_on=Severity.HIGH, is_only_fixable=True, profile="cis"),
             matrix=Matrix(axes={"z.b": ("2", "1"), "a.c": ("ü",)}, exclude=({"z.b": "2"},)),
             overlap=Overlap.REPLACE,
             notify=(NoticeTarget(kind=NoticeKind.EMAIL, to="ops@example.org", events=("failed",)),),

@@ -79,13 +79,14 @@ def test_add_when_the_version_is_not_recorded_then_is_refused(placements: Placem
     assert placements.all() == []
 
 
-def test_change_when_launched_and_withdrawn_then_only_that_is_changed(
+def test_change_when_launched_and_withdrawn_then_only_that_placement_is_changed(
     placements: PlacementStore,
 ) -> None:
     placements.add(AMI)
     other = replace(AMI, external_id="ami-2")
     placements.add(other)
-    later = replace(AMI, launched_at=SOME_DAY, withdrawn=Act(actor="eve", at=SOME_DAY))
+    launched = replace(AMI, launched_at=SOME_DAY, traits={"snapshot": "snap-1"})
+    later = replace(launched, withdrawn=Act(actor="eve", at=SOME_DAY), is_deleted=True)
 
     placements.change(later)
 

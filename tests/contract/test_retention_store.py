@@ -14,7 +14,7 @@ from imagebuilder.domain.image import DocumentText, ImageVersion
 from imagebuilder.domain.retention import Decision, Verdict
 from imagebuilder.domain.retirement import RetentionPlan, RetentionPlanNotFound
 from imagebuilder.domain.standing import Lifecycle
-from tests.build import SOME_DAY, a_digest, a_layer, a_parent, a_version, an_artifact
+from tests.build import SOME_DAY, a_digest, a_layer, a_parent, a_version, an_artifact, an_assessment
 from tests.databases import DATABASES, FreshLocation
 
 
@@ -90,6 +90,19 @@ def test_users_count_the_versions_that_are_not_deleted(database: Database) -> No
 
     assert users.blobs == {disk.digest: 2}
     assert users.layers == {shared.content: 2, own.content: 1}
+
+
+def test_evidence_is_what_scans_said_and_were_made_with_of_deleted_versions_too(
+    database: Database,
+) -> None:
+    version = a_version(
+        reports=(), assessments=(an_assessment(), an_assessment(report=None, raw=None))
+    )
+    SqlVersionStore(database).add(version)
+    went(database, version, Lifecycle.DELETED)
+
+    files = ("ssg", "report.html", "arf")
+    assert SqlRetentionStore(database).evidence() == frozenset(map(a_digest, files))
 
 
 def test_version_when_deleted_is_unfreed_until_that_is_said(database: Database) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from imagebuilder.adapters.sql.database import open_database
 from imagebuilder.adapters.sql.runs import SqlRunStore
+from imagebuilder.domain.gate import AssuranceGate
 from imagebuilder.domain.ids import ChannelName, PipelineName, RunId
 from imagebuilder.domain.pipeline import StartCondition, Trigger
 from imagebuilder.domain.run import (
@@ -22,6 +23,7 @@ from imagebuilder.domain.run import (
     UnfinishedRun,
     Verdict,
 )
+from imagebuilder.domain.severity import Severity
 from imagebuilder.ports.runs import RunStore
 from tests.build import SOME_DAY, a_run
 from tests.databases import DATABASES, FreshLocation
@@ -73,6 +75,7 @@ def test_run_when_ordered_then_comes_back_with_its_order(runs: RunStore) -> None
         pool="build.arm64",
         channel=ChannelName("candidate"),
         needs_approval=True,
+        gates=AssuranceGate(fail_on=Severity.HIGH, min_coverage=0.6, tests=("booted",)),
         time_limit_seconds=600,
         attempts=2,
     )

@@ -15,7 +15,13 @@ from imagebuilder.domain.ids import ImageName, VersionId
 from imagebuilder.domain.labels import LabelQuery, Noted, Notes
 from imagebuilder.domain.package_query import PackageQuery
 from imagebuilder.domain.recipe import ArtifactFormat
-from imagebuilder.domain.search import ComponentQuery, Match, SortKey, VersionQuery
+from imagebuilder.domain.search import (
+    ComponentQuery,
+    CveQuery,
+    Match,
+    SortKey,
+    VersionQuery,
+)
 from tests.build import SOME_DAY, a_layer, a_package, a_version, an_artifact
 from tests.databases import DATABASES, FreshLocation
 
@@ -100,8 +106,11 @@ def test_search_by_package_then_compares_as_the_package_manager_does(
 
 
 def test_search_by_fixes_then_one_of_each_is_enough(found: Found) -> None:
-    assert found(fixed=(packages("bash<5", "openssl<3.0.10-2"),)) == ["base-1", "web-2"]
-    assert found(fixed=(packages("bash<5"), packages("openssl<9"))) == []
+    def cve(*fixes: str) -> CveQuery:
+        return CveQuery(cve="CVE-2026-1", fixes=packages(*fixes))
+
+    assert found(cves=(cve("bash<5", "openssl<3.0.10-2"),)) == ["base-1", "web-2"]
+    assert found(cves=(cve("bash<5"), cve("openssl<9"))) == []
 
 
 @pytest.mark.parametrize(

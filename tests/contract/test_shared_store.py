@@ -6,7 +6,6 @@ from pathlib import Path
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from imagebuilder.adapters.aws.shared_bucket import SharedBucket
 from imagebuilder.adapters.system.shared_directory import SharedDirectory
@@ -28,15 +27,6 @@ NAME = SharedName(kind=SharedKind.FILE, digest=Digest.of_bytes(CONTENT))
 RECORD = SharedName(kind=SharedKind.KEY, digest=Digest.of_bytes(b"a key"))
 PLENTY = 1 << 20
 LONG_AGO = datetime(2001, 1, 1, tzinfo=UTC)
-
-
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
 
 
 @pytest.fixture(params=["folder", "bucket", "fake"])

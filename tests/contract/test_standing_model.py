@@ -13,6 +13,7 @@ from imagebuilder.domain.errors import ImageBuilderError
 from imagebuilder.domain.ids import ChannelName, ImageName, VersionId
 from imagebuilder.domain.lineage import Scope
 from imagebuilder.domain.standing import Lifecycle
+from imagebuilder.services.gating import GateDesk, Gating, KnownVulnerabilities
 from imagebuilder.services.promoting import MoveOrder, Promoting, Switchboard
 from imagebuilder.services.revoking import Register, RevocationOrder, Revoking
 from tests.build import SOME_DAY, a_parent, a_version
@@ -20,8 +21,10 @@ from tests.catalogues import Catalogue, a_catalogue
 from tests.databases import FreshLocation
 from tests.fakes.audit import FakeAuditLog
 from tests.fakes.clock import FakeClock, FakeIds
+from tests.fakes.pipelines import FakePipelineStore
 from tests.fakes.placements import FakePlacementStore
 from tests.fakes.transactions import FakeTransactions
+from tests.fakes.waivers import FakeWaiverStore
 from tests.standing_model import Model, ModelVersion
 
 IMAGES, CHANNELS = ("a", "b"), ("candidate", "stable")
@@ -55,7 +58,13 @@ class World:
             "transactions": FakeTransactions(),
             "clock": self.clock,
         }
-        self.promoting = Promoting(Switchboard(**stores), "ann")
+        desk = GateDesk(
+            **{name: stores[name] for name in ("versions", "standings", "channels", "clock")},
+            pipelines=FakePipelineStore(),
+            waivers=FakeWaiverStore(),
+            vulnerabilities=lambda _: KnownVulnerabilities(),
+        )
+        self.promoting = Promoting(Switchboard(**stores, gating=Gating(desk)), "ann")
         placements = FakePlacementStore(catalogue.versions)
         register = Register(**stores, placements=placements, ids=FakeIds())
         self.revoking = Revoking(register, "ann")

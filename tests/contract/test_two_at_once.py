@@ -12,8 +12,10 @@ from imagebuilder.adapters.sql.audit import SqlAuditLog
 from imagebuilder.adapters.sql.catalogue import SqlVersionStore
 from imagebuilder.adapters.sql.channels import SqlChannelStore
 from imagebuilder.adapters.sql.database import Database, open_database
+from imagebuilder.adapters.sql.pipelines import SqlPipelineStore
 from imagebuilder.adapters.sql.placements import SqlPlacementStore
 from imagebuilder.adapters.sql.standings import SqlStandingStore
+from imagebuilder.adapters.sql.waivers import SqlWaiverStore
 from imagebuilder.adapters.system.clock import RandomIds, SystemClock
 from imagebuilder.domain.audit import AuditQuery
 from imagebuilder.domain.errors import ImageBuilderError
@@ -22,6 +24,7 @@ from imagebuilder.domain.standing import AlreadyRevoked, NotRevoked
 from imagebuilder.ports.channels import ChannelMoved
 from imagebuilder.ports.transactions import Transactions
 from imagebuilder.services.cataloguing import Cataloguing, Records
+from imagebuilder.services.gating import GateDesk, Gating, KnownVulnerabilities
 from imagebuilder.services.promoting import MoveOrder, Promoting, Switchboard
 from imagebuilder.services.revoking import Register, RevocationOrder, Revoking
 from tests.build import a_draft, a_version
@@ -42,6 +45,19 @@ class Desk:
         self.transactions = transactions or database
 
     @property
+    def gating(self) -> Gating:
+        desk = GateDesk(
+            versions=self.versions,
+            standings=self.standings,
+            channels=self.channels,
+            pipelines=SqlPipelineStore(self.database),
+            waivers=SqlWaiverStore(self.database),
+            clock=self.clock,
+            vulnerabilities=lambda _: KnownVulnerabilities(),
+        )
+        return Gating(desk)
+
+    @property
     def promoting(self) -> Promoting:
         board = Switchboard(
             versions=self.versions,
@@ -50,6 +66,7 @@ class Desk:
             audit=self.audit,
             transactions=self.transactions,
             clock=self.clock,
+            gating=self.gating,
         )
         return Promoting(board, "ann")
 

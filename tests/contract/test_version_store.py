@@ -8,6 +8,8 @@ import pytest
 
 from imagebuilder.adapters.sql.catalogue import SqlVersionStore
 from imagebuilder.adapters.sql.database import open_database
+from imagebuilder.domain.bill import RecordedBill
+from imagebuilder.domain.control import ControlOutcome
 from imagebuilder.domain.evidence import Outcome, Stage
 from imagebuilder.domain.ids import ImageName, RunId, VersionId
 from imagebuilder.domain.image import (
@@ -17,9 +19,11 @@ from imagebuilder.domain.image import (
     parse_reference,
 )
 from imagebuilder.domain.recipe import ArtifactFormat
+from imagebuilder.domain.severity import Severity
 from imagebuilder.ports.catalogue import VersionExists, VersionStore
 from tests.build import (
     SOME_DAY,
+    a_control,
     a_digest,
     a_document,
     a_layer,
@@ -28,6 +32,7 @@ from tests.build import (
     a_report,
     a_version,
     an_artifact,
+    an_assessment,
 )
 from tests.databases import DATABASES, FreshLocation
 from tests.fakes.catalogue import FakeVersionStore
@@ -68,6 +73,14 @@ def test_version_when_added_then_comes_back_as_it_was(versions: VersionStore) ->
         documents=(
             a_document("recipe", "debian-web", "name: debian-web\n# ü"),
             a_document("component", "nginx", "name: nginx"),
+        ),
+        assessments=(
+            an_assessment(
+                a_control("b", ControlOutcome.FAIL, Severity.UNKNOWN, evidence="/é is 0777"),
+                a_control("a", controls=("5.2.1", "é")),
+                tailoring=a_digest("tailoring"),
+            ),
+            an_assessment(stage=Stage.BOOTED, results=(), report=None, raw=None),
         ),
         plan={"steps": [{"name": "nginx", "timeout": 1.5}], "none": None, "yes": True},
         indexes={"b": a_digest("b"), "a": a_digest("a")},
@@ -339,3 +352,13 @@ def test_of_run_then_gives_what_it_recorded_and_no_copy_of_that(versions: Versio
 
     assert versions.of_run(RunId("run-7")) == version
     assert versions.of_run(RunId("run-")) is None
+
+
+def test_version_with_a_bill_when_added_then_comes_back_with_it(versions: VersionStore) -> None:
+    bill = RecordedBill(release="debian:bookworm", document=a_digest("bill"))
+    billed = a_version(bill=bill)
+    versions.add(billed)
+    versions.add(a_version("debian-web@1.2.0/2"))
+
+    assert versions.get(billed.id).bill == bill
+    assert versions.get(a_version("debian-web@1.2.0/2").id).bill is None

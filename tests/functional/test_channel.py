@@ -124,6 +124,7 @@ def test_gate_then_lets_in_only_what_brings_all_it_asks_for(web: Cli) -> None:
         "after": "candidate",
         "soak_seconds": 86400,
         "tests": ["machine"],
+        "assurance": None,
     }
     done(web, "channel", "gate", "web@stable", "--clear")
     done(web, "channel", "promote", "web", "--from", "candidate", "--to", "stable")

@@ -4,7 +4,7 @@ import pytest
 
 from imagebuilder.domain.audit import Act, AuditAction, AuditQuery
 from imagebuilder.domain.standing import Revocation
-from tests.build import SOME_DAY, a_draft
+from tests.build import SOME_DAY, a_draft, an_assessment
 from tests.functional.conftest import Catalogue, Cli
 
 
@@ -22,6 +22,15 @@ def test_copy_then_has_the_bits_under_its_own_name(cli: Cli, catalogue: Catalogu
         catalogue.new.documents,
     )
     assert copy.parent == catalogue.new.parent
+
+
+def test_copy_when_its_source_was_scanned_then_was_too(cli: Cli) -> None:
+    scanned = (an_assessment(), an_assessment(profile="own"))
+    cli.application().cataloguing.record(a_draft("web", "1.2.0", assessments=scanned))
+
+    copied = cli.json("image", "copy", "web", "--as", "mine")
+
+    assert cli.application().versions.get(copied["id"]).assessments == scanned
 
 
 def test_copy_when_made_again_then_takes_the_next_build(cli: Cli, catalogue: Catalogue) -> None:

@@ -146,7 +146,7 @@ def test_component_check_when_given_a_recipe_then_says_which_command_checks_it(c
     assert "imagebuilder recipe check" in result.stderr
 
 
-@pytest.mark.parametrize("kind", ["recipe", "component", "retention", "pipeline"])
+@pytest.mark.parametrize("kind", ["recipe", "component", "retention", "pipeline", "distribution"])
 def test_schema_then_prints_a_json_schema(cli: Cli, kind: str) -> None:
     schema = json.loads(cli("schema", kind).stdout)
 
@@ -157,3 +157,35 @@ def test_schema_then_prints_a_json_schema(cli: Cli, kind: str) -> None:
 
 def test_schema_when_there_is_no_such_kind_then_exits_with_2(cli: Cli) -> None:
     assert cli("schema", "image").exit_code == 2
+
+
+def test_recipe_check_when_a_marker_of_its_tests_is_unknown_then_shows_its_file_and_line(
+    documents: Cli,
+) -> None:
+    documents.write("tests/test_a.py", "import pytest\n@pytest.mark.bootd\ndef test_a(): ...\n")
+    text = f"{WEB % ('nginx@1.x', 'site: a')}tests: [tests, 'pack:ssh']\n"
+
+    result = documents("recipe", "check", documents.write("one.yaml", text))
+
+    assert result.exit_code == 2
+    assert "tests/test_a.py:2:2: There is no marker 'bootd'." in result.stderr
+    assert "Did you mean booted?" in result.stderr
+
+
+def test_pack_list_and_show_then_say_what_recipes_may_name_and_what_it_tests(cli: Cli) -> None:
+    listed = json.loads(cli("pack", "list", "--json").stdout)
+    assert [pack["entry"] for pack in listed["packs"]][:2] == [
+        "pack:ssh",
+        "pack:no-default-passwords",
+    ]
+    shown = json.loads(cli("pack", "show", "pack:ssh", "--json").stdout)
+    assert shown in listed["packs"]
+    assert {"name": "test_root_needs_a_key", "stages": ["offline"]}.items() <= next(
+        test for test in shown["tests"] if "root_needs" in test["name"]
+    ).items()
+
+
+def test_pack_show_when_it_is_unknown_then_says_which_was_meant(cli: Cli) -> None:
+    result = cli("pack", "show", "no-secret")
+    assert result.exit_code == 2
+    assert "Did you mean no-secrets?" in result.stderr

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from imagebuilder.domain.evidence import Outcome, Stage, TestReport, TestResult
+from tests.build import a_draft, a_report
 from tests.functional.conftest import DISK, Catalogue, Cli
 
 
@@ -105,7 +107,14 @@ def test_show_then_tells_how_the_version_stands_and_what_was_said_of_it(
         ["latest"],
         {"team": "web"},
     )
-    assert shown["placements"] == [{"target": "aws:1/eu", "id": "ami-1", "is_withdrawn": False}]
+    (placement,) = shown["placements"]
+    assert placement == {
+        "target": "aws:1/eu",
+        "id": "ami-1",
+        "state": "placed",
+        "is_withdrawn": False,
+        "traits": {},
+    }
 
 
 @pytest.mark.parametrize(
@@ -184,6 +193,7 @@ def test_export_as_json_then_tells_what_was_written(cli: Cli, catalogue: Catalog
         "path": str(cli.folder / "web.raw"),
         "digest": str(catalogue.disk),
         "size_bytes": len(DISK),
+        "bundle": None,
     }
 
 
@@ -266,3 +276,31 @@ def test_boot_when_the_disk_is_damaged_then_exits_with_70(cli: Cli, catalogue: C
 
     assert result.exit_code == 70
     assert "digest-mismatch" in result.stderr
+
+
+def test_tests_then_tells_each_as_recorded_in_every_format(cli: Cli) -> None:
+    results = (
+        TestResult(name="web/test_a.py::test_a", outcome=Outcome.PASSED, seconds=1.0, attempts=2),
+        TestResult(name="web/test_a.py::test_b", outcome=Outcome.SKIPPED, seconds=0, detail="no"),
+    )
+    report = TestReport(stage=Stage.BOOTED, results=results, seconds=2.0)
+    cli.application().cataloguing.record(a_draft("web", "1.0.x", reports=(a_report(), report)))
+    rows = cli("image", "tests", "web", "--stage", "booted").stdout.splitlines()
+    assert [row.split("\t")[1::2] for row in rows] == [
+        ["passed on try 2", "web/test_a.py::test_a"],
+        ["skipped", "web/test_a.py::test_b"],
+    ]
+    told = cli.json("image", "tests", "web")
+    assert [r["stage"] for r in told["reports"]] == ["offline", "booted"]
+    assert told["reports"][1]["tests"][0]["attempts"] == 2
+    written = cli("image", "tests", "web", "--format", "junit").stdout
+    assert '<testsuite name="web@1.0.0/1 booted" tests="2"' in written
+    assert '<property name="attempts" value="2" />' in written
+
+
+def test_tests_when_the_stage_has_none_then_says_so_and_no_more(
+    cli: Cli, catalogue: Catalogue
+) -> None:
+    result = cli("image", "tests", "debian-web", "--stage", "machine")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "no tests of stage machine" in result.stderr

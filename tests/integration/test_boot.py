@@ -17,21 +17,28 @@ from imagebuilder.adapters.confined.testinfra.suite import ConfinedSuite
 from imagebuilder.adapters.local.acceleration import Acceleration
 from imagebuilder.adapters.local.booting import LocalBooter
 from imagebuilder.adapters.local.container import Containers
+from imagebuilder.adapters.local.containment import MOST_PROCESSES
 from imagebuilder.adapters.local.disk import LocalDisks
 from imagebuilder.adapters.local.manifest import scan
 from imagebuilder.adapters.local.qemu import BootLimits, VirtualMachines
 from imagebuilder.adapters.local.workplace import working_folder
+from imagebuilder.adapters.openscap.scanner import OpenScapScanner
 from imagebuilder.adapters.system.clock import SystemClock
 from imagebuilder.adapters.system.process import SystemCommandRunner
+from imagebuilder.domain.compliance import Compliance
+from imagebuilder.domain.control import ControlOutcome, ScanFailed
+from imagebuilder.domain.digest import Digest
 from imagebuilder.domain.disk import esp_uuid, fstab, grub_config, root_uuid
 from imagebuilder.domain.evidence import Stage
 from imagebuilder.domain.layer import merged
 from imagebuilder.domain.recipe import Firmware
 from imagebuilder.domain.units import GIB
 from imagebuilder.ports.disks import DiskRequest
-from imagebuilder.ports.inspection import BootFailed
+from imagebuilder.ports.inspection import BootFailed, SuiteEntry, TestSuite
 from imagebuilder.ports.machine import Machine, MachineLost, Script
 from imagebuilder.ports.process import OutputFile
+from imagebuilder.ports.scanning import Scanned, ScanRequest
+from tests.scap import data_stream
 
 pytestmark = [pytest.mark.root, pytest.mark.network, pytest.mark.timeout(900)]
 
@@ -187,13 +194,31 @@ def groups() -> set[Path]:
 
 
 class TestContainer:
+    def test_boot_when_a_script_forks_without_end_then_others_run_and_this_machine_stands(
+        self, containers: Containers, root: Path
+    ) -> None:
+        forking = (
+            f"n=0; while [ $n -lt {2 * MOST_PROCESSES} ]; do "
+            "sleep 60 >/dev/null 2>&1 & n=$((n+1)); done; echo none"
+        )
+        memory_kib = int(Path("/proc/meminfo").read_text().split()[1])
+        with containers.boot(root) as machine:
+            forked = machine.run(Script(text=forking, timeout_seconds=60))
+            assert forked.exit_status != 0
+            assert b"fork" in forked.stderr
+            assert said(machine, "echo well") == "well"
+            # What is written is in memory, and of that a part.
+            assert int(said(machine, "df --output=size / | tail -n 1")) <= memory_kib // 4 + 1024
+
     def test_boot_then_services_run_and_tests_see_them(
         self, containers: Containers, root: Path, tests_folder: Path, tmp_path: Path
     ) -> None:
         with containers.boot(root) as machine:
             assert said(machine, "systemctl is-system-running || true") in {"running", "degraded"}
             suite = ConfinedSuite(RUNNER, partial(working_folder, tmp_path / "suite"))
-            report = suite.run([tests_folder], Stage.BOOTED, machine, None).report
+            report = suite.run(
+                TestSuite(entries=(SuiteEntry(path=tests_folder),)), Stage.BOOTED, machine, None
+            ).report
         assert [(r.name, str(r.outcome)) for r in report.results] == [
             ("tests/test_system.py::test_service", "passed")
         ]
@@ -322,7 +347,9 @@ class TestMachine:
             assert machine.run(Script(text="sleep 98", timeout_seconds=1)).has_timed_out
             assert refused(machine, "cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep 'slee[p] 98'")
             suite = ConfinedSuite(RUNNER, partial(working_folder, tmp_path / "suite"))
-            report = suite.run([tests_folder], Stage.MACHINE, machine, None).report
+            report = suite.run(
+                TestSuite(entries=(SuiteEntry(path=tests_folder),)), Stage.MACHINE, machine, None
+            ).report
             assert [r.outcome for r in report.results] == ["passed"], report
             with pytest.raises(MachineLost):
                 machine.run(Script(text="systemctl poweroff --force --force", timeout_seconds=60))
@@ -366,3 +393,40 @@ class TestMachine:
             folder.name,
             lambda: console.exists() and console.stat().st_size > 0,
         )
+
+
+def scanned(machine: Machine, folder: Path) -> Scanned:
+    """Scan a booted machine for the words that its files should hold."""
+    content = folder / "content.xml"
+    content.write_text(data_stream(platforms=()))
+    scanner = OpenScapScanner(RUNNER, partial(working_folder, folder / "work"))
+    pack = scanner.describe(content, Digest.of_bytes(content.read_bytes()))
+    asked = Compliance(profile="cis_words", variables={"word": "mine"}, is_booted=True)
+    return scanner.scan_booted(machine, ScanRequest(compliance=asked, pack=pack, file=content))
+
+
+def test_container_when_scanned_then_the_engine_sees_what_runs_and_leaves_nothing(
+    root: Path, containers: Containers, tmp_path: Path
+) -> None:
+    with containers.boot(root) as machine:
+        machine.run(Script(text="echo word=mine > /run/word; ln -s /run/word /etc/word"))
+        found = scanned(machine, tmp_path)
+        left = machine.run(Script(text="ls -d /run/imagebuilder-scan"))
+
+    outcomes = {result.rule: result.outcome for result in found.results}
+    assert outcomes == {"has_word": ControlOutcome.PASS, "has_other": ControlOutcome.FAIL}
+    assert found.tailoring is not None
+    assert found.raw
+    assert left.exit_status != 0
+
+
+def test_container_when_the_image_gives_no_tar_or_a_forged_result_then_nothing_is_known(
+    root: Path, containers: Containers, tmp_path: Path
+) -> None:
+    with containers.boot(root) as machine:
+        machine.run(Script(text="printf '#!/bin/sh\\ncat > arf.xml; exit 2' > /usr/bin/tar"))
+        with pytest.raises(ScanFailed):
+            scanned(machine, tmp_path)
+        machine.run(Script(text="rm /usr/bin/tar"))
+        with pytest.raises(ScanFailed, match="exit status 127"):
+            scanned(machine, tmp_path)

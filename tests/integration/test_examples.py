@@ -1,7 +1,6 @@
 """Every document in recipes/ and components/ is sound, can be planned, and is really an example."""
 
 from collections.abc import Iterator
-from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -9,7 +8,7 @@ import pytest
 from imagebuilder.adapters.system.document_files import FileDocumentSource
 from imagebuilder.domain.component import PhaseName
 from imagebuilder.domain.ids import ImageName
-from imagebuilder.domain.plan import LayerKind, Plan, PlannedParent, PlannedTest
+from imagebuilder.domain.plan import LayerKind, Plan, PlannedParent, planned_test
 from imagebuilder.domain.recipe import ImageParent, Recipe, Suite, SuiteParent
 from imagebuilder.domain.resolution import Ingredients, resolve
 from imagebuilder.services.authoring import Authoring
@@ -58,10 +57,7 @@ def _plan(path: Path, authoring: Authoring, documents: FileDocumentSource) -> Pl
             components=authoring.components_for(read, str(path)).components,
             parent=parent,
             tests=tuple(
-                PlannedTest(
-                    path=test,
-                    digest=documents.folder_digest(documents.locate(test, str(path))),
-                )
+                planned_test(test, documents.folder_digest(documents.locate(test.path, str(path))))
                 for test in read.tests
             ),
         )
@@ -206,10 +202,10 @@ def test_recipes_when_all_are_taken_then_every_component_is_used(authoring: Auth
 def test_recipes_when_all_are_taken_then_every_test_folder_of_theirs_is_used(
     authoring: Authoring,
 ) -> None:
-    used = set(chain.from_iterable(read.tests for read in _recipes(authoring)))
+    used = {test.path for read in _recipes(authoring) for test in read.tests}
 
     folders = {f"tests/{path.name}" for path in (ROOT / "recipes/tests").iterdir() if path.is_dir()}
-    assert {path for path in used if not path.startswith("../")} == folders
+    assert {path for path in used if not path.startswith(("../", "pack:"))} == folders
 
 
 @recipe
@@ -218,5 +214,5 @@ def test_recipe_when_it_names_a_component_then_the_tests_of_that_are_its_own(
 ) -> None:
     read = authoring.recipe(str(path)).value
 
-    of_components = [test for test in read.tests if test.startswith("../")]
+    of_components = [test.path for test in read.tests if test.path.startswith("../")]
     assert of_components == [f"../components/{use.name}/tests" for use in read.components]

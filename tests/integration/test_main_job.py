@@ -1,7 +1,4 @@
-"""The main job, as a person does it: recipes become booted, tested, recorded images.
-
-Every recipe of the repository is built here, on real input.
-"""
+"""The main job, as a person does it: a recipe becomes a booted, tested, recorded image."""
 
 import json
 import time
@@ -11,11 +8,12 @@ from typing import Any
 
 import pytest
 
+from imagebuilder.domain.image import parse_reference
 from imagebuilder.domain.recipe import Suite
-from tests.examples import ROOT, House, plain_qemu
+from tests.examples import House, plain_qemu
+from tests.roots import left_behind
+from tests.staged import StagedRun
 from tests.workshops import machine_sources
-
-RECIPES = sorted(path.stem for path in (ROOT / "recipes").glob("*.yaml"))
 
 pytestmark = [pytest.mark.root, pytest.mark.network, pytest.mark.qemu, pytest.mark.timeout(1800)]
 
@@ -47,15 +45,6 @@ def test_build_when_called_again_then_it_is_unchanged_and_nothing_is_built(
     assert again["version"] == newest
     assert again["built_layers"] == []
     assert house.json("image", "show", "debian-web")["reference"] == newest
-
-
-@pytest.mark.parametrize("recipe", sorted(set(RECIPES) - {"debian-base", "debian-web"}))
-def test_recipe_when_built_then_a_tested_version_is_recorded(house: House, recipe: str) -> None:
-    built = house.json("build", f"recipes/{recipe}.yaml")
-    shown = house.json("image", "show", built["version"])
-
-    assert shown["tests"]
-    assert shown["packages"] if "packages" in shown else shown["package_count"]
 
 
 def test_exported_disk_when_booted_under_plain_qemu_then_nginx_serves_its_page(
@@ -144,3 +133,27 @@ def _write_patched(house: House) -> None:
     (house.folder / "recipes/patched.yaml").write_text(
         f"{head}name: patched\nparent: image:behind\ncomponents: [patch]\n"
     )
+
+
+def test_stages_when_there_is_a_disk_then_the_one_that_was_built_is_booted(house: House) -> None:
+    house.json("build", "recipes/debian-base.yaml")
+    recipe = house.folder / "recipes/staged.yaml"
+    recipe.write_text(
+        "kind: Recipe\nname: staged\nversion: 1.0.x\nparent: image:debian-base\n"
+        "components: [motd-build-info]\ndisk: {firmware: [uefi]}\n"
+    )
+    run = StagedRun(house.folder, house.home, recipe).start()
+    run.do("build")
+
+    at_hand = run.do("validate")
+    (house.home / "disks/raws/staged.raw").unlink()
+    of_its_file = run.do("validate")
+    run.do("record")
+
+    application = run.application()
+    found = application.versions.find(parse_reference("staged"), application.clock.now())
+    assert run.answers["record"] == "staged@1.0.0/1"
+    assert at_hand != of_its_file
+    assert [report.stage for report in found.reports][-1] == "machine"
+    assert all(report.has_passed for report in found.reports)
+    assert left_behind(house.home) == []

@@ -6,7 +6,6 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from moto.server import ThreadedMotoServer
 
 from tests.databases import DATABASES, FreshLocation
 from tests.roots import Workbench, left_behind
@@ -109,11 +108,7 @@ def test_a_machine_with_an_empty_home_finds_every_layer_in_the_store(site: Site)
 
 
 @pytest.mark.filterwarnings("default")  # the double's own
-def test_machines_share_a_bucket_as_they_share_a_folder(site: Site) -> None:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    endpoint = f"http://{host}:{port}"
+def test_machines_share_a_bucket_as_they_share_a_folder(site: Site, endpoint: str) -> None:
     account = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_DEFAULT_REGION": "x"}
     one, two = site.alone("one"), site.alone("two")
     for bench in (one, two):
@@ -121,15 +116,12 @@ def test_machines_share_a_bucket_as_they_share_a_folder(site: Site) -> None:
             "IMAGEBUILDER_SHARED_STORE": "s3://layers/of/all",
             "IMAGEBUILDER_S3_ENDPOINT": endpoint,
         }
-    try:
-        made = urllib.request.Request(f"{endpoint}/layers", method="PUT")
-        urllib.request.urlopen(made).close()
-        recipe = one.recipe("first", "second")
-        one.build(recipe)
+    made = urllib.request.Request(f"{endpoint}/layers", method="PUT")
+    urllib.request.urlopen(made).close()
+    recipe = one.recipe("first", "second")
+    one.build(recipe)
 
-        second = two.build(recipe)
-    finally:
-        server.stop()
+    second = two.build(recipe)
 
     assert (second.layers, second.answer["warnings"]) == ([], [])
     assert "from s3://layers/of/all" in second.log

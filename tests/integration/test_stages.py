@@ -9,7 +9,6 @@ from imagebuilder.domain.digest import Digest
 from imagebuilder.domain.ids import RunId, VersionId
 from imagebuilder.domain.image import ImageVersion, parse_reference
 from tests.build import SOME_DAY
-from tests.examples import House
 from tests.roots import Workbench, left_behind, traces, wait_until
 from tests.staged import StagedRun
 
@@ -160,29 +159,3 @@ def test_validate_when_an_artifact_was_lost_then_says_so(bench: Workbench) -> No
     bench.artifact().unlink()
 
     assert run.do("validate").startswith("blob-missing: ")
-
-
-@pytest.mark.network
-@pytest.mark.qemu
-@pytest.mark.timeout(1800)
-def test_stages_when_there_is_a_disk_then_the_one_that_was_built_is_booted(house: House) -> None:
-    house.json("build", "recipes/debian-base.yaml")
-    recipe = house.folder / "recipes/staged.yaml"
-    recipe.write_text(
-        "kind: Recipe\nname: staged\nversion: 1.0.x\nparent: image:debian-base\n"
-        "components: [motd-build-info]\n"
-    )
-    run = StagedRun(house.folder, house.home, recipe).start()
-    run.do("build")
-
-    at_hand = run.do("validate")
-    (house.home / "disks/raws/staged.raw").unlink()
-    of_its_file = run.do("validate")
-    run.do("record")
-
-    found = version(run, "staged")
-    assert run.answers["record"] == "staged@1.0.0/1"
-    assert at_hand != of_its_file
-    assert [report.stage for report in found.reports][-1] == "machine"
-    assert all(report.has_passed for report in found.reports)
-    assert left_behind(house.home) == []

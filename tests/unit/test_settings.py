@@ -5,13 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from imagebuilder.settings import (
-    SettingMalformed,
-    SettingsUnreadable,
-    SettingUnknown,
-    SharedStoreSettings,
-    read_settings,
-)
+from imagebuilder.setting_faults import SettingMalformed, SettingsUnreadable, SettingUnknown
+from imagebuilder.settings import SharedStoreSettings, read_settings
 
 
 def written(folder: Path, **knobs: object) -> dict[str, str]:

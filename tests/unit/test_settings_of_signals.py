@@ -4,12 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from imagebuilder.setting_faults import SecretMissing, SettingMalformed
 from imagebuilder.settings import (
     LogSettings,
     MailSettings,
     NoticeSettings,
-    SecretMissing,
-    SettingMalformed,
     read_settings,
     secret_of,
 )

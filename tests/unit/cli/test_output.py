@@ -140,6 +140,35 @@ def test_table_on_a_terminal_then_no_line_is_wider_and_nothing_is_lost(
     assert lines[1].startswith("[red]")
 
 
+@pytest.mark.parametrize("width", [40, 80])
+def test_table_with_ids_beneath_then_those_are_whole_and_nothing_else_is_lost(
+    monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    terminal = _Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("TERM", "xterm")
+    ids = ["waiver-20260301T124002123456-9f3c01ab", "waiver-20260301T124002123457-00\x1bc01ab"]
+
+    print_table(("FINDING", "FOR"), [("CVE-2026-1", "w" * 90), ("[red]", "")], beneath=ids)
+
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", terminal.getvalue()).splitlines()
+    assert max(map(len, lines)) <= width
+    assert [line for line in lines if "waiver-" in line] == [
+        f"  {text}".replace("\x1b", "?") for text in ids
+    ]
+    assert "".join(lines).count("w") == 92
+    assert lines[-2].rstrip() == "[red]"
+
+
+def test_table_with_ids_beneath_in_a_pipe_then_they_are_the_last_cells(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    print_table(("ONE",), [("a",), ("b",)], beneath=["id-1", "id-2"])
+
+    assert capsys.readouterr().out == "a\tid-1\nb\tid-2\n"
+
+
 def test_table_in_a_pipe_then_each_row_is_one_line_of_cells_between_tabs(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -6,7 +6,13 @@ from pathlib import Path
 import pytest
 
 from imagebuilder.documents.problems import InvalidDocument, Problem
-from imagebuilder.documents.reader import read_component, read_pipeline, read_recipe, read_retention
+from imagebuilder.documents.reader import (
+    read_component,
+    read_distribution,
+    read_pipeline,
+    read_recipe,
+    read_retention,
+)
 from imagebuilder.documents.source import text_of
 
 GOLDEN = Path(__file__).parents[2] / "golden"
@@ -14,6 +20,7 @@ RECIPES = sorted(GOLDEN.glob("recipes/*.yaml"))
 COMPONENTS = sorted(GOLDEN.glob("components/*.yaml"))
 RETENTIONS = sorted(GOLDEN.glob("retentions/*.yaml"))
 PIPELINES = sorted(GOLDEN.glob("pipelines/*.yaml"))
+DISTRIBUTIONS = sorted(GOLDEN.glob("distributions/*.yaml"))
 
 
 def warnings_of(path: Path) -> tuple[Problem, ...]:
@@ -24,6 +31,8 @@ def warnings_of(path: Path) -> tuple[Problem, ...]:
         return read_retention(text, path.name).warnings
     if path.parent.name == "pipelines":
         return read_pipeline(text, path.name).warnings
+    if path.parent.name == "distributions":
+        return read_distribution(text, path.name).warnings
     return read_component(text, path.name).warnings
 
 
@@ -38,7 +47,7 @@ def said_of(path: Path) -> tuple[str, str]:
 
 @pytest.mark.parametrize(
     "path",
-    [*RECIPES, *COMPONENTS, *RETENTIONS, *PIPELINES],
+    [*RECIPES, *COMPONENTS, *RETENTIONS, *PIPELINES, *DISTRIBUTIONS],
     ids=lambda p: f"{p.parent.name}/{p.name}",
 )
 def test_golden_document_when_read_gives_exactly_what_stands_beside_it(path: Path) -> None:
@@ -51,7 +60,9 @@ def test_golden_document_when_read_gives_exactly_what_stands_beside_it(path: Pat
     assert {suffix: said} == (beside or {".warnings": ""})
 
 
-@pytest.mark.parametrize("folder", ["recipes", "components", "retentions", "pipelines"])
+@pytest.mark.parametrize(
+    "folder", ["recipes", "components", "retentions", "pipelines", "distributions"]
+)
 @pytest.mark.parametrize("is_kind", [Path.exists, lambda path: not path.exists()])
 def test_golden_folder_has_both_sound_and_faulty_documents(
     folder: str, is_kind: Callable[[Path], bool]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from imagebuilder.documents.json_schema import DocumentKind, schema_text
 from imagebuilder.documents.reader import read_pipeline
+from imagebuilder.domain.gate import AssuranceGate
 from imagebuilder.domain.ids import ChannelName, PipelineName
 from imagebuilder.domain.matrix import Matrix
 from imagebuilder.domain.notice import Event
@@ -18,6 +19,7 @@ from imagebuilder.domain.pipeline import (
     Timing,
 )
 from imagebuilder.domain.schedule import cron_schedule, rate_schedule, zone_of
+from imagebuilder.domain.severity import Severity
 
 GOLDEN = Path(__file__).parents[2] / "golden/pipelines"
 
@@ -51,6 +53,16 @@ def test_pipeline_with_every_key_says_what_is_written() -> None:
         pool="build.amd64",
         channel=ChannelName("candidate"),
         needs_approval=True,
+        gates=AssuranceGate(
+            fail_on=Severity.HIGH,
+            is_only_fixable=True,
+            stops_known_exploited=True,
+            profile="cis_level1_server",
+            min_coverage=0.6,
+            max_data_age_seconds=3 * 86400,
+            tests=("booted", "pack:ssh"),
+        ),
+        distributions=("../distributions/small.yaml", "every-key.yaml"),
         time_limit_seconds=7200,
         attempts=5,
         notify=(

@@ -16,6 +16,7 @@ from imagebuilder.domain.recipe import (
     DiskSpec,
     Firmware,
     ImageParent,
+    PackerParent,
     Parent,
     Recipe,
     Repository,
@@ -23,6 +24,7 @@ from imagebuilder.domain.recipe import (
     Suite,
     SuiteParent,
 )
+from imagebuilder.domain.severity import Severity
 from imagebuilder.domain.units import GIB
 from imagebuilder.domain.versions import RecipeVersion, Wildcard
 
@@ -72,7 +74,7 @@ def test_recipe_when_every_key_is_written_has_every_value() -> None:
         "is_quiet": "true",
         "motto": "a: b",
     }
-    assert recipe.tests == ("tests/web", "tests/base/test_boot.py")
+    assert tuple(test.path for test in recipe.tests) == ("tests/web", "tests/base/test_boot.py")
     assert set(recipe.artifacts) == set(ArtifactFormat)
     assert recipe.disk == DiskSpec(size_bytes=4 * GIB, firmware=(Firmware.BIOS, Firmware.UEFI))
     assert recipe.repositories == (
@@ -85,6 +87,41 @@ def test_recipe_when_every_key_is_written_has_every_value() -> None:
         Repository(url="file:///srv/packages", suites=("./",)),
     )
     assert (recipe.max_age_seconds, recipe.description) == (7 * 86400, "A web server.")
+    cis, own = recipe.compliance
+    assert (cis.profile, cis.content) == ("cis_level1_server", "ssg-debian13@0.1.82")
+    assert (cis.unselect, cis.variables) == (
+        ("package_aide_installed",),
+        {"var_password_pam_minlen": "14"},
+    )
+    assert (cis.is_booted, cis.fail_on) == (False, Severity.HIGH)
+    assert (own.profile, own.controls, own.unselect) == ("acme", "controls/acme", ("ACME-SSH-02",))
+    assert own.fail_on is None
+
+
+def test_recipe_when_one_scan_is_written_without_a_list_then_asks_for_it() -> None:
+    text = START + "parent: debian:sid\ncompliance: {profile: cis, controls: own}\n"
+
+    (scan,) = read_recipe(text, "r.yaml").value.compliance
+
+    assert (scan.profile, scan.controls) == ("cis", "own")
+
+
+def test_recipe_when_a_scan_is_to_see_what_runs_then_asks_for_it_but_not_of_own_controls() -> None:
+    text = START + "parent: debian:sid\ncompliance: {profile: cis, booted: true}\n"
+    own = "parent: debian:sid\ncompliance: {controls: own, booted: true}\n"
+
+    (scan,) = read_recipe(text, "r.yaml").value.compliance
+
+    assert scan.is_booted
+    assert "'booted' does not go with controls of your own" in str(problems_of(own))
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["{profile: 'a b'}", "{controls: 'a b'}", "{content: ssg}", "[]", "cis", "{booted: 'true'}"],
+)
+def test_recipe_when_a_scan_makes_no_sense_then_says_so(written: str) -> None:
+    assert problems_of(f"parent: debian:sid\ncompliance: {written}\n")
 
 
 @pytest.mark.parametrize(
@@ -142,6 +179,11 @@ def test_recipe_when_parameters_look_like_numbers_keeps_them_as_written() -> Non
         ),
         ("parent: {mirror: 'http://example.org'}", "4:9", "such as from: debian:bookworm"),
         ("parent: debian:sid\ncomponents: [a@1.x.3]", "5:15", "right of an x"),
+        ("parent: debian:sid\ntests: ['pack:shh']", "5:9", "Did you mean ssh?"),
+        ("parent: debian:sid\ntests: [{path: pack:tls}]", "5:16", "There are ssh"),
+        ("parent: debian:sid\ntests: [a, {path: a}]", "5:19", "List them once"),
+        ("parent: debian:sid\ntests: [{path: a, timeout: 11m}]", "5:28", "at most 600s"),
+        ("parent: debian:sid\ntests: [{variables: {x: 1}}]", "5:9", "such as path: tests/web"),
         ("parent: debian:sid\ndisk: {size: 900000000000TiB}", "5:14", "4GiB"),
         (
             "parent: debian:sid\nrepositories: [{url: 'https://t@example.org/', suites: [x]}]",
@@ -163,6 +205,32 @@ def test_recipe_when_address_holds_a_password_never_repeats_it() -> None:
         a_recipe(rest)
     assert len(caught.value.problems) == 2
     assert "hunter2" not in f"{caught.value.message}{caught.value.context}{caught.value.hint}"
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ("timeout: 2", "a duration such as 90s or 5m"),
+        ("timeout: 2h", "No test may take 2h."),
+        ("retries: 6", "a whole number from 0 to 5"),
+        ("variables: {x: []}", "'x' should not be empty"),
+        ("variables: {x: {y: 1}}", "text, a number, true or false, or a list of these"),
+        ("variables: {x-y: 1}", "a name of letters, digits and underscores"),
+    ],
+)
+def test_recipe_when_a_wish_of_tests_does_not_fit_says_what_would(
+    written: str, message: str
+) -> None:
+    (problem,) = problems_of(f"parent: debian:sid\ntests: [{{path: a, {written}}}]\n")
+    assert message in problem.message
+
+
+def test_recipe_when_tests_have_wishes_takes_them_in_their_types() -> None:
+    written = "{path: a, variables: {p: [80, 443], w: yes, t: true}, retries: 2, timeout: 5m}"
+    (test, plain) = a_recipe(f"parent: debian:sid\ntests: [{written}, b]\n").tests
+    assert test.variables == {"p": [80, 443], "w": "yes", "t": True}
+    assert (test.path, test.retries, test.timeout_seconds) == ("a", 2, 300)
+    assert (plain.path, plain.variables, plain.retries, plain.timeout_seconds) == ("b", {}, 0, None)
 
 
 def test_recipe_when_many_things_are_wrong_gives_all_of_them() -> None:
@@ -198,9 +266,31 @@ def test_recipe_name_when_glanced_at_is_the_one_at_the_top(text: str, name: str 
 
 
 @pytest.mark.parametrize(
-    "rest", ["parent: [1]", "components: [1, [], {component: 1}]", "repositories: [1]", "disk: 1"]
+    "rest",
+    [
+        "parent: [1]",
+        "components: [1, [], {component: 1}]",
+        "repositories: [1]",
+        "disk: 1",
+        "compliance: [1]",
+    ],
 )
 def test_recipe_when_values_are_of_another_type_gives_problems_and_no_other_error(
     rest: str,
 ) -> None:
     assert problems_of(f"{rest}\n")
+
+
+def test_recipe_when_packer_builds_it_then_its_sources_are_as_they_are_written() -> None:
+    recipe = read_recipe((GOLDEN / "packer.yaml").read_text(), "packer.yaml").value
+
+    frankfurt, qemu = recipe.sources
+    assert recipe.parent == PackerParent(what="debian-12-amd64")
+    assert (frankfurt.type, frankfurt.name, qemu.name) == ("amazon-ebs", "frankfurt", "qemu")
+    assert frankfurt.settings["source_ami_filter"] == {
+        "filters": {"name": "debian-12-amd64-*"},
+        "owners": ["136693071363"],
+        "most_recent": True,
+    }
+    assert set(frankfurt.references.values()) == {"env:AWS_ACCESS_KEY_ID", "file:/run/secrets/aws"}
+    assert qemu.references == {}
