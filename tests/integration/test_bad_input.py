@@ -249,7 +249,9 @@ class TestFull:
 
         refusal = small_home.refused(recipe)
 
-        assert_told(refusal, 6, "storage-full")
+        # Layers move home in the background: they, or the catalogue, meet the full disk first.
+        assert refusal.code in ("storage-full", "store-unavailable")
+        assert_told(refusal, 6, refusal.code)
         assert "IMAGEBUILDER_HOME" in refusal.hint
         assert [run["state"] for run in small_home.runs()] == ["failed"]
         assert left_behind(small_home.home) == []

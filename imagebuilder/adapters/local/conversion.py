@@ -34,7 +34,8 @@ _VHD_EPOCH = 946684800
 """Times of a VHD count from the year 2000."""
 _VHD_TIME_AT, _VHD_CHECKSUM_AT, _VHD_ID_AT = 24, 64, 68
 _VMDK_HEAD_BYTES = 64 * 1024
-_VMDK_ID = re.compile(rb"\nCID=[0-9a-f]{8}\n")
+_VMDK_ID = re.compile(rb"\nCID=[0-9a-f]{1,8}\n")
+"""qemu writes no leading zeros."""
 
 
 class Conversion:
@@ -49,10 +50,8 @@ class Conversion:
         self._convert(raw, made, "vmdk", "subformat=streamOptimized")
         with made.open("r+b") as opened:
             head = opened.read(_VMDK_HEAD_BYTES)
-            # qemu draws this number; it only has to differ between disks.
-            fixed = _VMDK_ID.sub(b"\nCID=%08x\n" % (identity.int & 0xFFFFFFFE), head, count=1)
             opened.seek(0)
-            opened.write(fixed)
+            opened.write(_named_head(head, identity))
 
     def vhd(self, raw: Path, made: Path, identity: uuid.UUID, epoch: int) -> None:
         """Make a VHD of fixed size, which is what Azure takes."""
@@ -105,6 +104,18 @@ class Conversion:
         self._commands.check(
             Command(argv=argv, environment=_ENVIRONMENT, timeout_seconds=_LONGEST_SECONDS)
         )
+
+
+def _named_head(head: bytes, identity: uuid.UUID) -> bytes:
+    """Give the head with a number of ours, as long as it was; qemu draws one."""
+    found = _VMDK_ID.search(head)
+    if found is None:
+        raise ValueError("qemu-img wrote a VMDK without a CID")
+    number = b"\nCID=%08x\n" % (identity.int & 0xFFFFFFFE)
+    # What follows moves into the zeros that end the descriptor.
+    end = head.index(b"\0", found.end())
+    grown = len(number) - len(found.group())
+    return head[: found.start()] + number + head[found.end() : end] + head[end + grown :]
 
 
 def _fixed_footer(footer: bytes, identity: uuid.UUID, epoch: int) -> bytes:

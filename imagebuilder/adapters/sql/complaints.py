@@ -20,7 +20,8 @@ _BUSY = "Another imagebuilder is writing to it; try again when it is done."
 _FILE_HINTS = {
     sqlite3.SQLITE_BUSY: _BUSY,
     sqlite3.SQLITE_LOCKED: _BUSY,
-    sqlite3.SQLITE_FULL: "Free space on its file system, then try again: imagebuilder gc helps.",
+    sqlite3.SQLITE_FULL: "Free space on its file system: imagebuilder gc helps; or point "
+    "IMAGEBUILDER_HOME at a larger one.",
     sqlite3.SQLITE_IOERR: "Check the free space of its file system, and then the disk itself.",
 }
 FILE_HINT = (
