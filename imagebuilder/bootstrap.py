@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
     from imagebuilder.adapters.local.roots import LocalWorkshop
     from imagebuilder.domain.component import ActionName
+    from imagebuilder.domain.recipe import AmiParent
     from imagebuilder.ports.actions import Action
+    from imagebuilder.ports.progress import Progress
     from imagebuilder.services.building.stacking import Stacking
     from imagebuilder.services.caring import Caring
     from imagebuilder.services.freeing import Freeing
@@ -176,7 +178,10 @@ class Application(MachineWiring):
         """Builds images."""
         from imagebuilder.services.pipelines.journey import BuildImage
 
-        return BuildImage(self._desk, self._make, process=f"process {os.getpid()}")
+        def fetch(ami: "AmiParent", watcher: "Progress") -> object:
+            return self.importing.import_parent(ami, watcher)
+
+        return BuildImage(self._desk, self._make, fetch, process=f"process {os.getpid()}")
 
     @cached_property
     def importing(self) -> "Importing":

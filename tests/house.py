@@ -6,6 +6,7 @@ from typing import Any
 
 from imagebuilder.domain.attestation import BuilderIdentity
 from imagebuilder.domain.content import AddedContent
+from imagebuilder.domain.errors import ImageBuilderError
 from imagebuilder.domain.image import ImageVersion
 from imagebuilder.domain.package import InstalledPackage, Upgrade
 from imagebuilder.ports.machine import Script
@@ -17,6 +18,7 @@ from imagebuilder.services.building.stocktaking import Stocktaking
 from imagebuilder.services.cataloguing import Cataloguing, Records
 from imagebuilder.services.matching import MatchDesk, Matching
 from imagebuilder.services.pipelines.desk import BuildResult, Desk, Job
+from imagebuilder.services.pipelines.importing import Importing, ImportTools
 from imagebuilder.services.pipelines.journey import BuildImage
 from imagebuilder.services.pipelines.making import Workers
 from imagebuilder.services.pipelines.planning import BuildRequest, Inventory, Planning, Preparation
@@ -37,6 +39,7 @@ from tests.fakes.claims import FakeClaimStore
 from tests.fakes.clock import FakeClock, FakeIds
 from tests.fakes.disks import FakeDisks
 from tests.fakes.documents import FakeDocumentSource
+from tests.fakes.foreign import FakeAmiSource, FakeForeignImages, FakeImageRegistry
 from tests.fakes.inspection import FakeBooter, FakeContentsReader, FakeTestRunner
 from tests.fakes.locks import FakeLocks
 from tests.fakes.machine import Answer
@@ -110,6 +113,7 @@ class House:
     packages: str = ""
     ground: str = ""
     complaints: tuple[str, ...] = ()
+    unopened: ImageBuilderError | None = None
     fails: dict[str, Answer | BaseException] = field(default_factory=dict)
     roots: FakeRoots = field(init=False)
     workshop: FakeWorkshop = field(init=False)
@@ -120,6 +124,7 @@ class House:
     channels: FakeChannelStore = field(init=False)
     contents: FakeContentsReader = field(init=False)
     live: LiveFakes = field(init=False)
+    amis: FakeAmiSource = field(init=False)
 
     def __post_init__(self) -> None:
         """Begin with a base image, a web image on it, and two components."""
@@ -140,6 +145,7 @@ class House:
         self.workshop = FakeWorkshop(self.roots)
         self.disks = FakeDisks(self.folder)
         self.contents = FakeContentsReader(self._installed)
+        self.amis = FakeAmiSource(self.folder / "given")
         self.live = LiveFakes(self.folder, self.versions, self.audit, self.clock)
 
     def _installed(self) -> list[InstalledPackage]:
@@ -284,7 +290,19 @@ class House:
         def make(job: Job, progress: RecordedProgress) -> BuildResult:
             return in_one(desk, workers, job, progress)
 
-        return BuildImage(desk, make, "process 7")
+        return BuildImage(desk, make, self.importing.import_parent, "process 7")
+
+    @property
+    def importing(self) -> Importing:
+        """Give what records images that others made, over these fakes; `given` is each of them."""
+        tools = ImportTools(
+            images=FakeForeignImages(self.folder, self.unopened),
+            registry=FakeImageRegistry(self.folder / "given"),
+            amis=self.amis,
+            workshop=self.workshop,
+            stocktaking=self.workers.stocktaking,
+        )
+        return Importing(self.desk, tools, "process 7")
 
     @property
     def stages(self) -> Stages:

@@ -13,6 +13,9 @@ from imagebuilder.cli.stopping import stoppable
 from imagebuilder.domain.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from imagebuilder.domain.recipe import AmiParent
     from imagebuilder.services.pipelines.desk import BuildResult
     from imagebuilder.services.pipelines.planning import BuildRequest
 
@@ -104,7 +107,11 @@ def _show_plan(application: Application, request: "BuildRequest", *, as_json: bo
     """Show what would be built first; a child of a missing parent can only be planned after it."""
     from imagebuilder.services.building.stacking import StackRequest  # noqa: PLC0415 - start-up
 
-    first, *later = *application.building.missing_parents(request.recipe_path), request.recipe_path
+    missing = application.building.missing_parents(request.recipe_path)
+    first, *later = *missing, request.recipe_path
+    if not isinstance(first, str):
+        _show_fetch(first, later, as_json=as_json)
+        return
     if later:
         request = replace(request, recipe_path=first, overrides={})
     prepared = application.building.plan(request)
@@ -126,7 +133,8 @@ def _show_plan(application: Application, request: "BuildRequest", *, as_json: bo
                 "reasons": [{"kind": r.kind, "text": r.text} for r in prepared.reasons],
                 "plan": plan.document(),
                 "layers": rows,
-                "then": list(later),
+                "fetch": None,
+                "then": list(map(str, later)),
             }
         )
         return
@@ -141,7 +149,34 @@ def _show_plan(application: Application, request: "BuildRequest", *, as_json: bo
         if prepared.is_unchanged and prepared.before
         else f"to build: {prepared.reason}"
     )
-    for path in later:
+    _show_later(later)
+
+
+def _show_fetch(ami: "AmiParent", later: "Sequence[object]", *, as_json: bool) -> None:
+    """Show that nothing can be planned before an AMI is fetched."""
+    from imagebuilder.domain.recipe import parent_text  # noqa: PLC0415 - start-up
+
+    text = parent_text(ami)
+    if as_json:
+        print_json(
+            {
+                "image": ami.image,
+                "is_unchanged": False,
+                "reason": f"{text} is not at hand",
+                "reasons": [],
+                "plan": None,
+                "layers": [],
+                "fetch": text,
+                "then": list(map(str, later)),
+            }
+        )
+        return
+    typer.echo(f"fetch: {text}, and record it as {ami.image}")
+    _show_later(later)
+
+
+def _show_later(paths: "Sequence[object]") -> None:
+    for path in paths:
         typer.echo(f"then: {path}, which can be planned when its parent is built")
 
 

@@ -67,18 +67,19 @@ def import_(  # noqa: PLR0913 - typer takes each option as a parameter
     """Record an image that others made, so that it can be a parent, be scanned and be revoked."""
     with told_errors(as_json=as_json):
         from imagebuilder.bootstrap import Application
-        from imagebuilder.ports.foreign import AmiReference, RegistryReference
+        from imagebuilder.domain.recipe import AmiParent
+        from imagebuilder.ports.foreign import RegistryReference
         from imagebuilder.services.pipelines.importing import ImportOrder
 
         if [file is not None, bool(oci), bool(ami)].count(True) != 1 or bool(ami) is not bool(
             region
         ):
             raise SourceUnclear
-        given: Path | RegistryReference | AmiReference
+        given: Path | RegistryReference | AmiParent
         if file is not None:
             given = file
         elif ami:
-            given = AmiReference(image=ami, region=region, role=role, external_id=external_id)
+            given = AmiParent(ami=ami, region=region, role=role, external_id=external_id)
         else:
             given = RegistryReference(text=oci, credentials=credentials, is_plain_http=plain_http)
         order = ImportOrder(given=given, image=name, version=version)

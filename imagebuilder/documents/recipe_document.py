@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from imagebuilder.documents.ami_nodes import ami_of, check_ami
 from imagebuilder.documents.compliance_nodes import check_compliance, compliance_of
 from imagebuilder.documents.excerpt import quoted
 from imagebuilder.documents.json_schema import DocumentKind
@@ -42,7 +43,14 @@ from imagebuilder.domain.spelling import did_you_mean
 from imagebuilder.domain.units import duration_seconds, size_bytes
 from imagebuilder.domain.versions import BuildVersion, RecipeVersion, Wildcard
 
-_BELONGS_TO = {"mirror": "debian", "keyring": "debian", "snapshot": "debian", "sha256": "rootfs"}
+_BELONGS_TO = {
+    "mirror": "debian",
+    "keyring": "debian",
+    "snapshot": "debian",
+    "sha256": "rootfs",
+    "role": "ami",
+    "external_id": "ami",
+}
 _LARGEST_SIZE_BYTES = 2**60
 
 
@@ -86,6 +94,7 @@ def _check_parent(reading: OpenDocument, root: MappingNode) -> None:
     if kind == "image" and "@" in rest:
         asked = rest.partition("@")[2]
         _check_reference(reading, asked, reading.origin_within(written, "@" + asked))
+    check_ami(reading, root, written)
     options = mapping_at(root, "parent")
     if options is None:
         return
@@ -266,6 +275,8 @@ def _parent(node: Node) -> Parent:
     if kind == "rootfs":
         sha256 = _optional(options, "sha256")
         return RootfsParent(path=rest, sha256=Digest.parse(sha256) if sha256 else None)
+    if kind == "ami":
+        return ami_of(node, written)
     if kind == "packer":
         return PackerParent(what=rest)
     name, _, asked = rest.partition("@")

@@ -90,11 +90,30 @@ class PackerParent:
     what: str
 
 
-Parent = SuiteParent | RootfsParent | ImageParent | PackerParent
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AmiParent:
+    """An AMI in a region, and the role by which the account is entered that may read it.
+
+    `role` is an ARN, empty for whoever runs us; `external_id` refers to the secret it asks for.
+    """
+
+    ami: str
+    region: str
+    role: str = ""
+    external_id: str = ""
+    origin: Origin | None = None
+
+    @property
+    def image(self) -> ImageName:
+        """The image of ours that it is recorded as; an AMI never changes, so its name is enough."""
+        return ImageName(f"{self.ami}.{self.region}")
+
+
+Parent = SuiteParent | RootfsParent | ImageParent | AmiParent | PackerParent
 
 
 def parent_text(parent: Parent) -> str:
-    """Give a parent as recipes write it: debian:bookworm, rootfs:FILE, image:base@1.x, packer:X."""
+    """Give a parent as recipes write it: debian:bookworm, image:base@1.x, ami:REGION/ID."""
     match parent:
         case SuiteParent(suite=suite):
             return f"debian:{suite}"
@@ -102,6 +121,8 @@ def parent_text(parent: Parent) -> str:
             return f"rootfs:{path}"
         case ImageParent(name=name, asked=asked):
             return f"image:{name}@{asked}" if asked else f"image:{name}"
+        case AmiParent(ami=ami, region=region):
+            return f"ami:{region}/{ami}"
         case PackerParent(what=what):
             return f"packer:{what}"
 
@@ -149,7 +170,7 @@ class Recipe:
     """A recipe document, read and found sound.
 
     `repositories` are what the image itself will use; empty means those it was built from.
-    Invariant: with `sources` Packer builds it, and its parent is an image or a PackerParent.
+    Invariant: with `sources` Packer builds it, of an image, an AMI or a PackerParent.
     """
 
     name: ImageName

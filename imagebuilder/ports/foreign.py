@@ -12,7 +12,7 @@ from typing import Protocol
 
 from imagebuilder.domain.digest import Digest
 from imagebuilder.domain.errors import Refused
-from imagebuilder.domain.recipe import ArtifactFormat
+from imagebuilder.domain.recipe import AmiParent, ArtifactFormat
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,19 +58,6 @@ class RegistryReference:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AmiReference:
-    """An AMI in a region, and the role by which the account is entered that may read it.
-
-    `role` is an ARN, empty for whoever runs us; `external_id` refers to the secret it asks for.
-    """
-
-    image: str
-    region: str
-    role: str = ""
-    external_id: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class FetchedImage:
     """An image file that was fetched; `source` says from where, by the digest it has there."""
 
@@ -95,7 +82,7 @@ class AmiSource(Protocol):
     """Fetches the disks of AMIs."""
 
     def fetched(
-        self, reference: AmiReference, on_bytes: Callable[[int], None]
+        self, ami: AmiParent, on_bytes: Callable[[int], None]
     ) -> AbstractContextManager[FetchedImage]:
         """Give the raw disk of an AMI's root, as its snapshot has it; it is gone with the context.
 

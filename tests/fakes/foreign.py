@@ -7,9 +7,8 @@ from pathlib import Path, PurePath
 
 from imagebuilder.domain.digest import Digest
 from imagebuilder.domain.errors import ImageBuilderError
-from imagebuilder.domain.recipe import ArtifactFormat
+from imagebuilder.domain.recipe import AmiParent, ArtifactFormat, parent_text
 from imagebuilder.ports.foreign import (
-    AmiReference,
     FetchedImage,
     ForeignImage,
     RegistryReference,
@@ -64,12 +63,10 @@ class FakeAmiSource:
     """Has one disk as every AMI."""
 
     file: Path
-    asked: list[AmiReference] = field(default_factory=list)
+    asked: list[AmiParent] = field(default_factory=list)
 
     @contextmanager
-    def fetched(
-        self, reference: AmiReference, on_bytes: Callable[[int], None]
-    ) -> Iterator[FetchedImage]:
-        self.asked.append(reference)
+    def fetched(self, ami: AmiParent, on_bytes: Callable[[int], None]) -> Iterator[FetchedImage]:
+        self.asked.append(ami)
         on_bytes(self.file.stat().st_size)
-        yield FetchedImage(file=self.file, source=f"ami:{reference.region}/{reference.image}")
+        yield FetchedImage(file=self.file, source=parent_text(ami))

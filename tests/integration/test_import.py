@@ -9,7 +9,12 @@ from typing import Any
 
 import pytest
 
+from imagebuilder.adapters.aws.carrier import AwsCarrier
 from imagebuilder.domain.digest import Digest
+from imagebuilder.domain.target import Access, Audience
+from tests.aws_double import running_double
+from tests.aws_double.serving import HOME, REGION
+from tests.clouds import Route, aws_places, calls_to, environment_at
 from tests.foreign_disks import a_foreign_disk, a_foreign_qcow2, a_foreign_root, run
 from tests.roots import Workbench, left_behind
 
@@ -121,6 +126,37 @@ def test_a_child_of_an_imported_image_has_all_its_files_and_is_reached_by_its_re
     assert done.returncode == 0, done.stderr
     assert bench.refused(bench.recipe("first", name="other", parent="image:vendor@1.x")).status == 4
     assert shown(bench, "image", "show", "child")["state"] == "revoked"
+
+
+def test_a_recipe_on_an_ami_then_it_is_fetched_once_and_its_revocation_reaches_the_child(
+    bench: Workbench, disk: Path, tmp_path: Path
+) -> None:
+    with running_double() as double, environment_at(double.endpoint):
+        places = aws_places(audience=Audience(), access=Access())
+        route = Route(AwsCarrier(calls_to(double)), places, disk, scratch=tmp_path)
+        ami = route.place_all()[f"aws:{HOME}/{REGION}"]
+        parent = f"ami:{REGION}/{ami}"
+        bench.environment = double.environment()
+        bench.component("first", "echo first > /etc/first")
+        recipe = bench.recipe("first", name="child", parent=parent)
+
+        dry = bench.run("build", recipe, "--dry-run")
+        assert (dry.returncode, double.log.count("ListSnapshotBlocks")) == (0, 0), dry.stderr
+        assert dry.stdout.startswith(f"fetch: {parent}, ")
+        built = bench.build(recipe)
+        bench.build(bench.recipe("first", name="other", parent=parent))
+        assert double.log.count("ListSnapshotBlocks") == 1
+
+    with tarfile.open(bench.artifact_of(built)) as archive:
+        names = {name.removeprefix("./") for name in archive.getnames()}
+    assert {"etc/first", "srv/suid"} <= names
+    assert shown(bench, "image", "show", "child")["parent"]["asked"] == parent
+    source = f"{ami}.{REGION}@1.0.0/1"
+    done = bench.run("image", "revoke", source, "--message", "theirs was bad", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert shown(bench, "image", "show", "child")["state"] == "revoked"
+    assert bench.refused(recipe).status == 4
+    assert left_behind(bench.home) == []
 
 
 def test_import_of_a_disk_of_old_of_a_file_system_alone_and_of_a_tar_file(

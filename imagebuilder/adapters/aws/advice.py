@@ -75,8 +75,8 @@ def reason_of(refused: CallRefused) -> str:
     return f"{refused.code}: {refused.said} ({where})"
 
 
-def hint_for(refused: CallRefused) -> str:
-    """Give what to do about a refusal."""
+def hint_for(refused: CallRefused, otherwise: str = _RETRY) -> str:
+    """Give what to do about a refusal; `otherwise` where nothing is known of it."""
     entrance, code = refused.entrance, refused.code
     if refused.call == "sts:AssumeRole":
         return _entering(entrance)
@@ -87,7 +87,7 @@ def hint_for(refused: CallRefused) -> str:
         )
     place = f"account {entrance.account}, region {entrance.region}"
     found = (hint for codes, hint in _HINTS if code in codes)
-    return next(found, _RETRY).format(
+    return next(found, otherwise).format(
         who=_who(entrance),
         call=refused.call,
         region=entrance.region,

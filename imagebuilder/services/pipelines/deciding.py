@@ -4,8 +4,9 @@ It is planned just as for a build, so that a run is skipped exactly when a build
 newest version unchanged.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from imagebuilder.domain.image import VersionNotFound
 from imagebuilder.domain.need import (
@@ -16,6 +17,8 @@ from imagebuilder.domain.need import (
     decide,
 )
 from imagebuilder.domain.pipeline import StartCondition
+from imagebuilder.domain.recipe import AmiParent, parent_text
+from imagebuilder.domain.standing import ParentUnusable
 from imagebuilder.services.pipelines.planning import BuildRequest, Planning
 
 
@@ -45,8 +48,11 @@ class DecisionAsked:
         )
 
 
-MissingParents = Callable[[str], tuple[str, ...]]
-"""Gives the recipes of a recipe's parents that were never built, the lowest first."""
+MissingParent: TypeAlias = str | AmiParent
+"""The recipe of a parent that was never built, or an AMI that was never fetched."""
+
+MissingParents: TypeAlias = Callable[[str], Sequence[MissingParent]]
+"""Gives what a recipe's parents lack, the lowest first."""
 
 
 class Decisions:
@@ -71,11 +77,12 @@ class Decisions:
         )
         try:
             prepared = self._planning.prepare(request)
-        except VersionNotFound:
+        except (VersionNotFound, ParentUnusable):
             # A build makes the parents that it lacks; that fails when there is no recipe of them.
-            if not self._missing_parents(asked.recipe_path):
+            missing = self._missing_parents(asked.recipe_path)
+            if not missing:
                 raise
-            text = "its parent image was never built"
+            text = _told_of(missing[-1])
             return decide([Reason(kind=ReasonKind.NEVER_BUILT, text=text)], asked.terms)
         version = prepared.before.reference if prepared.before else ""
         return decide(prepared.reasons, asked.terms, version)
@@ -95,3 +102,9 @@ class Deciding:
     def decide(self, asked: DecisionAsked) -> Decision:
         """Say whether to build a recipe now, and why. Raises: as `Decisions.decide`."""
         return self._opened().decide(asked)
+
+
+def _told_of(missing: MissingParent) -> str:
+    if isinstance(missing, AmiParent):
+        return f"its parent {parent_text(missing)} is not at hand"
+    return "its parent image was never built"

@@ -22,23 +22,25 @@ from imagebuilder.domain.image import (
 )
 from imagebuilder.domain.layer import Layer
 from imagebuilder.domain.plan import PlannedParent
-from imagebuilder.domain.recipe import RootfsParent, Suite
+from imagebuilder.domain.recipe import AmiParent, RootfsParent, Suite
 from imagebuilder.domain.run import Run, StepState
 from imagebuilder.domain.units import size_text
 from imagebuilder.domain.versions import RecipeVersion
 from imagebuilder.ports.building import NewLayer, Roots, Workshop
 from imagebuilder.ports.foreign import (
-    AmiReference,
     AmiSource,
     ForeignImage,
+    ForeignImageRefused,
     ForeignImages,
     ImageRegistry,
     RegistryReference,
 )
 from imagebuilder.ports.progress import Progress
+from imagebuilder.ports.targets import TargetRefused
 from imagebuilder.services.building.stocktaking import Stock, Stocktaking
 from imagebuilder.services.pipelines.desk import Desk
 from imagebuilder.services.pipelines.open_run import opened_run
+from imagebuilder.services.pipelines.parentage import AMI_LINE
 from imagebuilder.services.pipelines.recording import matched, signed
 from imagebuilder.services.pipelines.watching import RecordedProgress, failing_step
 
@@ -50,7 +52,7 @@ if TYPE_CHECKING:
 class ImportOrder:
     """What to import, a file, what a registry has or an AMI, and as what."""
 
-    given: PurePath | RegistryReference | AmiReference
+    given: PurePath | RegistryReference | AmiParent
     image: str
     version: str
 
@@ -101,6 +103,15 @@ class Importing:
                 run.succeeded(imported.version.id, is_unchanged=imported.is_unchanged)
                 return imported
 
+    def import_parent(self, ami: AmiParent, watcher: Progress) -> Imported:
+        """Record an AMI that a recipe is built on. Raises: as `import_`, with its place there."""
+        order = ImportOrder(given=ami, image=ami.image, version=AMI_LINE)
+        try:
+            return self.import_(order, watcher)
+        except (TargetRefused, ForeignImageRefused) as refused:
+            refused.origin = ami.origin
+            raise
+
     def _imported(
         self,
         order: ImportOrder,
@@ -117,7 +128,7 @@ class Importing:
             what = f"{foreign.format}, {size_text(foreign.size_bytes)}, {foreign.digest.short}"
             progress.step_ended(StepState.SUCCEEDED, what)
             before = desk.cataloguing.newest(image)
-            if before is not None and _is_of(before, foreign, asked):
+            if before is not None and self._is_kept(before) and _is_of(before, foreign, asked):
                 return Imported(version=before, is_unchanged=True)
             with self._tools.workshop.opened(()) as roots:
                 layer = self._layer(foreign, source, roots, progress)
@@ -130,9 +141,13 @@ class Importing:
         signed(desk, version, progress)
         return Imported(version=version)
 
+    def _is_kept(self, version: ImageVersion) -> bool:
+        """Whether retention has not ended a version: else it is made anew, as a build would be."""
+        return not self._with.usability.gone(version)
+
     def _given(
         self,
-        given: PurePath | RegistryReference | AmiReference,
+        given: PurePath | RegistryReference | AmiParent,
         held: ExitStack,
         progress: RecordedProgress,
     ) -> tuple[str, PurePath]:
@@ -143,7 +158,7 @@ class Importing:
         match given:
             case RegistryReference():
                 fetching = self._tools.registry.fetched(given, lambda _: None)
-            case AmiReference():
+            case AmiParent():
                 fetching = self._tools.amis.fetched(given, lambda _: None)
         fetched = held.enter_context(fetching)
         progress.step_ended(StepState.SUCCEEDED, fetched.source)

@@ -1,13 +1,15 @@
 """BuildImage: the whole journey. Nothing is recorded that was not booted and tested."""
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from imagebuilder.domain.image import VersionNotFound
 from imagebuilder.domain.matrix import variant_image
-from imagebuilder.domain.recipe import CircularParents, ImageParent
+from imagebuilder.domain.recipe import AmiParent, CircularParents, ImageParent
 from imagebuilder.domain.run import Run
 from imagebuilder.ports.progress import Progress
+from imagebuilder.services.pipelines.deciding import MissingParent
 from imagebuilder.services.pipelines.desk import BuildResult, Desk, Job, Maker
 from imagebuilder.services.pipelines.open_run import opened_run
 from imagebuilder.services.pipelines.planning import BuildRequest, Preparation
@@ -16,14 +18,18 @@ from imagebuilder.services.pipelines.watching import RecordedProgress, failing_s
 if TYPE_CHECKING:
     from imagebuilder.domain.ids import ImageName
 
+Fetch: TypeAlias = Callable[[AmiParent, Progress], object]
+"""Records an AMI as the image that it is built on as."""
+
 
 class BuildImage:
     """Builds an image from a recipe's path, its missing parents first."""
 
-    def __init__(self, desk: Desk, make: Maker, process: str) -> None:
+    def __init__(self, desk: Desk, make: Maker, fetch: Fetch, process: str) -> None:
         """Let make do what there is to build; process says to others who is building."""
         self._with = desk
         self._make = make
+        self._fetch = fetch
         self._process = process
 
     def build(self, request: BuildRequest, watcher: Progress) -> BuildResult:
@@ -38,42 +44,53 @@ class BuildImage:
         return self._build(request, watcher)
 
     def build_parents(self, request: BuildRequest, watcher: Progress) -> None:
-        """Build the parents that were never built, the lowest first. Raises: as `build`."""
-        for path in self.missing_parents(request.recipe_path):
-            self._build(BuildRequest(recipe_path=path, keep=request.keep), watcher)
+        """Build, or fetch, the parents that are missing, the lowest first. Raises: as `build`."""
+        for missing in self.missing_parents(request.recipe_path):
+            if isinstance(missing, AmiParent):
+                self._fetch(missing, watcher)
+            else:
+                self._build(BuildRequest(recipe_path=missing, keep=request.keep), watcher)
 
     def plan(self, request: BuildRequest) -> Preparation:
         """Give what a build would start from; nothing is made or recorded."""
         return self._with.planning.prepare(request)
 
-    def missing_parents(self, recipe_path: str) -> tuple[str, ...]:
-        """Give the recipes of the parent images that were never built, the lowest first.
+    def missing_parents(self, recipe_path: str) -> tuple[MissingParent, ...]:
+        """Give the recipes of the parents that were never built, the lowest first.
+
+        An AMI at the bottom is given as itself while no version that is not retired is of it.
 
         Raises: CircularParents; VersionNotFound: no recipe makes what is missing.
         """
-        paths: list[str] = []
+        found: list[MissingParent] = []
         chain: list[ImageName] = []
         path = recipe_path
         while True:
             recipe = self._with.authoring.recipe(path).value
             chain.append(recipe.name)
             parent = recipe.parent
+            if isinstance(parent, AmiParent) and not recipe.sources and self._is_to_fetch(parent):
+                found.insert(0, parent)
             if not isinstance(parent, ImageParent):
-                return tuple(paths)
+                return tuple(found)
             if parent.name in chain:
                 circle = (*chain[chain.index(parent.name) :], parent.name)
                 raise CircularParents(circle, origin=recipe.parent_origin)
             missing = self._missing(parent)
             if missing is None:
-                return tuple(paths)
-            found = self._with.authoring.find_recipe(parent.name, path)
-            if found is None:
+                return tuple(found)
+            made_by = self._with.authoring.find_recipe(parent.name, path)
+            if made_by is None:
                 missing.hint = (
                     f"Build {parent.name} first; no recipe of that name is beside this one."
                 )
                 raise missing
-            path = found
-            paths.insert(0, path)
+            path = made_by
+            found.insert(0, path)
+
+    def _is_to_fetch(self, parent: AmiParent) -> bool:
+        newest = self._with.cataloguing.newest(parent.image)
+        return newest is None or bool(self._with.usability.gone(newest))
 
     def _missing(self, parent: ImageParent) -> VersionNotFound | None:
         """Give the reason why a parent image cannot be built on, None when it can."""

@@ -6,12 +6,13 @@ from pathlib import PurePath
 
 from imagebuilder.domain.digest import Canonical, Digest, digest_of
 from imagebuilder.domain.errors import InvalidInput, WrongState
-from imagebuilder.domain.image import ImageVersion, Reference
+from imagebuilder.domain.image import ImageVersion, Reference, VersionNotFound
 from imagebuilder.domain.plan import FINISH_LAYER, INITRAMFS_LAYER, PlannedParent
 from imagebuilder.domain.recipe import (
+    AmiParent,
     ImageParent,
     PackerParent,
-    Parent,
+    Recipe,
     Repository,
     RootfsParent,
     Suite,
@@ -22,6 +23,9 @@ from imagebuilder.ports.building import PackageSources
 from imagebuilder.ports.catalogue import VersionStore
 from imagebuilder.ports.clock import Clock
 from imagebuilder.ports.documents import DocumentSource
+
+AMI_LINE = "1.0.x"
+"""The versions as which AMIs are recorded that recipes are built on; each has one at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,31 +80,34 @@ class Parentage:
         self._sources = sources
         self._clock = clock
 
-    def taken(self, parent: Parent, path: str) -> TakenParent:
+    def taken(self, recipe: Recipe, path: str) -> TakenParent:
         """Give what the parent of a recipe at `path` is now.
 
-        Raises: DocumentUnreadable; VersionNotFound: the parent image was never built.
+        Raises: DocumentUnreadable; VersionNotFound: the parent was never built, or fetched.
         """
-        match parent:
+        match recipe.parent:
             case SuiteParent() as suite:
                 return self._suite(suite, path)
             case RootfsParent() as rootfs:
                 return self._rootfs(rootfs, path)
             case ImageParent() as image:
                 return self._image(image)
-            case PackerParent():
+            case AmiParent() as ami if not recipe.sources:
+                return self._ami(ami)
+            case AmiParent() | PackerParent() as parent:
                 # What a source starts from stands in its settings, which the plan holds.
                 asked = parent_text(parent)
                 return TakenParent(planned=PlannedParent(asked=asked, identity=asked), archives=())
 
-    def recorded(self, parent: Parent, path: str, version: ImageVersion) -> TakenParent:
+    def recorded(self, recipe: Recipe, path: str, version: ImageVersion) -> TakenParent:
         """Give a parent as `taken`, but of an image of ours the version that another was built on.
 
         Raises: DocumentUnreadable; VersionNotFound: it is not recorded any more.
         """
-        if isinstance(parent, ImageParent) and version.parent.version_id is not None:
-            return self._version(parent, self._versions().get(version.parent.version_id))
-        return self.taken(parent, path)
+        parent, known = recipe.parent, version.parent.version_id
+        if isinstance(parent, ImageParent | AmiParent) and known is not None:
+            return self._version(parent, self._versions().get(known))
+        return self.taken(recipe, path)
 
     def _suite(self, parent: SuiteParent, path: str) -> TakenParent:
         keyring, content = None, b""
@@ -144,7 +151,19 @@ class Parentage:
         asked = Reference(name=parent.name, asked=parent.asked)
         return self._version(parent, self._versions().find(asked, self._clock.now()))
 
-    def _version(self, parent: ImageParent, version: ImageVersion) -> TakenParent:
+    def _ami(self, parent: AmiParent) -> TakenParent:
+        try:
+            found = self._versions().find(Reference(name=parent.image), self._clock.now())
+        except VersionNotFound as missing:
+            given = f"--ami {parent.ami} --region {parent.region}"
+            missing.hint = (
+                f"A build fetches it; so does: imagebuilder image import {given} "
+                f"--name {parent.image} --version {AMI_LINE}"
+            )
+            raise
+        return self._version(parent, found)
+
+    def _version(self, parent: ImageParent | AmiParent, version: ImageVersion) -> TakenParent:
         contents = _contents_for_children(version)
         suite = text_of(version.plan, "suite")
         return TakenParent(

@@ -220,7 +220,7 @@ class Planning:
         read = self._read(request)
         if read.recipe.sources:
             raise NotOfLayers(read.recipe.name)
-        taken = self._parentage.recorded(read.recipe.parent, request.recipe_path, version)
+        taken = self._parentage.recorded(read.recipe, request.recipe_path, version)
         found = self._foundation(read.recipe, read.components, request.recipe_path, taken)
         prepared = self._prepared(request, read, found)
         ingredients = replace(prepared.ingredients, known_upgrades=recorded_upgrades(version.plan))
@@ -245,7 +245,7 @@ class Planning:
         self, recipe: Recipe, components: Components, path: str, taken: TakenParent | None = None
     ) -> Foundation:
         recipe, keyrings = self._with_located_keyrings(recipe, path)
-        parent = taken or self._parentage.taken(recipe.parent, path)
+        parent = taken or self._parentage.taken(recipe, path)
         return Foundation(
             ingredients=Ingredients(
                 recipe=recipe,

@@ -51,9 +51,11 @@ class Usability:
 
     def told_of_parent(self, asked: Parent, taken: PlannedParent) -> Iterator[str]:
         """Say that a higher version was passed over, and that the one taken is soon to go."""
-        if isinstance(asked, ImageParent) and taken.version_id is not None:
+        if taken.version_id is None:
+            return
+        if isinstance(asked, ImageParent):
             yield from self._passed_over(Reference(name=asked.name, asked=asked.asked), taken)
-            yield from self._soon_gone(taken.version_id)
+        yield from self._soon_gone(taken.version_id)
 
     def _passed_over(self, asked: Reference, taken: PlannedParent) -> Iterator[str]:
         if asked.build is not None or asked.channel is not None or taken.version_id is None:

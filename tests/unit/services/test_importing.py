@@ -5,16 +5,14 @@ from pathlib import Path
 import pytest
 
 from imagebuilder.domain.attestation import PredicateType
+from imagebuilder.domain.recipe import AmiParent
 from imagebuilder.domain.run import RunState
-from imagebuilder.ports.foreign import AmiReference, ForeignImageRefused, RegistryReference
+from imagebuilder.ports.foreign import ForeignImageRefused, RegistryReference
 from imagebuilder.services.pipelines.importing import (
     Imported,
-    Importing,
     ImportMisnamed,
     ImportOrder,
-    ImportTools,
 )
-from tests.fakes.foreign import FakeAmiSource, FakeForeignImages, FakeImageRegistry
 from tests.fakes.progress import FakeProgress
 from tests.fakes.signing import FakeKeyOpener, FakeSigner
 from tests.house import House
@@ -27,23 +25,12 @@ def house(tmp_path: Path) -> House:
     return house
 
 
-def importing(house: House, failure: ForeignImageRefused | None = None) -> Importing:
-    tools = ImportTools(
-        images=FakeForeignImages(house.folder, failure),
-        registry=FakeImageRegistry(house.folder / "given"),
-        amis=FakeAmiSource(house.folder / "given"),
-        workshop=house.workshop,
-        stocktaking=house.workers.stocktaking,
-    )
-    return Importing(house.desk, tools, "process 7")
-
-
 def imported(
     house: House, content: bytes = b"one", *, name: str = "vendor", version: str = "1.0.x"
 ) -> Imported:
     (house.folder / "given").write_bytes(content)
     order = ImportOrder(given=house.folder / "given", image=name, version=version)
-    return importing(house).import_(order, FakeProgress())
+    return house.importing.import_(order, FakeProgress())
 
 
 def test_import_then_the_version_has_the_file_its_packages_and_no_tests(house: House) -> None:
@@ -108,11 +95,11 @@ def test_import_as_what_no_image_can_be_then_is_refused_before_a_run_begins(
 
 
 def test_import_when_the_file_is_refused_then_the_run_is_kept_as_failed(house: House) -> None:
-    failure = ForeignImageRefused(Path("given"), "It is none.")
+    failure = house.unopened = ForeignImageRefused(Path("given"), "It is none.")
     order = ImportOrder(given=Path("given"), image="vendor", version="1.0.x")
 
     with pytest.raises(ForeignImageRefused):
-        importing(house, failure).import_(order, FakeProgress())
+        house.importing.import_(order, FakeProgress())
 
     assert [run.error_code for run in house.runs.newest(9)] == [failure.code]
     assert house.versions.versions == []
@@ -123,7 +110,7 @@ def test_import_from_a_registry_then_its_record_says_from_which_by_digest(house:
     given = RegistryReference(text="host/name:tag")
     order = ImportOrder(given=given, image="vendor", version="1.0.x")
 
-    version = importing(house).import_(order, FakeProgress()).version
+    version = house.importing.import_(order, FakeProgress()).version
 
     assert version.parent.asked == "oci:host/name:tag@its-digest"
     assert house.blobs.read(version.artifacts[0].digest) == b"one"
@@ -131,9 +118,9 @@ def test_import_from_a_registry_then_its_record_says_from_which_by_digest(house:
 
 def test_import_of_an_ami_then_the_parent_is_its_region_and_id(house: House) -> None:
     (house.folder / "given").write_bytes(b"disk")
-    given = AmiReference(image="ami-1", region="eu-central-1")
+    given = AmiParent(ami="ami-1", region="eu-central-1")
     order = ImportOrder(given=given, image="vendor", version="1.0.x")
 
-    version = importing(house).import_(order, FakeProgress()).version
+    version = house.importing.import_(order, FakeProgress()).version
 
     assert version.parent.asked == "ami:eu-central-1/ami-1"
