@@ -336,9 +336,10 @@ def _patched(folder: Path) -> Path:
 
 
 def _apply(job: _Job, edit: Edit) -> None:
-    """Change the file system. Raises: CannotFollow: not all could be done."""
+    """Change the file system; nothing is left of what is gone. Raises: CannotFollow: it failed."""
     try:
         job.editor.apply(edit.script, job.undo)
+        job.ext4.zero_free_blocks(job.place)
     except (FileSystemEditFailed, CommandFailed) as error:
         raise CannotFollow(f"the difference could not be applied: {error}") from error
 

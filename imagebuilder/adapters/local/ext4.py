@@ -4,6 +4,7 @@ mke2fs takes names and contents; owners, times and extended attributes come from
 that nothing of the machine or of an overlay gets into the image.
 """
 
+import re
 from collections.abc import Iterable
 from pathlib import Path, PurePath
 
@@ -18,6 +19,7 @@ from imagebuilder.adapters.local.debugfs import (
     owner_lines,
     time_lines,
 )
+from imagebuilder.adapters.local.sparse import data_extents, zero
 from imagebuilder.domain.disk import FILE_SYSTEM_BLOCK_BYTES, DiskIdentity, FileSystemPlan
 from imagebuilder.domain.errors import Broken
 from imagebuilder.domain.layer import Entry, EntryKind, Tree
@@ -29,6 +31,7 @@ _FEATURES = (
 )
 _CONFIGURATION = "[fs_types]\n\text4 = {\n\t}\n"
 _LOST_AND_FOUND = "/lost+found"
+_FREE_BLOCKS = re.compile(rb"\n  Free blocks: (\d[^\n]*)\n")
 _FULL = (b"Could not allocate", b"No free space in")
 """What libext2fs says when the file system, and not the machine's own disk, is full."""
 
@@ -123,11 +126,33 @@ class Ext4:
                 script += _stamp_lines(listed, entry, values)
         editor.apply(script)
 
+    def zero_free_blocks(self, place: Place) -> None:
+        """Leave nothing on the disk of what the file system no longer holds.
+
+        Raises: CommandFailed.
+        """
+        argv = ("dumpe2fs", str(place))
+        told = self._commands.check(Command(argv=argv, environment=self._environment)).stdout
+        with place.raw.open("r+b") as disk:
+            for first, last in _free_ranges(told):
+                start = place.offset_bytes + first * FILE_SYSTEM_BLOCK_BYTES
+                end = place.offset_bytes + (last + 1) * FILE_SYSTEM_BLOCK_BYTES
+                for data_start, data_end in data_extents(disk.fileno(), end, start):
+                    zero(disk.fileno(), data_start, min(data_end, end))
+
     def check(self, place: Place) -> None:
         """Look for faults. Raises: CommandFailed: there are some."""
         self._commands.check(
             Command(argv=("e2fsck", "-fn", str(place)), environment=self._environment)
         )
+
+
+def _free_ranges(told: bytes) -> Iterable[tuple[int, int]]:
+    """Give the first and last blocks that are free, as dumpe2fs tells of them group by group."""
+    for line in _FREE_BLOCKS.findall(told):
+        for item in line.split(b", "):
+            first, _, last = item.partition(b"-")
+            yield int(first), int(last or first)
 
 
 def check_listing(listing: Listing, tree: Tree, *, ignore_owner: bool = False) -> None:

@@ -4,6 +4,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+_STEP_BYTES = 1 << 20
+
 
 def data_extents(fd: int, end_bytes: int, start_bytes: int = 0) -> Iterator[tuple[int, int]]:
     """Give the stretches of a file that are not holes and begin before an end.
@@ -20,6 +22,14 @@ def data_extents(fd: int, end_bytes: int, start_bytes: int = 0) -> Iterator[tupl
             return
         position = os.lseek(fd, start, os.SEEK_HOLE)
         yield start, position
+
+
+def zero(fd: int, start_bytes: int, end_bytes: int) -> None:
+    """Make a stretch of a file zeros; what is zeros already is not written."""
+    for position in range(start_bytes, end_bytes, _STEP_BYTES):
+        zeros = bytes(min(_STEP_BYTES, end_bytes - position))
+        if os.pread(fd, len(zeros), position) != zeros:
+            os.pwrite(fd, zeros, position)
 
 
 def copy_sparse(source: Path, target: Path) -> None:
@@ -39,7 +49,7 @@ def _copy_range(source: int, target: int, start: int, end: int) -> None:
         except OSError:
             # Between file systems, or on one that cannot: copied by way of our own memory.
             copied = os.pwrite(
-                target, os.pread(source, min(end - position, 1 << 20), position), position
+                target, os.pread(source, min(end - position, _STEP_BYTES), position), position
             )
         if copied == 0:
             return

@@ -23,6 +23,7 @@ from tests.disks import EPOCH, SIZE_BYTES, ReadBack, a_request, local_disks, out
 pytestmark = pytest.mark.root
 
 CAPABILITY = bytes.fromhex("0100000200200000000000000000000000000000")
+SECRET = b"not to be seen again"
 OTHER_CAPABILITY = bytes.fromhex("0000000202000000000000000000000000000000")
 ACL = bytes.fromhex(
     "0200000001000600ffffffff02000400e803000004000400ffffffff10000400ffffffff20000400ffffffff"
@@ -43,6 +44,7 @@ def root(tmp_path: Path) -> Path:
         (root / folder).mkdir(parents=True)
     (root / "etc/hosts").write_text("127.0.0.1 localhost\n")
     (root / "var/lib/large").write_bytes(hashlib.sha256(b"seed").digest() * 200_000)
+    (root / "var/lib/secret").write_bytes(SECRET * 1000)
     (root / "usr/bin/sudo").write_text("set-uid")
     (root / "usr/bin/sudo").chmod(0o4755)
     (root / "usr/bin/ping").write_text("capable")
@@ -344,6 +346,15 @@ def test_follow_of_a_file_system_that_is_not_what_was_said_is_made_anew(
     with disks.assemble(a_request(root, predecessor=before)) as disk:
         assert "could not be applied" in disk.anew_because
         assert disk.digest == first.digest
+
+
+def test_follow_when_a_file_is_gone_then_nothing_of_it_is_on_the_disk(
+    following: Follow, root: Path
+) -> None:
+    (root / "var/lib/secret").unlink()
+    with following() as disk:
+        assert disk.changed_blocks is not None
+        assert SECRET not in Path(disk.raw).read_bytes()
 
 
 def test_package_as_qcow2_of_a_disk_that_follows_holds_the_same_disk(
