@@ -29,6 +29,12 @@ def check_ami(reading: OpenDocument, root: MappingNode, written: ScalarNode) -> 
         reading.fault(message, external_id.key.origin, "Write role: with its ARN, or leave it out.")
 
 
+def region_of(written: ScalarNode) -> str | None:
+    """Give the region of a parent that is an AMI, None of one that is malformed."""
+    found = _AMI.fullmatch(written.text)
+    return found["region"] if found else None
+
+
 def ami_of(node: Node, written: str) -> AmiParent:
     """Give the AMI of a parent in which nothing is wrong, however it is written."""
     found = _AMI.fullmatch(written)

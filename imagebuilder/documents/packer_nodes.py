@@ -1,10 +1,12 @@
 """What a recipe says of Packer: nodes to the sources that it starts."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+from imagebuilder.documents.ami_nodes import is_ami, region_of
 from imagebuilder.documents.excerpt import quoted
 from imagebuilder.documents.nodes import ListNode, MappingNode, Node, ScalarNode
 from imagebuilder.documents.reading import OpenDocument, mapping_at, text_at, texts_at
+from imagebuilder.domain.digest import Canonical
 from imagebuilder.domain.origin import Origin
 from imagebuilder.domain.packer import (
     PackerSource,
@@ -12,11 +14,14 @@ from imagebuilder.domain.packer import (
     is_reference,
     is_secret_setting,
 )
+from imagebuilder.domain.recipe import AmiParent, Parent
 
 BUILDER = "packer"
 _WORDS = ("type", "name")
 _OURS = ("output_directory", "vm_name")
 _OF_LAYERS = ("repositories", "compliance")
+_OF_READING = ("role", "external_id")
+_STARTS = ("source_ami", "source_ami_filter")
 
 
 def check_packer(reading: OpenDocument, root: MappingNode, parent: ScalarNode | None) -> None:
@@ -33,23 +38,55 @@ def check_packer(reading: OpenDocument, root: MappingNode, parent: ScalarNode | 
         _check_parent(reading, parent, is_packers=is_packers)
     if is_packers:
         _check_layers(reading, root)
+    if is_packers and parent is not None and is_ami(parent):
+        _check_ami(reading, root, parent)
     _check_sources(reading, root)
 
 
-def packer_of(root: MappingNode) -> tuple[PackerSource, ...]:
-    """Give the sources of a document in which nothing is wrong."""
-    return tuple(map(_source, _sources(root)))
+def packer_of(root: MappingNode, parent: Parent) -> tuple[PackerSource, ...]:
+    """Give the sources of a document in which nothing is wrong; an AMI is what they start from."""
+    starts: dict[str, Canonical] = {}
+    if isinstance(parent, AmiParent):
+        starts = {"source_ami": parent.ami, "region": parent.region}
+    return tuple(_source(item, starts) for item in _sources(root))
 
 
 def _check_parent(reading: OpenDocument, parent: ScalarNode, *, is_packers: bool) -> None:
     kind = parent.text.partition(":")[0]
-    if is_packers and kind not in ("packer", "image"):
+    if is_packers and kind not in ("packer", "image", "ami"):
         message = f"Packer starts no machine from {quoted(parent.text)}."
-        hint = "Write image:NAME, or packer: and a word for what the source itself starts from."
+        hint = "Write image:NAME, ami:REGION/ID, or packer: and a word for what the source says."
         reading.fault(message, parent.origin, hint)
     if not is_packers and kind == "packer":
         message = f"Only Packer starts from {quoted(parent.text)}."
         reading.fault(message, parent.origin, "Write builder: packer too.")
+
+
+def _check_ami(reading: OpenDocument, root: MappingNode, parent: ScalarNode) -> None:
+    """See that all sources can start from an AMI that is the parent, and from no other."""
+    options = mapping_at(root, "parent")
+    for key in _OF_READING if options else ():
+        if options and key in options.entries:
+            message = f"The key {quoted(key)} does not go with builder: packer."
+            hint = "Packer enters the account by the source's own settings, such as assume_role."
+            reading.fault(message, options.entries[key].key.origin, hint)
+    for item in _sources(root):
+        type_, region = text_at(item, "type"), item.get("region")
+        if type_ is not None and not type_.text.startswith("amazon-"):
+            message = f"A {type_.text} source starts no machine from an AMI."
+            hint = "Take amazon-ebs, or another parent: image:NAME, or packer: and a word."
+            reading.fault(message, type_.origin, hint)
+            continue
+        for key in _STARTS:
+            if key in item.entries:
+                message = f"The setting {quoted(key)} is not to be set: the parent says the AMI."
+                hint = "Take it out, or write packer: and a word as the parent."
+                reading.fault(message, item.entries[key].key.origin, hint)
+        wanted = region_of(parent)
+        if isinstance(region, ScalarNode) and wanted is not None and region.text != wanted:
+            message = f"The source is in {quoted(region.text)}, and its parent in {wanted}."
+            hint = "Leave the region out, or copy the AMI there and name the copy as the parent."
+            reading.fault(message, region.origin, hint)
 
 
 def _check_layers(reading: OpenDocument, root: MappingNode) -> None:
@@ -115,13 +152,16 @@ def _texts(node: Node, path: SettingPath = ()) -> Iterator[tuple[SettingPath, st
             yield from _texts(item, (*path, place))
 
 
-def _source(item: MappingNode) -> PackerSource:
+def _source(item: MappingNode, starts: Mapping[str, Canonical]) -> PackerSource:
     type_ = text_at(item, "type")
     return PackerSource(
         type=type_.text if type_ else "",
         name=_name(item),
         settings={
-            key: entry.value.plain() for key, entry in item.entries.items() if key not in _WORDS
+            **starts,
+            **{
+                key: entry.value.plain() for key, entry in item.entries.items() if key not in _WORDS
+            },
         },
         origin=item.origin,
     )

@@ -225,13 +225,14 @@ def _check_size(reading: OpenDocument, root: MappingNode) -> None:
 def _recipe(root: MappingNode, text: str) -> Recipe:
     """Make the recipe of a document in which nothing is wrong."""
     parent_node = root.entries["parent"].value
+    parent = _parent(parent_node)
     artifacts = tuple(ArtifactFormat(name) for name in texts_at(root, "artifacts"))
     max_age = text_at(root, "max_age")
     description = text_at(root, "description")
     return Recipe(
         name=ImageName(_written(root, "name")),
         version=RecipeVersion.parse(_written(root, "version")),
-        parent=_parent(parent_node),
+        parent=parent,
         components=tuple(_use(item) for item in list_at(root, "components")),
         description=description.text if description else "",
         tests=tuple(_test(item) for item in list_at(root, "tests")),
@@ -243,7 +244,7 @@ def _recipe(root: MappingNode, text: str) -> Recipe:
             if isinstance(item, MappingNode)
         ),
         compliance=compliance_of(root),
-        sources=packer_of(root),
+        sources=packer_of(root, parent),
         max_age_seconds=duration_seconds(max_age.text) if max_age else None,
         text=text,
         origin=root.origin,

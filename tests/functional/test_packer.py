@@ -30,10 +30,9 @@ kind: Recipe
 name: web
 version: 1.0.x
 builder: packer
-parent: packer:debian-12
+parent: %(parent)s
 packer:
   type: amazon-ebs
-  region: %(region)s
   access_key: env:OF_A_TEST_ACCESS
   secret_key: env:OF_A_TEST_SECRET
   custom_endpoint_ec2: %(endpoint)s
@@ -41,8 +40,7 @@ packer:
   skip_metadata_api_check: true
   skip_credential_validation: true
   instance_type: t3.micro
-  source_ami: %(parent)s
-  ssh_username: root
+%(starts)s  ssh_username: root
   ssh_host: 127.0.0.1
   ssh_port: %(port)d
   ssh_private_key_file: %(key)s
@@ -96,8 +94,9 @@ def test_component_test_on_a_recipe_of_packer_then_says_that_it_has_no_layers(cl
 
 @needs_packer
 @pytest.mark.root
+@pytest.mark.parametrize("is_parent", [False, True], ids=["of-the-source", "of-the-parent"])
 def test_build_at_amazon_then_the_image_is_a_placement_of_a_recorded_version(
-    cli: Cli, double: Double, server: Server, monkeypatch: pytest.MonkeyPatch
+    cli: Cli, double: Double, server: Server, monkeypatch: pytest.MonkeyPatch, *, is_parent: bool
 ) -> None:
     environment = double.environment()
     monkeypatch.setenv("OF_A_TEST_ACCESS", environment["AWS_ACCESS_KEY_ID"])
@@ -105,10 +104,12 @@ def test_build_at_amazon_then_the_image_is_a_placement_of_a_recorded_version(
     monkeypatch.setenv("AWS_POLL_DELAY_SECONDS", "1")
     cli.write("components/page/component.yaml", COMPONENT)
     page = cli.folder / "page"
+    ami = Cloud(double=double).image("debian-12")
+    parent = f"ami:{REGION}/{ami}" if is_parent else "packer:debian-12"
     given = {
-        "region": REGION,
         "endpoint": double.endpoint,
-        "parent": Cloud(double=double).image("debian-12"),
+        "parent": parent,
+        "starts": "" if is_parent else f"  region: {REGION}\n  source_ami: {ami}\n",
         "port": server.port,
         "key": server.key,
         "file": page,
@@ -124,7 +125,7 @@ def test_build_at_amazon_then_the_image_is_a_placement_of_a_recorded_version(
         for each in reservation["Instances"]
     ]
     (placement,) = cli.json("placement", "list", "web")
-    assert sorted(instances) == sorted([given["parent"], placement["id"]])
+    assert sorted(instances) == sorted([ami, placement["id"]])
     account = double.client("sts").get_caller_identity()["Account"]
     assert placement["target"] == f"aws:{account}/{REGION}"
     assert cli.json("image", "whatis", placement["id"])
@@ -132,6 +133,7 @@ def test_build_at_amazon_then_the_image_is_a_placement_of_a_recorded_version(
     (image,) = [each for each in images if each["ImageId"] == placement["id"]]
     assert image["Name"].startswith("web-run-")
     assert cli.json("build", recipe)["is_unchanged"]
+    assert cli.json("image", "show", "web")["parent"]["asked"] == parent
     for words in (["image", "show"], ["image", "lineage"], ["image", "bill"], ["image", "report"]):
         shown = cli(*words, "web")
         assert shown.exit_code == 0, (words, shown.stderr, shown.exception)

@@ -1,12 +1,19 @@
 """Elsewhere: images that were made where they stay, as the plan of a version keeps them."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 from imagebuilder.domain.errors import WrongState
 from imagebuilder.domain.image import ImageVersion
 from imagebuilder.domain.packer import PackerSource, made_elsewhere
+from imagebuilder.domain.recipe import AmiParent, Recipe
+from imagebuilder.ports.live_builds import LiveBuildFailed
 from imagebuilder.ports.placements import PlacementStore
 from imagebuilder.services.placing import Placing
+
+_NO_AMI = "InvalidAMIID"
+"""What the codes begin with by which EC2 says that an AMI is not there, or not seen."""
 
 
 class ParentNotStarted(WrongState):
@@ -55,3 +62,18 @@ def started_from(
             settings = {**source.settings, "source_ami": placement.external_id}
             return replace(source, settings=settings)
     raise ParentNotStarted(parent, source.name, f"no placement in {region}")
+
+
+@contextmanager
+def told_of_parent(recipe: Recipe) -> Iterator[None]:
+    """Let a failure tell the place of the parent in a recipe when that names no AMI there is."""
+    try:
+        yield
+    except LiveBuildFailed as failed:
+        if isinstance(recipe.parent, AmiParent) and _NO_AMI in failed.message:
+            failed.origin = recipe.parent_origin
+            failed.hint = (
+                f"See the id and the region, {recipe.parent.region}, or have the AMI's owner share "
+                f"it with the account that source {failed.source} enters."
+            )
+        raise

@@ -47,6 +47,7 @@ from imagebuilder.services.pipelines.desk import Desk, Job
 from imagebuilder.services.pipelines.elsewhere import (
     ParentNotStarted,
     started_from,
+    told_of_parent,
 )
 from imagebuilder.services.pipelines.examining import about, component_tests
 from imagebuilder.services.pipelines.watching import RecordedProgress
@@ -124,7 +125,8 @@ class Packing:
         with ExitStack() as held:
             self._progress.step_started(f"start a machine: {names}")
             built = self._shop.builder.built(order, self._work, self._progress.line)
-            outcome = held.enter_context(built)
+            with told_of_parent(self._job.prepared.recipe):
+                outcome = held.enter_context(built)
             self._progress.step_ended(StepState.SUCCEEDED, _counted(outcome))
             disk = self._disk(order, outcome, held)
             yield Packed(built=self._built(outcome, disk), disk=disk.raw if disk else None)

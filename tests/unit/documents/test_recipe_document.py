@@ -11,6 +11,7 @@ from imagebuilder.domain.digest import Digest
 from imagebuilder.domain.ids import ComponentName, ImageName
 from imagebuilder.domain.origin import Origin
 from imagebuilder.domain.recipe import (
+    AmiParent,
     ArtifactFormat,
     ComponentUse,
     DiskSpec,
@@ -23,6 +24,7 @@ from imagebuilder.domain.recipe import (
     RootfsParent,
     Suite,
     SuiteParent,
+    parent_text,
 )
 from imagebuilder.domain.severity import Severity
 from imagebuilder.domain.units import GIB
@@ -279,6 +281,27 @@ def test_recipe_when_values_are_of_another_type_gives_problems_and_no_other_erro
     rest: str,
 ) -> None:
     assert problems_of(f"{rest}\n")
+
+
+def test_recipe_when_packer_builds_it_on_an_ami_then_all_sources_start_from_that() -> None:
+    recipe = read_recipe((GOLDEN / "packer-ami.yaml").read_text(), "packer-ami.yaml").value
+
+    starts = {(s.settings["source_ami"], s.settings["region"]) for s in recipe.sources}
+    assert starts == {("ami-0123456789abcdef0", "eu-central-1")}
+    assert len(recipe.sources) == 2
+
+
+def test_recipe_when_it_is_built_on_an_ami_then_has_its_region_id_and_the_way_in() -> None:
+    recipe = read_recipe((GOLDEN / "ami-parent.yaml").read_text(), "ami-parent.yaml").value
+
+    assert recipe.parent == AmiParent(
+        ami="ami-0123456789abcdef0",
+        region="eu-central-1",
+        role="arn:aws:iam::123456789012:role/golden-read",
+        external_id="env:EXTERNAL_ID",
+        origin=recipe.parent_origin,
+    )
+    assert parent_text(recipe.parent) == "ami:eu-central-1/ami-0123456789abcdef0"
 
 
 def test_recipe_when_packer_builds_it_then_its_sources_are_as_they_are_written() -> None:

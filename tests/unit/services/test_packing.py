@@ -26,6 +26,7 @@ CLOUD = "/w/recipes/cloud.yaml"
 QEMU = "builder: packer\npacker: {type: qemu, memory: 512}\n"
 AMAZON = "builder: packer\npacker: {type: amazon-ebs, region: eu-central-1}\n"
 BOTH = "builder: packer\npacker:\n  - {type: amazon-ebs, region: eu-central-1}\n  - {type: qemu}\n"
+PARENT = "ami:eu-central-1/ami-0123456789abcdef0"
 AMI = LiveProduct(
     source="amazon-ebs",
     places=(LivePlace(region="eu-central-1", id="ami-1", target="aws:1/eu-central-1"),),
@@ -138,6 +139,43 @@ def test_build_when_the_parent_is_an_image_then_the_machine_starts_from_its_disk
     assert version is not None
     assert order.disk == house.blobs.path(parent.artifacts[0].digest)
     assert version.parent.version_id == parent.id
+
+
+def test_build_when_the_parent_is_an_ami_then_the_machine_starts_from_it_and_nothing_is_fetched(
+    house: House,
+) -> None:
+    write(house, "builder: packer\npacker: {type: amazon-ebs}\n", PARENT)
+    house.live.builder.products["amazon-ebs"] = AMI
+
+    version = house.build(CLOUD).version
+
+    assert version is not None
+    assert (version.parent.asked, version.parent.identity) == (PARENT, PARENT)
+    starts = {"source_ami": "ami-0123456789abcdef0", "region": "eu-central-1"}
+    assert house.live.builder.orders[0].sources[0].settings == starts
+    assert house.amis.asked == []
+    assert house.build(CLOUD).is_unchanged
+
+
+@pytest.mark.parametrize(
+    ("parent", "reason", "origin"),
+    [
+        (PARENT, "Error querying AMI: InvalidAMIID.NotFound", f"{CLOUD}:4:9"),
+        (PARENT, "VcpuLimitExceeded", "None"),
+        ("packer:debian-12", "Error querying AMI: InvalidAMIID.NotFound", "None"),
+    ],
+)
+def test_build_when_the_ami_of_the_parent_is_not_there_then_its_place_in_the_recipe_is_told(
+    house: House, parent: str, reason: str, origin: str
+) -> None:
+    write(house, AMAZON, parent)
+    house.live.builder.failing = {"amazon-ebs": reason}
+
+    with pytest.raises(LiveBuildFailed) as caught:
+        house.build(CLOUD)
+
+    assert str(caught.value.origin) == origin
+    assert ("region, eu-central-1" in caught.value.hint) is (origin != "None")
 
 
 def test_build_when_the_image_is_elsewhere_then_it_is_a_placement_of_the_version(
