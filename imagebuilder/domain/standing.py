@@ -295,8 +295,8 @@ class ParentUnusable(Refused):
         super().__init__(
             f"{image} cannot be built on {parent}.",
             context=standing.why_unusable(revoked),
-            hint=f"Name another version of {parent.partition('@')[0]} as parent, or a channel such "
-            f"as latest; or build that image anew{restore}.",
+            hint="Name another parent, such as another version or a channel of "
+            f"{parent.partition('@')[0]}; or build that image anew{restore}.",
         )
 
 

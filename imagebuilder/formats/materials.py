@@ -14,7 +14,11 @@ from imagebuilder.domain.kept import kept_list, kept_texts
 from imagebuilder.domain.package import InstalledPackage
 
 _PACKAGE_UNKNOWN = "its file was checked against a signed index and not kept"
-_SUITE_UNKNOWN = "a suite, told by its package indexes and packages"
+_PARENT_UNKNOWN = {
+    "debian": "a suite, told by its package indexes and packages",
+    "ami": "an AMI that stayed at AWS, told by its region and id",
+    "packer": "what a source of Packer's starts from, told by its settings",
+}
 _SHA256 = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
 
 
@@ -79,7 +83,7 @@ def _parent(version: ImageVersion, parent: ImageVersion | None) -> Material:
         name=asked,
         uri=f"urn:imagebuilder:parent:{quote(asked)}",
         digest=digest,
-        unknown="" if digest else _SUITE_UNKNOWN,
+        unknown="" if digest else _PARENT_UNKNOWN.get(asked.partition(":")[0], "not recorded"),
     )
 
 

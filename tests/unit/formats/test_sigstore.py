@@ -112,6 +112,18 @@ def test_a_suite_is_told_by_no_digest_and_a_file_by_its_own() -> None:
     assert (parent_of(file).digest, parent_of(file).unknown) == (a_digest("root"), "")
 
 
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [("ami:eu-central-1/ami-12345678", "an AMI"), ("packer:debian-12", "Packer"), ("x:y", "not")],
+)
+def test_a_parent_that_stayed_where_it_was_is_not_said_to_be_a_suite(asked: str, said: str) -> None:
+    version = a_version(parent=ParentEdge(asked=asked, identity=asked), plan={"suite": ""})
+
+    (parent,) = [m for m in materials_of(version, None) if m.kind == "parent"]
+
+    assert (parent.digest, said in parent.unknown) == (None, True)
+
+
 def test_a_package_has_the_digest_of_its_file_where_that_is_known() -> None:
     version = a_version(plan={"suite": "bookworm"})
     known = {("bash", "5.2-1", "amd64"): a_digest("bash.deb")}
