@@ -25,6 +25,7 @@ from imagebuilder.ports.disks import BLOCK_BYTES
 from imagebuilder.ports.targets import Forerunner, Shipment
 from tests.aws_double import Double
 from tests.aws_double.accounts import admin_key
+from tests.aws_double.organization import join
 from tests.aws_double.serving import HOME, REGION, SECRET
 from tests.build import SOME_DAY, a_version
 from tests.fakes.clock import FakeClock
@@ -113,6 +114,45 @@ def a_key_of(double: Double, account: str, region: str, *others: str) -> str:
     policy = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
     made = double.client("kms", account, region).create_key(Policy=policy)
     return str(made["KeyMetadata"]["Arn"])
+
+
+def a_unit_of(double: Double, *accounts: str) -> Mapping[str, str]:
+    """Give a unit of home's new organization, with some accounts in it. Shape: its Id and Arn."""
+    organizations = double.client("organizations")
+    organizations.create_organization(FeatureSet="ALL")
+    root = organizations.list_roots()["Roots"][0]["Id"]
+    made = organizations.create_organizational_unit(ParentId=root, Name="web")
+    unit: Mapping[str, str] = made["OrganizationalUnit"]
+    for account in accounts:
+        join(HOME, account, unit["Id"])
+    return unit
+
+
+def launch(double: Double, account: str, region: str, image: str) -> str:
+    """Let an account run a machine of an AMI, and give the machine's id."""
+    ec2 = double.client("ec2", account, region)
+    started = ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1, InstanceType="m5.large")
+    return str(started["Instances"][0]["InstanceId"])
+
+
+def launchable(double: Double, account: str, region: str) -> list[str]:
+    """Give the AMIs that an account is shown as ones it may launch in a region."""
+    listed = double.client("ec2", account, region).describe_images()["Images"]
+    return [image["ImageId"] for image in listed if image["State"] == "available"]
+
+
+def snapshot_blocks(double: Double, snapshot: str) -> Iterator[tuple[int, bytes]]:
+    """Give index and content of each block that a snapshot of home's lists, as AWS hands it out."""
+    ebs = double.client("ebs")
+    token: dict[str, str] = {}
+    while True:
+        page = ebs.list_snapshot_blocks(SnapshotId=snapshot, **token)
+        for entry in page["Blocks"]:
+            read = ebs.get_snapshot_block(SnapshotId=snapshot, **entry)
+            yield entry["BlockIndex"], read["BlockData"].read()
+        if "NextToken" not in page:
+            return
+        token = {"NextToken": page["NextToken"]}
 
 
 def aws_places(*accounts: str, regions: tuple[str, ...] = (REGION,), **more: Any) -> AwsPlaces:

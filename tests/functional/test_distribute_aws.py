@@ -11,7 +11,6 @@ from imagebuilder.adapters.local.blockmap import BlockMap
 from imagebuilder.domain.image import ImageVersion
 from imagebuilder.domain.recipe import ArtifactFormat
 from tests.aws_double import Double, running_double
-from tests.aws_double.organization import join
 from tests.aws_double.serving import HOME, REGION
 from tests.build import a_draft, an_artifact
 from tests.clouds import (
@@ -21,8 +20,11 @@ from tests.clouds import (
     a_disk,
     a_key_of,
     a_role_of,
+    a_unit_of,
     calls_to,
     environment_at,
+    launch,
+    launchable,
 )
 from tests.functional.conftest import Cli
 
@@ -82,18 +84,6 @@ def version(cli: Cli, disk: Path) -> ImageVersion:
     )
 
 
-def launch(double: Double, account: str, region: str, image: str) -> None:
-    double.client("ec2", account, region).run_instances(
-        ImageId=image, MinCount=1, MaxCount=1, InstanceType="m5.large"
-    )
-
-
-def visible(double: Double, account: str, region: str) -> list[str]:
-    """Give the AMIs that an account may launch in a region."""
-    listed = double.client("ec2", account, region).describe_images()["Images"]
-    return [image["ImageId"] for image in listed if image["State"] == "available"]
-
-
 def test_distribute_when_an_account_gets_copies_then_it_launches_them_with_its_own_key(
     cli: Cli, double: Double, version: ImageVersion, disk: Path, tmp_path: Path
 ) -> None:
@@ -121,25 +111,19 @@ def test_distribute_when_an_account_gets_copies_then_it_launches_them_with_its_o
 def test_revoke_when_it_was_shared_then_nobody_sees_it_any_more(
     cli: Cli, double: Double, version: ImageVersion
 ) -> None:
-    organizations = double.client("organizations")
-    organizations.create_organization(FeatureSet="ALL")
-    root = organizations.list_roots()["Roots"][0]["Id"]
-    unit = organizations.create_organizational_unit(ParentId=root, Name="web")["OrganizationalUnit"]
-    join(HOME, THIRD, unit["Id"])
+    unit = a_unit_of(double, THIRD)
     document = cli.write("shared.yaml", SHARES.replace("UNIT", unit["Id"]))
     result = cli("distribute", "web", "--to", document)
     assert result.exit_code == 0, result.stderr
     for account in (OTHER, THIRD):
-        (image,) = visible(double, account, FAR)
+        (image,) = launchable(double, account, FAR)
         launch(double, account, FAR, image)
 
     result = cli("image", "revoke", version.reference, "--message", "it leaks", "--yes")
 
     assert result.exit_code == 0, result.stderr
-    assert [visible(double, who, where) for who in (OTHER, THIRD) for where in (REGION, FAR)] == [
-        [], [], [], [],
-    ]  # fmt: skip
-    assert visible(double, HOME, REGION) == []
+    for account in (HOME, OTHER, THIRD):
+        assert [launchable(double, account, region) for region in (REGION, FAR)] == [[], []]
 
 
 def test_distribute_when_the_external_id_is_wrong_then_nothing_is_begun(
@@ -164,7 +148,7 @@ def test_target_check_when_somebody_changed_a_permission_then_it_is_told(
     a_role_of(double, OTHER)
     key = a_key_of(double, OTHER, FAR)
     cli("distribute", "web", "--to", cli.write("p.yaml", COPIES.replace("KEY", key)))
-    (image,) = visible(double, OTHER, FAR)
+    (image,) = launchable(double, OTHER, FAR)
     permission = {"Add": [{"UserId": THIRD}]}
     ec2 = double.client("ec2", OTHER, FAR)
     ec2.modify_image_attribute(ImageId=image, LaunchPermission=permission)

@@ -14,7 +14,7 @@ from tests.aws_double import Double, running_double
 from tests.aws_double.refusals import Refusal
 from tests.aws_double.serving import HOME, REGION
 from tests.build import a_draft, an_artifact
-from tests.clouds import ROLE, a_disk, a_role_of
+from tests.clouds import ROLE, a_disk, a_role_of, launch
 from tests.functional.conftest import Cli
 
 pytestmark = pytest.mark.filterwarnings("default")  # the double's own
@@ -85,9 +85,7 @@ def test_distribute_then_the_other_account_can_launch_it_until_it_is_revoked(
         image = ids[f"aws:{OTHER}/{region}"]
         (shown,) = seen(double, OTHER, region, image)
         assert {"Key": "version", "Value": "1.2.0-1"} in shown["Tags"]
-        double.client("ec2", OTHER, region).run_instances(
-            ImageId=image, MinCount=1, MaxCount=1, InstanceType="m5.large"
-        )
+        launch(double, OTHER, region, image)
     assert double.log.count("StartSnapshot") == 1
     assert cli("target", "check", "web").exit_code == 0
 

@@ -1,21 +1,99 @@
-"""The main job, as a person does it: a recipe becomes a booted, tested, recorded image."""
+"""The main job, as a person does it: a recipe becomes a booted, tested, recorded image.
 
+What is made of that image is tested here too, so that it is built and booted once.
+"""
+
+import filecmp
 import json
+import os
+import shutil
+import subprocess
 import time
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from imagebuilder.domain.image import parse_reference
 from imagebuilder.domain.recipe import Suite
+from imagebuilder.ports.disks import BLOCK_BYTES
+from tests.aws_double import Double, running_double
+from tests.aws_double.serving import HOME, REGION
+from tests.clouds import (
+    ROLE,
+    SECRETS,
+    a_key_of,
+    a_role_of,
+    a_unit_of,
+    launch,
+    launchable,
+    snapshot_blocks,
+)
 from tests.examples import House, plain_qemu
 from tests.roots import left_behind
 from tests.staged import StagedRun
 from tests.workshops import machine_sources
 
 pytestmark = [pytest.mark.root, pytest.mark.network, pytest.mark.qemu, pytest.mark.timeout(1800)]
+packer = pytest.mark.skipif(not shutil.which("packer"), reason="packer is missing")
+
+BASE = "debian-base@1.0.0/1"
+OTHER, MEMBER = "222222222222", "333333333333"
+NEAR, FAR = "eu-west-1", "us-west-2"
+MACHINE = """\
+kind: Recipe
+name: debian-machine
+version: 1.0.x
+builder: packer
+parent: image:debian-base@1.x
+packer: {type: qemu}
+components: [motd-build-info@1.x]
+tests: [tests/machine]
+"""
+MACHINE_TEST = """\
+import pytest
+from testinfra.host import Host
+
+
+def test_the_component_was_here(host: Host) -> None:
+    assert host.file("/etc/build-info").exists
+
+
+@pytest.mark.machine
+def test_who_logs_in_is_let_in_by_no_key_of_the_build(host: Host) -> None:
+    # On the machine of the build, and on a fresh one, there is the key of just that.
+    assert len(host.file("/root/.ssh/authorized_keys").content_string.splitlines()) == 1
+    assert host.service("ssh").is_running
+"""
+EVERYWHERE = f"""\
+kind: Distribution
+name: everywhere
+targets:
+  - name: own
+    aws:
+      home: {{account: "{HOME}", region: {REGION}}}
+      accounts: ["{HOME}"]
+      regions: [{REGION}, {NEAR}, {FAR}]
+      parameter: "/golden/{{image}}"
+  - name: shared
+    aws:
+      home: {{account: "{HOME}", region: {REGION}}}
+      delivery: share
+      accounts: ["{OTHER}"]
+      organizational_units: [UNIT]
+      regions: [{REGION}, {NEAR}]
+  - name: sealed
+    aws:
+      home: {{account: "{HOME}", region: {REGION}}}
+      accounts: ["{OTHER}"]
+      regions: [{FAR}]
+      role: {ROLE}
+      external_id: env:EXTERNAL_ID
+      keys: {{{FAR}: "KEY"}}
+"""
 
 
 @pytest.fixture(name="web", scope="module")
@@ -135,6 +213,7 @@ def _write_patched(house: House) -> None:
     )
 
 
+@pytest.mark.usefixtures("web")
 def test_stages_when_there_is_a_disk_then_the_one_that_was_built_is_booted(house: House) -> None:
     house.json("build", "recipes/debian-base.yaml")
     recipe = house.folder / "recipes/staged.yaml"
@@ -157,3 +236,127 @@ def test_stages_when_there_is_a_disk_then_the_one_that_was_built_is_booted(house
     assert [report.stage for report in found.reports][-1] == "machine"
     assert all(report.has_passed for report in found.reports)
     assert left_behind(house.home) == []
+
+
+@pytest.fixture(scope="module")
+def packed(house: House, web: Any) -> Any:
+    """Give what Packer made of the base in a virtual machine."""
+    assert web["version"]
+    (house.folder / "recipes/debian-machine.yaml").write_text(MACHINE)
+    tests = house.folder / "recipes/tests/machine"
+    tests.mkdir()
+    (tests / "test_machine.py").write_text(MACHINE_TEST)
+    return house.json("build", "recipes/debian-machine.yaml")
+
+
+@packer
+def test_build_by_packer_then_the_version_has_its_parent_packages_and_a_disk_that_booted(
+    house: House, packed: Any
+) -> None:
+    version = house.json("image", "show", "debian-machine")
+    base = house.json("image", "show", "debian-base")
+
+    assert not packed["is_unchanged"]
+    assert [artifact["format"] for artifact in version["artifacts"]] == ["qcow2"]
+    assert version["layers"] == []
+    assert version["parent"]["id"] == base["id"]
+    assert version["artifacts"][0]["virtual_size_bytes"] == 2 * 2**30
+    packages = [house.json("image", "packages", name) for name in ("debian-machine", "debian-base")]
+    assert packages[0] == packages[1]
+
+
+@packer
+@pytest.mark.usefixtures("packed")
+def test_build_by_packer_when_nothing_changed_then_no_machine_is_started(house: House) -> None:
+    assert house.json("build", "recipes/debian-machine.yaml")["is_unchanged"]
+    assert list((house.home / "packer").iterdir()) == []
+
+
+@pytest.fixture
+def double() -> Iterator[Double]:
+    with running_double() as double:
+        yield double
+
+
+@pytest.fixture
+def branch(house: House, web: Any, double: Double, tmp_path: Path) -> House:
+    """Give a house that knows what was recorded, and whose revocations reach no other test."""
+    assert web["version"]
+    secret = SECRETS["env:EXTERNAL_ID"].decode()
+    branch = House(tmp_path, {**double.environment(), "EXTERNAL_ID": secret})
+    shutil.copytree(house.home / "blobs", branch.home / "blobs", copy_function=os.link)
+    for file in house.home.glob("catalogue.db*"):
+        shutil.copy(file, branch.home)
+    return branch
+
+
+@pytest.mark.filterwarnings("default")  # the double's own
+def test_distribute_when_the_disk_is_real_then_others_launch_it_until_it_is_revoked(
+    branch: House, double: Double
+) -> None:
+    a_role_of(double, OTHER)
+    unit, key = a_unit_of(double, MEMBER), a_key_of(double, OTHER, FAR)
+    document = branch.folder / "everywhere.yaml"
+    document.write_text(EVERYWHERE.replace("UNIT", unit["Id"]).replace("KEY", key))
+
+    (done,) = branch.json("distribute", BASE, "--to", str(document))
+
+    images = {each["target"]: each["id"] for each in done["targets"]}
+    places = [(OTHER, FAR, images[f"aws:{OTHER}/{FAR}"])]
+    for where in (REGION, NEAR):
+        places += [(who, where, images[f"aws:{HOME}/{where}"]) for who in (OTHER, MEMBER)]
+    assert done["is_whole"]
+    for who, where, image in places:
+        assert launchable(double, who, where) == [image]
+    machines = [(*place, launch(double, *place)) for place in places]
+    assert_disk_was_sent_once(branch, double)
+    assert branch.run("target", "check", BASE).returncode == 0
+    (copied,) = holdings(double, OTHER, FAR)["snapshots"]
+    assert copied["KmsKeyId"] == key
+    for where in (REGION, NEAR, FAR):
+        (parameter,) = holdings(double, HOME, where)["parameters"]
+        assert parameter["Name"] == "/golden/debian-base"
+
+    branch.json("image", "revoke", BASE, "--message", "it leaks", "--yes")
+
+    for who, where, image in places:
+        assert launchable(double, who, where) == []
+        with pytest.raises(ClientError, match="InvalidAMIID"):
+            launch(double, who, where, image)
+    for who, where, _, machine in machines:  # what runs of an AMI keeps it from being deleted
+        double.client("ec2", who, where).terminate_instances(InstanceIds=[machine])
+    branch.json("distribute", "withdraw", BASE, "--delete", "--yes")
+    for who, where in ((HOME, REGION), (HOME, NEAR), (HOME, FAR), (OTHER, FAR)):
+        assert holdings(double, who, where) == {"images": [], "snapshots": [], "parameters": []}
+
+
+def assert_disk_was_sent_once(branch: House, double: Double) -> None:
+    """See that one snapshot was sent, each block of it once, and that it is the version's disk."""
+    disk, raw, back = (branch.folder / name for name in ("disk.qcow2", "disk.raw", "back.raw"))
+    exported = branch.run("image", "export", BASE, "--output", str(disk))
+    assert exported.returncode == 0, exported.stderr
+    subprocess.run(["qemu-img", "convert", "-O", "raw", disk, raw], check=True, timeout=300)
+    (begun,) = double.log.calls("StartSnapshot")
+    sent = double.log.calls("PutSnapshotBlock")
+    (snapshot,) = {str(call.parameters["SnapshotId"]) for call in sent}
+    listed = []
+    with back.open("wb") as file:
+        for index, block in snapshot_blocks(double, snapshot):
+            file.seek(index * BLOCK_BYTES)
+            file.write(block)
+            listed.append(index)
+        file.truncate(begun.parameters["VolumeSize"] << 30)
+
+    assert filecmp.cmp(raw, back, shallow=False)
+    assert sorted(int(call.parameters["BlockIndex"]) for call in sent) == listed
+
+
+def holdings(double: Double, account: str, region: str) -> dict[str, Any]:
+    """Give the images, snapshots and parameters that are an account's own in a region."""
+    ec2, ssm = (double.client(service, account, region) for service in ("ec2", "ssm"))
+    hidden = {"IncludeDisabled": True, "IncludeDeprecated": True}
+    return {
+        "images": ec2.describe_images(Owners=["self"], **hidden)["Images"],
+        "snapshots": ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"],
+        "parameters": ssm.describe_parameters()["Parameters"],
+    }

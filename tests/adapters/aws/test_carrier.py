@@ -16,7 +16,17 @@ from tests.aws_double import Double
 from tests.aws_double.organization import join
 from tests.aws_double.serving import HOME, REGION
 from tests.build import a_digest, a_version
-from tests.clouds import AT_HOME, Route, a_disk, a_key_of, a_role_of, aws_places, calls_to
+from tests.clouds import (
+    AT_HOME,
+    Route,
+    a_disk,
+    a_key_of,
+    a_role_of,
+    a_unit_of,
+    aws_places,
+    calls_to,
+    launch,
+)
 
 pytestmark = pytest.mark.filterwarnings("default")  # the double's own
 
@@ -102,12 +112,7 @@ def test_place_again_then_nothing_is_made_again(double: Double, tmp_path: Path) 
 def test_place_when_it_is_shared_then_accounts_units_and_organizations_may_launch_it(
     double: Double, tmp_path: Path
 ) -> None:
-    organizations = double.client("organizations")
-    organizations.create_organization(FeatureSet="ALL")
-    root = organizations.list_roots()["Roots"][0]["Id"]
-    unit = organizations.create_organizational_unit(ParentId=root, Name="web")
-    unit_id = unit["OrganizationalUnit"]["Id"]
-    join(HOME, THIRD, unit_id)
+    unit_id = a_unit_of(double, THIRD)["Id"]
     route = a_route(
         double,
         tmp_path,
@@ -126,20 +131,15 @@ def test_place_when_it_is_shared_then_accounts_units_and_organizations_may_launc
         f"aws:{unit_id}/{FAR}",
     ]
     for account in (OTHER, THIRD):
-        ec2 = double.client("ec2", account, FAR)
-        image = placed[f"aws:{HOME}/{FAR}"]
-        ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1, InstanceType="m5.large")
+        launch(double, account, FAR, placed[f"aws:{HOME}/{FAR}"])
 
 
 def test_targets_when_units_get_copies_then_they_are_their_accounts(
     double: Double, tmp_path: Path
 ) -> None:
+    unit = a_unit_of(double, OTHER)
     organizations = double.client("organizations")
-    organizations.create_organization(FeatureSet="ALL")
-    root = organizations.list_roots()["Roots"][0]["Id"]
-    unit = organizations.create_organizational_unit(ParentId=root, Name="web")["OrganizationalUnit"]
     below = organizations.create_organizational_unit(ParentId=unit["Id"], Name="x")
-    join(HOME, OTHER, unit["Id"])
     join(HOME, THIRD, below["OrganizationalUnit"]["Id"])
     audience = Audience(organizational_units=(unit["Arn"],))
     route = a_route(double, tmp_path, audience=audience)
@@ -185,9 +185,7 @@ def test_place_when_regions_have_keys_then_each_copy_is_encrypted_with_its_own(
     route = a_route(double, tmp_path, OTHER, regions=(FAR,), keys=keys)
     placed = route.place_all()
     assert route.placed[f"aws:{OTHER}/{FAR}"].traits["key"] == keys[FAR]
-    ec2 = double.client("ec2", OTHER, FAR)
-    image = placed[f"aws:{OTHER}/{FAR}"]
-    ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1, InstanceType="m5.large")
+    launch(double, OTHER, FAR, placed[f"aws:{OTHER}/{FAR}"])
 
 
 def test_place_then_parameter_and_launch_template_point_to_it_and_it_will_be_deprecated(
