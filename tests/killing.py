@@ -90,22 +90,14 @@ class Site:
             application._database.close()
 
     def rows(self) -> Rows:
-        """Give all that the catalogue holds. Shape: table -> its rows in order.
-
-        Of the audit, only what has no part in where the site is.
-        """
-        with self.opened() as application, application._database.reading() as connection:
-            rows = {
-                table.name: list(neutral_rows.rows_of(connection, table))
-                for table in neutral_rows.own_tables()
-            }
-        return rows | {"audit": [row[:4] for row in rows["audit"]]}
+        """Give all that the catalogue holds."""
+        with self.opened() as application:
+            return rows_of(application)
 
     def faults(self) -> list[str]:
         """Give what `imagebuilder catalogue check` says."""
         with self.opened() as application:
-            found = application.caring.faults(lambda *_: None, is_deep=False)
-            return [f"{fault.where}: {fault.what}" for fault in found]
+            return faults_of(application)
 
     def told(self, doing: Doing) -> list[str]:
         """Let a process do it to its end and give the moments it passes."""
@@ -125,6 +117,25 @@ class Site:
         process.start()
         process.join()
         assert process.exitcode == -signal.SIGKILL
+
+
+def rows_of(application: Application) -> Rows:
+    """Give all that a catalogue holds. Shape: table -> its rows in order.
+
+    Of the audit, only what has no part in where the catalogue is.
+    """
+    with application._database.reading() as connection:
+        rows = {
+            table.name: list(neutral_rows.rows_of(connection, table))
+            for table in neutral_rows.own_tables()
+        }
+    return rows | {"audit": [row[:4] for row in rows["audit"]]}
+
+
+def faults_of(application: Application) -> list[str]:
+    """Give what `imagebuilder catalogue check` says of a catalogue."""
+    found = application.caring.faults(lambda *_: None, is_deep=False)
+    return [f"{fault.where}: {fault.what}" for fault in found]
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from imagebuilder.services.promoting import MoveOrder
 from imagebuilder.services.revoking import RevocationOrder
 from tests.build import a_draft, a_layer, a_package, a_parent, a_version, an_artifact
 from tests.databases import DATABASES
-from tests.killing import FORKED, Doing, Rows, Site, Sites, Write, points
+from tests.killing import FORKED, Doing, Rows, Site, Sites, Write, faults_of, points, rows_of
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(300)]
 
@@ -151,17 +151,18 @@ def test_write_when_killed_anywhere_then_is_wholly_there_or_absent_and_can_be_do
         site = sites.copy(seeded, f"killed-{moment}")
         site.kill(doing, moment)
 
-        assert site.faults() == []
-        found = site.rows()
-        assert found in (before, after), (moment, moments)
-        seen.append(found == after)
-        try:
-            _again(site, doing.write)
-        except WrongState:
-            assert found == after
-        else:
-            assert found == after or _counts(site.rows()) == _counts(after)
-        assert site.faults() == []
+        with site.opened() as application:
+            assert faults_of(application) == []
+            found = rows_of(application)
+            assert found in (before, after), (moment, moments)
+            seen.append(found == after)
+            try:
+                doing.write(application)
+            except WrongState:
+                assert found == after
+            else:
+                assert found == after or _counts(rows_of(application)) == _counts(after)
+            assert faults_of(application) == []
         sites.drop(site)
 
     assert not seen[0]
