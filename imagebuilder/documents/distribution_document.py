@@ -110,11 +110,14 @@ def _check_place(reading: OpenDocument, place: MappingNode) -> None:
     after = text_at(place, "deprecate_after")
     if after is not None and (_seconds(after) or 0) > _LONGEST_SECONDS:
         reading.fault("Nothing waits that long.", after.origin, "Write at most 36500d.")
-    regions, keys = texts_at(place, "regions"), mapping_at(place, "keys")
+    home, keys = mapping_at(place, "home"), mapping_at(place, "keys")
+    at_home = text_at(home, "region") if home else None
+    # What is only copied elsewhere lies at home too, where all that is new may need a key.
+    regions = [*texts_at(place, "regions"), *([at_home.text] if at_home else [])]
     for region, entry in keys.entries.items() if keys else ():
         if region not in regions:
             hint = did_you_mean(region, regions) or "List the region, or leave its key out."
-            message = f"No copy goes to {quoted(region)}, so that it needs no key."
+            message = f"Nothing goes to {quoted(region)}, so that it needs no key."
             reading.fault(message, entry.key.origin, hint)
 
 

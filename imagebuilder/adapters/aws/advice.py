@@ -22,6 +22,9 @@ _QUOTA = frozenset(
 _UNAVAILABLE_IMAGE = frozenset(
     ("InvalidAMIID.NotFound", "InvalidAMIID.Unavailable", "InvalidRequest")
 )
+_NOT_OF_IT = frozenset(
+    ("AWSOrganizationsNotInUseException", "OrganizationalUnitNotFoundException"),
+)
 _RETRY = "Mend it, then go on with: imagebuilder distribute --retry"
 _HINTS = (
     (
@@ -41,6 +44,13 @@ _HINTS = (
         (
             "Ask for a higher quota in {place}, or withdraw what is old; then: "
             "imagebuilder distribute --retry"
+        ),
+    ),
+    (
+        _NOT_OF_IT,
+        (
+            "Name a unit of the organization that account {account} belongs to, take a home "
+            "account of the unit's organization, or list the accounts instead."
         ),
     ),
     (

@@ -162,6 +162,22 @@ def test_targets_when_only_others_use_the_images_then_the_homes_own_are_implied(
     assert [t.key for t in copied.targets if t.is_implied] == [HOME_KEY]
 
 
+@pytest.mark.parametrize("is_in_one", [False, True])
+def test_targets_when_the_unit_is_not_of_the_home_s_organization_then_says_what_to_do(
+    double: Double, tmp_path: Path, *, is_in_one: bool
+) -> None:
+    if is_in_one:
+        double.client("organizations").create_organization(FeatureSet="ALL")
+    audience = Audience(organizational_units=("ou-aaaa-bbbbbbbb",))
+    route = a_route(double, tmp_path, audience=audience)
+
+    with pytest.raises(TargetRefused, match="DescribeOrganizationalUnit") as refused:
+        _ = route.targets
+
+    assert HOME in refused.value.context
+    assert f"the organization that account {HOME} belongs to" in refused.value.hint
+
+
 def test_targets_when_the_organization_is_another_one_then_it_is_refused(
     double: Double, tmp_path: Path
 ) -> None:

@@ -115,6 +115,25 @@ def test_distribution_that_says_little_has_what_the_domain_says_of_the_rest() ->
     assert spec.tolerated_failures is None
 
 
+def test_distribution_when_only_copies_are_asked_for_then_the_home_may_have_a_key_too() -> None:
+    text = """\
+kind: Distribution
+name: far
+targets:
+  - name: far
+    aws:
+      home: {account: "111111111111", region: eu-central-1}
+      accounts: ["222222222222"]
+      regions: [us-east-1]
+      keys: {eu-central-1: alias/home, us-east-1: alias/far}
+"""
+
+    (spec,) = read_distribution(text, "far.yaml").value.targets
+
+    assert isinstance(spec.place, target.AwsPlaces)
+    assert spec.place.keys == {"eu-central-1": "alias/home", "us-east-1": "alias/far"}
+
+
 def test_schema_knows_just_the_kinds_and_formats_there_are() -> None:
     targets = json.loads(schema_text(DocumentKind.DISTRIBUTION))["properties"]["targets"]
     entry = targets["items"]["properties"]
