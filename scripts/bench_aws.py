@@ -3,8 +3,9 @@
 Figures: upload_client_mb_per_s is an upload whose calls are answered within the client;
 upload_double_ratio one through the double, by what the double takes of bare senders; fanout_*
 are copies to 50 accounts in 4 regions, entered by roles, with 16 at once; changed_bytes_ratio is
-what is sent of a second version with one package more, by the bytes of the files that changed,
-and changed_disk_ratio by the disk's data. The last two need root and take minutes.
+what is sent of a version whose HAProxy (4 MB) is a newer one, by the bytes of the files that
+changed, and changed_disk_ratio by the disk's data; small_changed_* are of a newer sudo (2 MB), and
+small_added_* of a package of 1 MB that was not there. These need root and take minutes.
 """
 
 import argparse
@@ -19,7 +20,8 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 # ruff: noqa: E402 - what is imported below is found by the path that is set first
@@ -196,50 +198,81 @@ def fanout_figures() -> dict[str, float]:
     return figures
 
 
-@contextmanager
-def raw_of(file: Path, folder: Path) -> Iterator[Path]:
-    """Give the raw disk of a qcow2 file."""
-    with tempfile.NamedTemporaryFile(dir=folder, suffix=".raw", delete=False) as made:
-        raw = Path(made.name)
-    subprocess.run(["qemu-img", "convert", "-O", "raw", str(file), str(raw)], check=True)
-    yield raw
-    raw.unlink()
+def old_and_new(package: str) -> tuple[str, str]:
+    """Give what installs the oldest and the newest version of a package that mirrors have."""
+    argv = ["apt-cache", "madison", package]
+    told = subprocess.run(argv, check=True, stdout=subprocess.PIPE, text=True).stdout
+    versions = [line.split("|")[1].strip() for line in told.splitlines()]
+    if len(set(versions)) == 1:
+        raise SystemExit(f"Mirrors have one version of {package}: there is nothing to measure.")
+    return f"{package}={versions[-1]}", f"{package}={versions[0]}"
+
+
+@dataclass(frozen=True)
+class Built:
+    """A version and its raw disk."""
+
+    reference: str
+    disk: Path
+
+
+class Versions:
+    """Versions of one image, each of them with one package that is not as before."""
+
+    def __init__(self, folder: Path) -> None:
+        """Build below a folder."""
+        self._bench = Bench(folder)
+        self._home = self._bench.home("versions")
+        self._folder = folder
+
+    def built(self, what: str, *packages: str) -> Built:
+        """Build what the packages make."""
+        say(f"building a version {what} ...")
+        self._bench.write_documents("first", packages)
+        reference = str(self._bench.build(self._home)[1]["version"])
+        file = file_of(self._bench.build(self._home, "--until", "artifact")[1])
+        disk = self._folder / f"{reference.replace('/', '-')}.raw"
+        subprocess.run(["qemu-img", "convert", "-O", "raw", str(file), str(disk)], check=True)
+        return Built(reference=reference, disk=disk)
+
+    def figures(self, name: str, old: Built, new: Built) -> dict[str, float]:
+        """Measure what would be sent of the newer one."""
+        files_bytes = self._changed_bytes(old, new)
+        with closing(RawDisk(old.disk)) as base, closing(RawDisk(new.disk)) as disk:
+            sent = sum(changed(disk, base, index) is not None for index in candidates(disk, base))
+            whole = sum(changed(disk, None, index) is not None for index in candidates(disk, None))
+        say(f"{sent} of {whole} blocks sent, {files_bytes / 1e6:.1f} MB of files changed")
+        return {
+            f"{name}_bytes_ratio": sent * BLOCK_BYTES / files_bytes,
+            f"{name}_disk_ratio": sent / whole,
+            f"{name}_sent_mb": sent * BLOCK_BYTES / 1e6,
+        }
+
+    def _changed_bytes(self, old: Built, new: Built) -> int:
+        argv = [str(ROOT / ".venv/bin/imagebuilder"), "image", "diff", "--files", "--json"]
+        environment = dict(os.environ, IMAGEBUILDER_HOME=str(self._home))
+        argv += [old.reference, new.reference]
+        told = subprocess.run(argv, check=True, stdout=subprocess.PIPE, env=environment)
+        return sum(
+            int(change["new"]["size_bytes"] or 0)
+            for change in json.loads(told.stdout)["files"]["listed"]
+            if change["new"] is not None and "content" in (change["aspects"] or ["content"])
+        )
 
 
 def version_figures(folder: Path) -> dict[str, float]:
-    """Build two versions, and measure what is sent of the second."""
-    bench = Bench(folder)
-    home = bench.home("versions")
-    say("building a version ...")
-    _, first = bench.build(home)
-    first_file = file_of(bench.build(home, "--until", "artifact")[1])
-    bench.write_documents("first", SMALL[:1])
-    say("building one with one more package ...")
-    _, second = bench.build(home)
-    second_file = file_of(bench.build(home, "--until", "artifact")[1])
-    argv = [str(ROOT / ".venv/bin/imagebuilder"), "image", "diff", "--files", "--json"]
-    environment = dict(os.environ, IMAGEBUILDER_HOME=str(home))
-    references = [str(first["version"]), str(second["version"])]
-    told = subprocess.run([*argv, *references], check=True, stdout=subprocess.PIPE, env=environment)
-    listed = json.loads(told.stdout)["files"]["listed"]
-    files_bytes = sum(
-        int(change["new"]["size_bytes"] or 0)
-        for change in listed
-        if change["new"] is not None and "content" in (change["aspects"] or ["content"])
-    )
-    with (
-        raw_of(first_file, folder) as old,
-        raw_of(second_file, folder) as new,
-        closing(RawDisk(old)) as base,
-        closing(RawDisk(new)) as disk,
-    ):
-        sent = sum(changed(disk, base, index) is not None for index in candidates(disk, base))
-        whole = sum(changed(disk, None, index) is not None for index in candidates(disk, None))
-    say(f"{sent} of {whole} blocks sent, {files_bytes / 1e6:.1f} MB of files changed")
+    """Build versions, and measure what is sent of each: a server, a tool, one package more."""
+    versions = Versions(folder)
+    old_server, server = old_and_new("haproxy")
+    old_tool, tool = old_and_new("sudo")
+    first = versions.built("to begin with", old_server, old_tool)
+    second = versions.built("with a newer server", server, old_tool)
+    third = versions.built("with a newer tool", server, tool)
+    fourth = versions.built("with one package more", server, tool, SMALL[0])
     return {
-        "changed_bytes_ratio": sent * BLOCK_BYTES / files_bytes,
-        "changed_disk_ratio": sent / whole,
-        "changed_mb": sent * BLOCK_BYTES / 1e6,
+        **versions.figures("changed", first, second),
+        **versions.figures("small_changed", second, third),
+        **versions.figures("small_added", third, fourth),
     }
 
 
