@@ -209,13 +209,14 @@ class DeliveryHindered(Refused):
     def __init__(self, reference: str, hindrances: Mapping[str, Sequence[Objection]]) -> None:
         """List what is in the way at each target, and what would clear it."""
         listed = list(hindrances.items())
-        reasons = [f"{t}: {' '.join(o.reason for o in os)}" for t, os in listed[:_LISTED]]
+        reasons = [_of_target(t, " ".join(o.reason for o in os)) for t, os in listed[:_LISTED]]
         remedies = dict.fromkeys(o.remedy for _, os in listed for o in os)
         super().__init__(
             f"{reference} cannot be put at {_counted(len(listed))}; nothing was begun.",
             context="\n".join((*reasons, *_more(len(listed)))),
-            hint="; ".join(list(remedies)[:_LISTED])
-            + f". Or leave it out with --without {listed[0][0]}.",
+            hint="\n".join(
+                (*list(remedies)[:_LISTED], f"Or leave it out with --without {listed[0][0]}.")
+            ),
         )
 
 
@@ -228,7 +229,7 @@ class DistributionIncomplete(StepFailed):
         """List which of so many targets failed, with the reason, and count those not begun."""
         failed = [step for step in steps if step.state is DeliveryState.FAILED]
         waiting = len(steps) - len(failed)
-        reasons = [_of_target(step.target, step.failure) for step in failed[:_LISTED]]
+        reasons = [_of_target(step.target, str(step.failure or "")) for step in failed[:_LISTED]]
         rest = [f"{_counted(waiting)} not begun."] if waiting else []
         hints = dict.fromkeys(s.failure.hint for s in failed if s.failure and s.failure.hint)
         super().__init__(
@@ -270,9 +271,8 @@ class WithdrawalIncomplete(StepFailed):
         )
 
 
-def _of_target(named: str, failure: Failure | None) -> str:
-    """Say what went wrong where, and that once: most failures name their target themselves."""
-    said = str(failure or "")
+def _of_target(named: str, said: str) -> str:
+    """Say what is wrong where, and that once: most reasons name their target themselves."""
     return said if named.split(" ", maxsplit=1)[0] in said else f"{named}: {said}"
 
 
