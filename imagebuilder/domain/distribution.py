@@ -263,7 +263,7 @@ class WithdrawalIncomplete(StepFailed):
 
     def __init__(self, failures: Mapping[str, Failure]) -> None:
         """List where it failed, and why."""
-        reasons = [_of_target(subject, failure) for subject, failure in failures.items()]
+        reasons = [_of_target(subject, str(failure)) for subject, failure in failures.items()]
         super().__init__(
             f"{_counted(len(failures), 'placement')} could not be withdrawn.",
             context="\n".join((*reasons[:_LISTED], *_more(len(reasons)))),
