@@ -210,7 +210,7 @@ class DeliveryHindered(Refused):
         """List what is in the way at each target, and what would clear it."""
         listed = list(hindrances.items())
         reasons = [_of_target(t, " ".join(o.reason for o in os)) for t, os in listed[:_LISTED]]
-        remedies = dict.fromkeys(o.remedy for _, os in listed for o in os)
+        remedies = dict.fromkeys(f"{o.remedy.removesuffix('.')}." for _, os in listed for o in os)
         super().__init__(
             f"{reference} cannot be put at {_counted(len(listed))}; nothing was begun.",
             context="\n".join((*reasons, *_more(len(listed)))),

@@ -3,6 +3,7 @@
 import re
 import socket
 import time
+import traceback
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -122,6 +123,11 @@ class Application:
         except ConnectionCut:
             environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
             raise ConnectionAbortedError from None
+        except Exception as broken:  # noqa: BLE001 - moto's own faults are answered as AWS answers its
+            traceback.print_exc()
+            outcome = "InternalFailure"
+            failed = Refusal(outcome, f"The double, or moto, failed: {broken!r}", status=500)
+            response = refusal(request.parsed, scope.service, failed)
         finally:
             self._record(request, outcome, began)
         return response(environ, start)

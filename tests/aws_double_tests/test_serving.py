@@ -262,3 +262,13 @@ def test_many_at_once_are_all_served(double: Double) -> None:
     with concurrent.futures.ThreadPoolExecutor(8) as threads:
         list(threads.map(lambda at: put(ebs, snapshot, at, a_block(bytes([at]))), range(64)))
     ebs.complete_snapshot(SnapshotId=snapshot, ChangedBlocksCount=64)
+
+
+def test_a_fault_of_moto_is_answered_and_not_a_cut_connection(
+    double: Double, capfd: pytest.CaptureFixture[str]
+) -> None:
+    kms = double.client("kms")
+    key = kms.create_key()["KeyMetadata"]["Arn"]  # moto finds keys to disable by their ids alone
+    with refused("InternalFailure"):
+        kms.disable_key(KeyId=key)
+    assert "KeyError" in capfd.readouterr().err
