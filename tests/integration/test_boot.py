@@ -2,14 +2,17 @@
 
 import hashlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +21,6 @@ from imagebuilder.adapters.local.acceleration import Acceleration
 from imagebuilder.adapters.local.booting import LocalBooter
 from imagebuilder.adapters.local.container import Containers
 from imagebuilder.adapters.local.containment import MOST_PROCESSES
-from imagebuilder.adapters.local.disk import LocalDisks
 from imagebuilder.adapters.local.manifest import scan
 from imagebuilder.adapters.local.qemu import BootLimits, VirtualMachines
 from imagebuilder.adapters.local.workplace import working_folder
@@ -30,14 +32,14 @@ from imagebuilder.domain.control import ControlOutcome, ScanFailed
 from imagebuilder.domain.digest import Digest
 from imagebuilder.domain.disk import esp_uuid, fstab, grub_config, root_uuid
 from imagebuilder.domain.evidence import Stage
-from imagebuilder.domain.layer import merged
-from imagebuilder.domain.recipe import Firmware
+from imagebuilder.domain.recipe import ArtifactFormat, Firmware
 from imagebuilder.domain.units import GIB
-from imagebuilder.ports.disks import DiskRequest
+from imagebuilder.ports.disks import Predecessor
 from imagebuilder.ports.inspection import BootFailed, SuiteEntry, TestSuite
 from imagebuilder.ports.machine import Machine, MachineLost, Script
 from imagebuilder.ports.process import OutputFile
 from imagebuilder.ports.scanning import Scanned, ScanRequest
+from tests.disks import a_request, local_disks, output_of, tree_of
 from tests.scap import data_stream
 
 pytestmark = [pytest.mark.root, pytest.mark.network, pytest.mark.timeout(900)]
@@ -74,31 +76,46 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     release = kernel.name.removeprefix("vmlinuz-")
     (root / "boot/grub").mkdir()
     (root / "boot/grub/grub.cfg").write_text(
-        grub_config(kernel_release=release, root_uuid=root_uuid("boot-test"))
+        grub_config(kernel_release=release, root_uuid=root_uuid("web"))
     )
-    (root / "etc/fstab").write_text(fstab(root_uuid("boot-test"), esp_uuid("boot-test")))
+    (root / "etc/fstab").write_text(fstab(root_uuid("web"), esp_uuid("web")))
     (root / "etc/systemd/network/80-any.network").write_text(NETWORK)
     (root / "etc/machine-id").write_text("")
+    (root / "etc/hostname").write_text("booted\n")
     subprocess.run(
         ["systemctl", f"--root={root}", "enable", "systemd-networkd"], check=True, timeout=60
     )
     return root
 
 
+@dataclass(frozen=True)
+class Made:
+    """A disk: raw, and packed as it is handed out."""
+
+    raw: Path
+    qcow2: Path
+
+
 @pytest.fixture(scope="module")
-def disk(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    work = tmp_path_factory.mktemp("disk")
-    request = DiskRequest(
-        name="boot-test",
-        root=root,
-        tree=merged([scan(root)]),
-        size_bytes=2 * GIB,
-        firmware=tuple(Firmware),
-        source_date_epoch=1_700_000_000,
-    )
-    disks = LocalDisks(RUNNER, SystemClock(), work / "work", work / "store")
-    with disks.assemble(request) as built:
-        yield Path(built.raw)
+def made(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
+    """Give a disk that follows a first one. One made anew is booted by the test of the main job."""
+    folder = tmp_path_factory.mktemp("disk")
+    disks, tree = local_disks(folder), tree_of(root)
+    layout: dict[str, Any] = {"size_bytes": 2 * GIB, "firmware": tuple(Firmware)}
+    with disks.assemble(a_request(root, tree=tree, **layout)) as first:
+        artifact = shutil.move(disks.package(first, root, ArtifactFormat.QCOW2), folder / "1.qcow2")
+        disks.remember("web", first)
+    (root / "etc/issue").write_text("the second disk \\n\n")
+    before = Predecessor(disk_digest=first.digest, tree=tree, artifact=Path(artifact))
+    with disks.assemble(a_request(root, predecessor=before, **layout)) as second:
+        assert second.anew_because == ""
+        packed = disks.package(second, root, ArtifactFormat.QCOW2)
+        yield Made(raw=Path(second.raw), qcow2=Path(packed))
+
+
+@pytest.fixture
+def disk(made: Made) -> Path:
+    return made.raw
 
 
 @pytest.fixture
@@ -354,7 +371,10 @@ class TestMachine:
             with pytest.raises(MachineLost):
                 machine.run(Script(text="systemctl poweroff --force --force", timeout_seconds=60))
         assert any("Linux version" in line for line in lines)
-        assert "login:" in console.read_text(errors="replace")
+        shown = console.read_text(errors="replace")
+        assert "the second disk booted" in shown
+        assert "booted login:" in shown
+        assert "EXT4-fs error" not in shown
         assert digest_of_file(disk) == before
         assert traces(tmp_path.name) == []
         assert list((tmp_path / "w").iterdir()) == []
@@ -393,6 +413,14 @@ class TestMachine:
             folder.name,
             lambda: console.exists() and console.stat().st_size > 0,
         )
+
+
+def test_artifact_of_a_disk_that_boots_then_stands_alone_and_holds_the_same(made: Made) -> None:
+    info = output_of("qemu-img", "info", made.qcow2)
+
+    assert "backing" not in info
+    assert "zstd" in info
+    assert "identical" in output_of("qemu-img", "compare", made.qcow2, made.raw)
 
 
 def scanned(machine: Machine, folder: Path) -> Scanned:
