@@ -1,6 +1,7 @@
 """What holds for all tests: databases, where examples are kept, and that CI skips nothing."""
 
 import os
+import shutil
 import tempfile
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import settings
 from hypothesis.configuration import set_hypothesis_home_dir
 
+from imagebuilder.adapters.sql.database import open_database
 from tests.databases import FreshLocation
 from tests.moto_server import running_moto
 from tests.postgres import Server, ServerMissing, outside_server, running_server
@@ -91,17 +93,52 @@ def endpoint() -> Iterator[str]:
         yield address
 
 
+@pytest.fixture(scope="session")
+def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the file of a catalogue that holds nothing, to be copied: making one takes longer."""
+    file = tmp_path_factory.mktemp("empty") / "catalogue.db"
+    open_database(file).close()
+    return file
+
+
+@pytest.fixture(scope="session")
+def empty_database(postgres: Server) -> Iterator[str]:
+    """Give the name of the server's database of such a catalogue, to be a template."""
+    name = postgres.new_database()
+    open_database(postgres.url_of(name)).close()
+    yield name
+    postgres.drop(name)
+
+
 @pytest.fixture
 def fresh_location(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FreshLocation]:
-    """Give what makes databases; those of a server go with the test."""
+    """Give what makes catalogues that hold nothing; those of a server go with the test."""
     with ExitStack() as made:
 
         def fresh(kind: str) -> str | Path:
             if kind == "sqlite":
-                return Path(tempfile.mkdtemp(dir=tmp_path), "fresh/catalogue.db")
-            server: Server = request.getfixturevalue("postgres")
-            name = server.new_database()
-            made.callback(server.drop, name)
-            return server.url_of(name)
+                file = Path(tempfile.mkdtemp(dir=tmp_path), "catalogue.db")
+                return shutil.copyfile(request.getfixturevalue("empty_file"), file)
+            template: str = request.getfixturevalue("empty_database")
+            return _database(request.getfixturevalue("postgres"), made, template)
 
         yield fresh
+
+
+@pytest.fixture
+def bare_location(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FreshLocation]:
+    """Give what tells where a catalogue can be made: not even its schema is there."""
+    with ExitStack() as made:
+
+        def bare(kind: str) -> str | Path:
+            if kind == "sqlite":
+                return Path(tempfile.mkdtemp(dir=tmp_path), "fresh/catalogue.db")
+            return _database(request.getfixturevalue("postgres"), made)
+
+        yield bare
+
+
+def _database(server: Server, made: ExitStack, template: str = "template0") -> str:
+    name = server.new_database(template)
+    made.callback(server.drop, name)
+    return server.url_of(name)

@@ -9,4 +9,7 @@ DATABASES = ("sqlite", pytest.param("postgresql", marks=pytest.mark.postgres))
 """The kinds of database, as parameters of a test or fixture."""
 
 FreshLocation = Callable[[str], str | Path]
-"""Gives where a catalogue of a kind can be opened that nobody else has and that holds nothing."""
+"""Gives where a catalogue of a kind can be opened that nobody else has and that holds nothing.
+
+That of the fixture `bare_location` gives where it has to be made first.
+"""

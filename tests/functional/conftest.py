@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -76,13 +77,15 @@ class Catalogue:
 
 
 @pytest.fixture
-def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
-    """Give the command line."""
+def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_file: Path) -> Cli:
+    """Give the command line, on a catalogue that holds nothing."""
     for name in [name for name in os.environ if name.startswith("IMAGEBUILDER_")]:
         monkeypatch.delenv(name)
     home, folder = tmp_path / "home", tmp_path / "documents"
     monkeypatch.setenv("IMAGEBUILDER_HOME", str(home))
     folder.mkdir()
+    home.mkdir()
+    shutil.copyfile(empty_file, home / "catalogue.db")
     monkeypatch.chdir(folder)
     return Cli(home, folder)
 

@@ -62,11 +62,21 @@ def test_backup_when_restored_then_everything_is_as_it_was(filled: Cli, tmp_path
     assert filled("image", "label", "debian-base", "team=again").exit_code == 0
 
 
+def test_list_when_nothing_is_there_yet_then_home_and_catalogue_are_made(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "not/yet/there"
+    monkeypatch.setenv("IMAGEBUILDER_HOME", str(home))
+
+    assert cli.json("image", "list") == []
+    assert (home / "catalogue.db").is_file()
+
+
 @pytest.mark.parametrize("other", DATABASES)
 def test_backup_when_restored_into_another_kind_then_is_the_same(
     filled: Cli,
     tmp_path: Path,
-    fresh_location: FreshLocation,
+    bare_location: FreshLocation,
     monkeypatch: pytest.MonkeyPatch,
     other: str,
 ) -> None:
@@ -74,7 +84,7 @@ def test_backup_when_restored_into_another_kind_then_is_the_same(
     filled.json("catalogue", "backup", file)
     before = [filled.json("image", "show", v["reference"]) for v in filled.json("image", "list")]
 
-    monkeypatch.setenv("IMAGEBUILDER_CATALOGUE_URL", str(fresh_location(other)))
+    monkeypatch.setenv("IMAGEBUILDER_CATALOGUE_URL", str(bare_location(other)))
     filled.json("catalogue", "restore", file)
 
     after = [filled.json("image", "show", v["reference"]) for v in filled.json("image", "list")]
@@ -84,9 +94,9 @@ def test_backup_when_restored_into_another_kind_then_is_the_same(
 
 @pytest.mark.parametrize("other", DATABASES)
 def test_copy_when_the_target_is_empty_then_has_everything_and_goes_on(
-    filled: Cli, fresh_location: FreshLocation, monkeypatch: pytest.MonkeyPatch, other: str
+    filled: Cli, bare_location: FreshLocation, monkeypatch: pytest.MonkeyPatch, other: str
 ) -> None:
-    target = str(fresh_location(other))
+    target = str(bare_location(other))
     before = filled.json("catalogue", "status")
     shown = filled.json("image", "list")
 
@@ -100,9 +110,9 @@ def test_copy_when_the_target_is_empty_then_has_everything_and_goes_on(
 
 
 def test_copy_when_the_target_has_something_then_is_refused(
-    filled: Cli, fresh_location: FreshLocation
+    filled: Cli, bare_location: FreshLocation
 ) -> None:
-    target = str(fresh_location("sqlite"))
+    target = str(bare_location("sqlite"))
     filled.json("catalogue", "copy", "--to", target)
 
     error = filled.error("catalogue", "copy", "--to", target)

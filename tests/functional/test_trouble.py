@@ -31,7 +31,6 @@ def test_commands_when_the_catalogue_is_of_a_newer_schema_then_exit_with_3(cli: 
 def test_commands_when_the_catalogue_is_no_database_then_exit_with_70(
     cli: Cli, command: tuple[str, ...]
 ) -> None:
-    cli.home.mkdir()
     (cli.home / "catalogue.db").write_bytes(b"this was a catalogue once" * 100)
 
     error = cli.error(*command)
@@ -133,7 +132,6 @@ def test_completion_then_proposes_images_and_references(
 
 
 def test_completion_when_the_catalogue_is_damaged_then_proposes_nothing(cli: Cli) -> None:
-    cli.home.mkdir()
     (cli.home / "catalogue.db").write_bytes(b"this was a catalogue once" * 100)
 
     assert _completed("image show d") == []

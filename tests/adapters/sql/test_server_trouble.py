@@ -28,8 +28,8 @@ pytestmark = pytest.mark.postgres
 
 
 @pytest.fixture
-def url(fresh_location: FreshLocation) -> str:
-    return str(fresh_location("postgresql"))
+def url(bare_location: FreshLocation) -> str:
+    return str(bare_location("postgresql"))
 
 
 @pytest.fixture
