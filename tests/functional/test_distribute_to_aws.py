@@ -118,11 +118,12 @@ def test_retry_when_a_region_refused_then_only_that_is_done_and_nothing_twice(
 ) -> None:
     a_role_of(double, OTHER)
     document = cli.write("accounts.yaml", DOCUMENT)
-    quota = Refusal("OperationNotPermitted", "You have too many images.")
+    quota = Refusal("ResourceLimitExceeded", "You have reached your quota of 9 AMIs.")
     double.faults.refuse("CopyImage", quota, region=FAR)
     result = cli("distribute", "web", "--to", document)
     assert result.exit_code == 5, result.stderr
-    assert "You have too many images." in result.stderr
+    assert "You have reached your quota of 9 AMIs." in result.stderr
+    assert f"Ask for a higher quota in account {OTHER}, region {FAR}" in result.stderr
 
     (done,) = cli.json("distribute", "web", "--retry")
 

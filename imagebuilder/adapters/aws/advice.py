@@ -41,10 +41,7 @@ _HINTS = (
     ),
     (
         _QUOTA,
-        (
-            "Ask for a higher quota in {place}, or withdraw what is old; then: "
-            "imagebuilder distribute --retry"
-        ),
+        "Ask for a higher quota in {place}, or withdraw what is old.",
     ),
     (
         _NOT_OF_IT,

@@ -43,13 +43,22 @@ class CallRefused(Exception):
 class Patience:
     """How often a call is tried that may go better, with pauses that double up to the longest.
 
-    Shape: `until` maps further codes to the moment of the clock until which they are tried again.
+    Shape: `until` maps further codes, or a code and a word of what is said, to the moment of the
+    clock until which they are tried again.
     """
 
     attempts: int = 8
     first_seconds: float = 0.2
     longest_seconds: float = 10.0
     until: Mapping[str, float] = field(default_factory=dict)
+
+    def until_when(self, refused: CallRefused) -> float | None:
+        """Give until when a refusal is tried again, if it is one of these."""
+        for key, moment in self.until.items():
+            code, _, word = key.partition(" ")
+            if code == refused.code and word in refused.said:
+                return moment
+        return None
 
 
 _USUAL = Patience()
@@ -89,8 +98,8 @@ class Calls:
             except CallRefused as refused:
                 if refused.code in _EXPIRED:
                     self._accounts.forget(entrance)
-                elif refused.code in patience.until:
-                    if self.clock.monotonic() >= patience.until[refused.code]:
+                elif (until := patience.until_when(refused)) is not None:
+                    if self.clock.monotonic() >= until:
                         raise
                     self._rest(patience, attempt)
                     continue

@@ -13,7 +13,9 @@ from imagebuilder.domain.distribution import Placement
 from imagebuilder.domain.target import Access, Audience, Delivery
 from imagebuilder.ports.targets import Forerunner, TargetRefused
 from tests.aws_double import Double
+from tests.aws_double.calls import OK
 from tests.aws_double.organization import join
+from tests.aws_double.refusals import Refusal
 from tests.aws_double.serving import HOME, REGION
 from tests.build import a_digest, a_version
 from tests.clouds import (
@@ -188,6 +190,19 @@ def test_targets_when_the_organization_is_another_one_then_it_is_refused(
         _ = route.targets
     assert HOME in refused.value.context
     assert "o-aaaaaaaaaa" in refused.value.context
+
+
+def test_place_when_copies_of_the_region_queue_up_then_it_waits_for_its_turn(
+    double: Double, tmp_path: Path
+) -> None:
+    said = "Maximum of 20 concurrent snapshot copies in this Region exceeded."
+    double.faults.refuse("CopyImage", Refusal("ResourceLimitExceeded", said), times=12)
+    route = a_route(double, tmp_path, HOME, regions=(FAR,))
+
+    for target in route.targets:
+        route.place(target)
+
+    assert double.log.count("CopyImage", outcome=OK) == 1
 
 
 def test_place_when_regions_have_keys_then_each_copy_is_encrypted_with_its_own(

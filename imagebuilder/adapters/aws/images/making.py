@@ -122,11 +122,12 @@ class ImageMaking:
         answer = self._calls.call(
             order.entrance,
             "ec2:CopyImage",
-            # An AMI that was just shared may not be seen yet; copies of a region queue up.
+            # An AMI that was just shared may not be seen yet; copies of a region queue up, while a
+            # quota of AMIs has the same code and does not pass by itself.
             Patience(
                 until={
                     "InvalidAMIID.NotFound": now + _UNSEEN_SECONDS,
-                    "ResourceLimitExceeded": now + _QUEUE_SECONDS,
+                    "ResourceLimitExceeded copies": now + _QUEUE_SECONDS,
                 },
             ),
             Name=order.name,
