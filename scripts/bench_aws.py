@@ -198,13 +198,17 @@ def fanout_figures() -> dict[str, float]:
     return figures
 
 
+class NothingToMeasure(Exception):
+    """What would be measured is not there."""
+
+
 def old_and_new(package: str) -> tuple[str, str]:
     """Give what installs the oldest and the newest version of a package that mirrors have."""
     argv = ["apt-cache", "madison", package]
     told = subprocess.run(argv, check=True, stdout=subprocess.PIPE, text=True).stdout
     versions = [line.split("|")[1].strip() for line in told.splitlines()]
     if len(set(versions)) == 1:
-        raise SystemExit(f"Mirrors have one version of {package}: there is nothing to measure.")
+        raise NothingToMeasure(f"Mirrors have one version of {package} only, so no update of it.")
     return f"{package}={versions[-1]}", f"{package}={versions[0]}"
 
 
@@ -297,7 +301,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         }
         for part, measure in parts.items():
             if given.only in {None, part}:
-                figures |= measure()
+                try:
+                    figures |= measure()
+                except NothingToMeasure as nothing:
+                    say(f"{part}: {nothing}")
     for figure, value in figures.items():
         say(f"{figure:>26} {value:10.3f}")
     print(json.dumps({figure: round(value, 4) for figure, value in figures.items()}))
