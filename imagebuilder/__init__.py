@@ -23,13 +23,15 @@ The river: each arrow makes a new frozen value, which carries the digest of the 
     text -> Recipe, Component -> Plan -> Layers -> Artifact -> evidence -> ImageVersion -> lineage
 
 A pipeline lets it flow by itself: Pipeline -> Trigger -> Run -> Decision -> stages -> Notice.
+It flows on to where images are used: ImageVersion, DistributionSpec -> Target -> Placement.
 
 A module of `domain` looks upstream only: a recipe never knows an image.
 
 Where to begin reading: `domain.recipe` (what an image is made of), `domain.plan` (what will be
 done), `services.pipelines.journey` (a build by hand, whole) and `.running` (a pipeline's, stage by
-stage), `bootstrap` (who stands behind which port). An error is found by its code in docs/errors.md;
-its class stands beside the noun it speaks of.
+stage), `services.distributing` (on to clouds and shelves), `bootstrap` (who stands behind which
+port). An error is found by its code in docs/errors.md; its class stands beside the noun it speaks
+of.
 
 Nothing is imported here, so that `imagebuilder --version` is instant.
 """
