@@ -49,7 +49,7 @@ class Asked:
 
     def moto(self, service: str | None = None) -> Any:
         """Give what moto knows of a service for this account and region."""
-        backends = get_backend(service or self.service)[self.account]  # type: ignore[call-overload]
+        backends = get_backend(service or self.service)[self.account]  # type: ignore[call-overload]  # moto lists names as literals
         return backends[self.region if self.region in backends.regions else "aws"]
 
 

@@ -114,7 +114,7 @@ class _Handler(MotoRequestHandler):
             started[:] = status, headers
 
         try:
-            body = b"".join(self.server.app(environ, start))  # type: ignore[arg-type]
+            body = b"".join(self.server.app(environ, start))  # type: ignore[arg-type]  # any WSGI application
         except ConnectionAbortedError:
             self.close_connection = True
             return

@@ -29,8 +29,9 @@ class FakeContentStore:
 
     def all(self) -> Sequence[AddedContent]:
         """Give all packs, by name and by when they were added."""
-        order = lambda each: (each.pack.name, each.added_at, each.pack.digest)  # noqa: E731
-        return sorted(self.kept.values(), key=order)
+        return sorted(
+            self.kept.values(), key=lambda each: (each.pack.name, each.added_at, each.pack.digest)
+        )
 
     def judged(self, digest: Digest) -> int:
         """Give how many versions it judged."""

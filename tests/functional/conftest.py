@@ -25,6 +25,7 @@ from tests.build import (
     a_parent,
     an_artifact,
 )
+from tests.databases import DATABASES, FreshLocation
 
 DISK = b"\0" * 3_000_000 + b"the end of a disk"
 
@@ -88,6 +89,19 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_file: Path) -> Cl
     shutil.copyfile(empty_file, home / "catalogue.db")
     monkeypatch.chdir(folder)
     return Cli(home, folder)
+
+
+@pytest.fixture(params=DATABASES)
+def stored(
+    request: pytest.FixtureRequest,
+    cli: Cli,
+    fresh_location: FreshLocation,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Cli:
+    """Give the command line, on a catalogue of each kind of database that holds nothing."""
+    if request.param != "sqlite":
+        monkeypatch.setenv("IMAGEBUILDER_CATALOGUE_URL", str(fresh_location(request.param)))
+    return cli
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import pytest
 from imagebuilder.domain.image import ImageVersion
 from tests.advisory_files import kev, resolved, tracker, unfixed, write_json
 from tests.build import a_bill, a_draft, a_package, a_parent
-from tests.databases import DATABASES, FreshLocation
 from tests.functional.conftest import Cli
 
 OPENSSL = a_package("libssl3", "3.0.15-1~deb12u1", source="openssl")
@@ -20,24 +19,17 @@ VULNERABLE = tracker(
 )
 
 
-@pytest.fixture(params=DATABASES)
-def fleet(
-    request: pytest.FixtureRequest,
-    cli: Cli,
-    fresh_location: FreshLocation,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Cli:
+@pytest.fixture
+def fleet(stored: Cli) -> Cli:
     """Give the command line over a base, a version built on it, and ones nobody can judge."""
-    if request.param != "sqlite":
-        monkeypatch.setenv("IMAGEBUILDER_CATALOGUE_URL", str(fresh_location(request.param)))
-    record(cli, "base", packages=(OPENSSL,))
-    base = cli.application().versions.newest("base")  # type: ignore[arg-type]
+    record(stored, "base", packages=(OPENSSL,))
+    base = stored.application().versions.newest("base")  # type: ignore[arg-type]  # a plain name
     assert base is not None
     child = (OPENSSL, a_package("curl", "8.1"))
-    record(cli, "web", packages=child, parent=a_parent(base.id, asked="image:base"))
-    record(cli, "fedora", bill=a_bill("fedora:43"))
-    record(cli, "old", bill=None)
-    return cli
+    record(stored, "web", packages=child, parent=a_parent(base.id, asked="image:base"))
+    record(stored, "fedora", bill=a_bill("fedora:43"))
+    record(stored, "old", bill=None)
+    return stored
 
 
 def record(cli: Cli, image: str, **more: Any) -> ImageVersion:

@@ -6,7 +6,6 @@ from imagebuilder.domain.ids import PipelineName
 from imagebuilder.domain.pipeline import Trigger
 from imagebuilder.domain.run import RunQuery, RunState
 from tests.build import a_draft, a_pipeline, an_applied
-from tests.databases import DATABASES, FreshLocation
 from tests.functional.conftest import Cli
 
 FOLLOWS = {
@@ -18,20 +17,13 @@ FOLLOWS = {
 }
 
 
-@pytest.fixture(params=DATABASES)
-def followed(
-    request: pytest.FixtureRequest,
-    cli: Cli,
-    fresh_location: FreshLocation,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Cli:
+@pytest.fixture
+def followed(stored: Cli) -> Cli:
     """Give the command line over pipelines that follow images which have no versions yet."""
-    if request.param != "sqlite":
-        monkeypatch.setenv("IMAGEBUILDER_CATALOGUE_URL", str(fresh_location(request.param)))
-    pipelines = cli.application().pipelines
+    pipelines = stored.application().pipelines
     for name, parent in FOLLOWS.items():
         pipelines.put(an_applied(a_pipeline(name, parent=parent)))
-    return cli
+    return stored
 
 
 def queued(cli: Cli) -> dict[str, list[str]]:

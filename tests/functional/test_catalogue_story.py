@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from tests.build import a_digest, a_draft, a_package, a_parent
-from tests.databases import DATABASES, FreshLocation
 from tests.functional.conftest import Cli
 
 ROUNDS = 6
@@ -26,18 +25,11 @@ then: {deprecate_after: 0d}
 """
 
 
-@pytest.fixture(params=DATABASES)
-def story(
-    request: pytest.FixtureRequest,
-    cli: Cli,
-    fresh_location: FreshLocation,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Cli:
+@pytest.fixture
+def story(stored: Cli, monkeypatch: pytest.MonkeyPatch) -> Cli:
     """Give the command line over thirty versions, the newest but one and then the newest stable."""
-    if request.param != "sqlite":
-        monkeypatch.setenv("IMAGEBUILDER_CATALOGUE_URL", str(fresh_location(request.param)))
     monkeypatch.setenv("IMAGEBUILDER_ACTOR", "ann")
-    record = cli.application().cataloguing.record
+    record = stored.application().cataloguing.record
     for number in range(ROUNDS):
         ids: dict[str, str] = {}
         openssl = a_package("openssl", "3.0.9-1" if number < 3 else "3.0.15-1")
@@ -54,8 +46,8 @@ def story(
             ids[image] = record(draft).id
     for number in (4, 5):
         for image in FAMILY:
-            told(cli, "channel", "set", f"{image}@1.0.{number}/1", "stable", "--why", "release")
-    return cli
+            told(stored, "channel", "set", f"{image}@1.0.{number}/1", "stable", "--why", "release")
+    return stored
 
 
 def told(cli: Cli, *arguments: str | Path) -> Any:

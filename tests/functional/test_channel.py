@@ -7,26 +7,18 @@ import pytest
 from imagebuilder.domain.audit import AuditAction, AuditQuery
 from imagebuilder.domain.evidence import Stage
 from tests.build import a_draft, a_report
-from tests.databases import DATABASES, FreshLocation
 from tests.functional.conftest import Cli
 
 ONE, TWO, THREE = (f"web@1.2.{number}/1" for number in range(3))
 
 
-@pytest.fixture(params=DATABASES)
-def web(
-    request: pytest.FixtureRequest,
-    cli: Cli,
-    fresh_location: FreshLocation,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Cli:
+@pytest.fixture
+def web(stored: Cli, monkeypatch: pytest.MonkeyPatch) -> Cli:
     """Give the command line over a catalogue that holds three versions of web."""
-    if request.param != "sqlite":
-        monkeypatch.setenv("IMAGEBUILDER_CATALOGUE_URL", str(fresh_location(request.param)))
     monkeypatch.setenv("IMAGEBUILDER_ACTOR", "ann")
     for patch in range(3):
-        cli.application().cataloguing.record(a_draft("web", f"1.2.{patch}"))
-    return cli
+        stored.application().cataloguing.record(a_draft("web", f"1.2.{patch}"))
+    return stored
 
 
 def done(cli: Cli, *words: str) -> str:

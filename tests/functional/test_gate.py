@@ -26,30 +26,22 @@ from tests.build import (
     an_applied,
     an_order,
 )
-from tests.databases import DATABASES, FreshLocation
 from tests.functional.conftest import Cli
 
 SKIPPED = "test_ssh.py::test_up"
 ONE = "web@1.2.0/1"
 
 
-@pytest.fixture(params=DATABASES)
-def web(
-    request: pytest.FixtureRequest,
-    cli: Cli,
-    fresh_location: FreshLocation,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Cli:
+@pytest.fixture
+def web(stored: Cli, monkeypatch: pytest.MonkeyPatch) -> Cli:
     """Give the command line, as bob, over a version of web one test of which was skipped."""
-    if request.param != "sqlite":
-        monkeypatch.setenv("IMAGEBUILDER_CATALOGUE_URL", str(fresh_location(request.param)))
     monkeypatch.setenv("IMAGEBUILDER_ACTOR", "bob")
     reports = (
         a_report(Stage.OFFLINE),
         a_report(Stage.BOOTED, **{SKIPPED: Outcome.SKIPPED, "test_a": Outcome.PASSED}),
     )
-    cli.application().cataloguing.record(a_draft("web", "1.2.0", reports=reports))
-    return cli
+    stored.application().cataloguing.record(a_draft("web", "1.2.0", reports=reports))
+    return stored
 
 
 @pytest.fixture

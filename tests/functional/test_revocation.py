@@ -6,32 +6,24 @@ import pytest
 
 from imagebuilder.domain.audit import AuditAction, AuditQuery
 from tests.build import a_draft, a_parent
-from tests.databases import DATABASES, FreshLocation
 from tests.functional.conftest import Cli
 
 BASE, OLD, NEW, APP = "base@1.0.0/1", "web@1.2.0/1", "web@1.2.1/1", "app@1.0.0/1"
 
 
-@pytest.fixture(params=DATABASES)
-def family(
-    request: pytest.FixtureRequest,
-    cli: Cli,
-    fresh_location: FreshLocation,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Cli:
+@pytest.fixture
+def family(stored: Cli, monkeypatch: pytest.MonkeyPatch) -> Cli:
     """Give the command line over app on the newer web on base, beside an older web on nothing."""
-    if request.param != "sqlite":
-        monkeypatch.setenv("IMAGEBUILDER_CATALOGUE_URL", str(fresh_location(request.param)))
     monkeypatch.setenv("IMAGEBUILDER_ACTOR", "ann")
-    record = cli.application().cataloguing.record
+    record = stored.application().cataloguing.record
 
     base = record(a_draft("base", "1.0.0"))
     record(a_draft("web", "1.2.0"))
     web = record(a_draft("web", "1.2.1", parent=a_parent(base.id, asked="image:base@1.x")))
     record(a_draft("app", "1.0.0", parent=a_parent(web.id, asked="image:web@stable")))
     for version in (OLD, NEW):
-        assert cli("channel", "set", version, "stable").exit_code == 0
-    return cli
+        assert stored("channel", "set", version, "stable").exit_code == 0
+    return stored
 
 
 def states(cli: Cli) -> dict[str, str]:

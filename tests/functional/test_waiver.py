@@ -10,26 +10,18 @@ import pytest
 
 from imagebuilder.domain.audit import AuditAction, AuditQuery
 from tests.build import a_draft
-from tests.databases import DATABASES, FreshLocation
 from tests.functional.conftest import Cli
 
 RULE = "xccdf_org.ssgproject.content_rule_sshd_set_idle_timeout"
 BENCHMARK = "xccdf_org.ssgproject.content_benchmark_DEBIAN-12"
 
 
-@pytest.fixture(params=DATABASES)
-def web(
-    request: pytest.FixtureRequest,
-    cli: Cli,
-    fresh_location: FreshLocation,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Cli:
+@pytest.fixture
+def web(stored: Cli, monkeypatch: pytest.MonkeyPatch) -> Cli:
     """Give the command line, as bob, over a catalogue that holds a version of web."""
-    if request.param != "sqlite":
-        monkeypatch.setenv("IMAGEBUILDER_CATALOGUE_URL", str(fresh_location(request.param)))
     monkeypatch.setenv("IMAGEBUILDER_ACTOR", "bob")
-    cli.application().cataloguing.record(a_draft("web", "1.2.0"))
-    return cli
+    stored.application().cataloguing.record(a_draft("web", "1.2.0"))
+    return stored
 
 
 def words(finding: str = "CVE-2026-1", **more: str) -> list[str]:

@@ -59,7 +59,7 @@ def outside(tmp_path: Path) -> Path:
 def archived(bench: Workbench, *members: Member, without: Sequence[str] = ()) -> Path:
     """Give the tiny root as a tar file, without some names and with some members more."""
     path = bench.folder / "root.tar"
-    with tarfile.open(tiny_archive()) as old, tarfile.open(path, "w", **_FORMAT) as new:  # type: ignore[call-overload]
+    with tarfile.open(tiny_archive()) as old, tarfile.open(path, "w", **_FORMAT) as new:  # type: ignore[call-overload]  # options by name
         for info in old:
             if info.name.removeprefix(".") not in without:
                 new.addfile(info, old.extractfile(info) if info.isreg() else None)

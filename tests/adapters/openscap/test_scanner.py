@@ -222,7 +222,7 @@ def test_tailoring_when_asked_for_then_is_given_to_the_engine_and_its_digest_to_
 
     scanned = bench.scan(**asked)
     bench.endings = [a_result(0)]
-    again = bench.scan(**{**asked, "unselect": asked["unselect"][::-1]})  # type: ignore[index]
+    again = bench.scan(**{**asked, "unselect": asked["unselect"][::-1]})  # type: ignore[index]  # values by name
 
     text = bench.texts["tailoring.xml"]
     assert scanned.tailoring == again.tailoring == Digest.of_bytes(text.encode())

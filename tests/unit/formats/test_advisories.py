@@ -203,7 +203,7 @@ def test_osv_when_it_was_withdrawn_then_it_says_nothing() -> None:
         {"id": 7},
         {"id": "x y"},
         osv("CVE-2026-12345", modified="yesterday"),
-        osv("CVE-2026-12345", 7),  # type: ignore[arg-type]
+        osv("CVE-2026-12345", 7),  # type: ignore[arg-type]  # wrong on purpose
         osv("CVE-2026-12345", {"package": "x"}),
         osv("CVE-2026-12345", within("Debian:12", "../x", START)),
         osv("CVE-2026-12345", within("Debian:12", "x", START, START)),

@@ -16,7 +16,7 @@ CVE = Finding(
 
 
 def known(**more: object) -> Known:
-    return Known(image=ImageName("web"), version=BuildVersion.parse("1.0.0/1"), **more)  # type: ignore[arg-type]
+    return Known(image=ImageName("web"), version=BuildVersion.parse("1.0.0/1"), **more)  # type: ignore[arg-type]  # values by name
 
 
 def test_nothing_known_is_not_stated() -> None:

@@ -147,7 +147,7 @@ def test_content_when_several_fit_then_is_the_newest(house: House, asked: str, c
 def test_build_when_there_is_no_content_for_it_then_is_refused_before_it_begins(
     house: House, asked: str, packs: list[object], error: type[Exception]
 ) -> None:
-    house.packs = tuple(packs)  # type: ignore[arg-type]
+    house.packs = tuple(packs)  # type: ignore[arg-type]  # plain names
 
     with pytest.raises(error):
         asks(house, asked).build(BASE)

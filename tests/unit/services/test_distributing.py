@@ -130,7 +130,7 @@ def test_retry_when_the_process_was_killed_then_what_was_begun_is_done_with_the_
 ) -> None:
     port.carrier.regions = TWO
     port.record()
-    port.carrier.troubles = {"fake:two": [KeyboardInterrupt()]}  # type: ignore[list-item]
+    port.carrier.troubles = {"fake:two": [KeyboardInterrupt()]}  # type: ignore[list-item]  # more than errors
     with pytest.raises(KeyboardInterrupt):
         port.distribute()
     assert port.states()["fake:two"] is DeliveryState.RUNNING

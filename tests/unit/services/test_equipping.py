@@ -104,7 +104,7 @@ def test_fetch_when_a_package_has_several_then_all_are_kept(desk: Desk) -> None:
 
 def test_fetch_when_there_is_none_then_that_is_said(tmp_path: Path) -> None:
     desk = Desk(tmp_path)
-    desk.equipping._desk.files.in_package = ()  # type: ignore[attr-defined]
+    desk.equipping._desk.files.in_package = ()  # type: ignore[attr-defined]  # the fake behind the port
 
     with pytest.raises(ContentNotPackaged):
         desk.equipping.fetch()

@@ -192,7 +192,7 @@ def test_rebuild_when_the_disk_followed_another_then_follows_it_again(shop: Shop
 
     found = shop.check("web")
 
-    assert second.plan["follows"] == str(first.disk_digest)  # type: ignore[index,call-overload]
+    assert second.plan["follows"] == str(first.disk_digest)  # type: ignore[index,call-overload]  # JSON
     (predecessor,) = {
         r.predecessor and r.predecessor.disk_digest for r in shop.house.disks.requests[-1:]
     }

@@ -32,7 +32,7 @@ def ship(port: Port, version: ImageVersion, progress: FakeProgress) -> object:
     def desk(actor: str) -> object:
         return replace(port.desk, actor=actor)
 
-    shipping = Shipping(desk, port.versions, runs, FakeRunFiles())  # type: ignore[arg-type]
+    shipping = Shipping(desk, port.versions, runs, FakeRunFiles())  # type: ignore[arg-type]  # only what is used
     return shipping.ship(run, an_order(distributions=(PATH, OTHER)), version.id, progress)
 
 

@@ -35,7 +35,7 @@ class Scene:
             Offices(
                 deciding=deciding,
                 promoting=lambda _: None,  # type: ignore[arg-type, return-value]
-                gating=lambda: None,  # type: ignore[arg-type, return-value]
+                gating=lambda: None,  # type: ignore[arg-type, return-value]  # never asked
                 ended=lambda _: None,
                 versions=FakeVersionStore(),
                 clock=self.clock,

@@ -31,7 +31,7 @@ def pytest_runtest_makereport(
     """Put the control into the report; what that has of its own is written into the log."""
     report = yield
     # A report keeps what it is given beside its own, though its type does not say so.
-    report.control = control_of(item)  # type: ignore[attr-defined]
+    report.control = control_of(item)  # type: ignore[attr-defined]  # pytest's report has no such name
     return report
 
 

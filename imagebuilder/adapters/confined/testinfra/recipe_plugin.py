@@ -135,8 +135,8 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
         earlier.append({"reason": _reason(bad) + _afresh(item), "seconds": seconds})
     last = reports[-1]
     # What a report is given is written into the log with the rest, though its type has no such.
-    last.attempts = len(earlier) + 1  # type: ignore[attr-defined]
-    last.earlier = earlier  # type: ignore[attr-defined]
+    last.attempts = len(earlier) + 1  # type: ignore[attr-defined]  # pytest's report has no such name
+    last.earlier = earlier  # type: ignore[attr-defined]  # pytest's report has no such name
     for report in reports:
         item.ihook.pytest_runtest_logreport(report=report)
     item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)

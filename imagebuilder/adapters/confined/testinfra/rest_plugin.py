@@ -44,13 +44,13 @@ def _kinds(kind: type) -> Iterator[type]:
 def _guard_module(name: str, kind: type[Module]) -> None:
     # testinfra has no hook before a question, so that its own methods are put behind a guard; types
     # know neither the function of a bound class method nor that it may be another.
-    unguarded = kind.get_module.__func__  # type: ignore[attr-defined]
+    unguarded = kind.get_module.__func__  # type: ignore[attr-defined]  # what a class method wraps has no type
 
     def get_module(cls: type[Module], host: Host) -> Any:  # noqa: ANN401 - whatever it gives
         refuse_at_rest(host, f"host.{name}")
         return unguarded(cls, host)
 
-    kind.get_module = classmethod(get_module)  # type: ignore[assignment,method-assign]
+    kind.get_module = classmethod(get_module)  # type: ignore[assignment,method-assign]  # a class is changed on purpose
 
 
 def _guard_running(kind: type) -> None:
@@ -61,4 +61,4 @@ def _guard_running(kind: type) -> None:
         refuse_at_rest(self._host, f"service({self.name!r}).is_running")
         return unguarded(self)
 
-    kind.is_running = property(is_running)  # type: ignore[attr-defined]
+    kind.is_running = property(is_running)  # type: ignore[attr-defined]  # a class is changed on purpose
