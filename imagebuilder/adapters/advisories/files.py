@@ -151,7 +151,7 @@ def opened(path: Path) -> Iterator[ForeignFile]:
         raise AdvisoryFileMalformed(path, error.where, error.reason) from error
     except (gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise AdvisoryFileMalformed(path, "what it is packed as", f"{error}.") from error
-    except (BadZipFile, NotImplementedError, RuntimeError) as error:
+    except (BadZipFile, NotImplementedError) as error:  # it is no zip file, or of a later format
         raise AdvisoryFileMalformed(path, "the archive", f"{error}.") from error
     except UnicodeDecodeError as error:
         raise AdvisoryFileMalformed(path, "its text", f"It is no UTF-8: {error.reason}.") from error
@@ -291,6 +291,7 @@ def _member(archive: ZipFile, member: ZipInfo) -> bytes:
             # What the archive says of sizes is not believed.
             content = opened_member.read(LARGEST_DOCUMENT_BYTES + 1)
     except (BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        # The last two: packed in a way that is not known, or with a password.
         raise MalformedEntry(where, f"{error}.") from error
     if len(content) > LARGEST_DOCUMENT_BYTES:
         limit = LARGEST_DOCUMENT_BYTES // MIB
