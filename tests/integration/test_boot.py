@@ -6,7 +6,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -40,6 +39,7 @@ from imagebuilder.ports.machine import Machine, MachineLost, Script
 from imagebuilder.ports.process import OutputFile
 from imagebuilder.ports.scanning import Scanned, ScanRequest
 from tests.disks import a_request, local_disks, output_of, tree_of
+from tests.roots import wait_until
 from tests.scap import data_stream
 
 pytestmark = [pytest.mark.root, pytest.mark.network, pytest.mark.timeout(900)]
@@ -178,15 +178,6 @@ def traces(mark: str) -> list[str]:
     return found
 
 
-def wait_until(is_so: Callable[[], bool], seconds: float = 30.0) -> None:
-    pause = threading.Event()
-    for _ in range(round(seconds / 0.05)):
-        if is_so():
-            return
-        pause.wait(0.05)
-    pytest.fail(f"not so within {seconds} s")
-
-
 def kill_in_the_middle(
     context: Callable[[], AbstractContextManager[object]], mark: str, is_reached: Callable[[], bool]
 ) -> None:
@@ -199,7 +190,7 @@ def kill_in_the_middle(
         finally:
             os._exit(1)
     try:
-        wait_until(is_reached, 120)
+        wait_until(is_reached, seconds=120)
     finally:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
@@ -223,6 +214,8 @@ class TestContainer:
             forked = machine.run(Script(text=forking, timeout_seconds=60))
             assert forked.exit_status != 0
             assert b"fork" in forked.stderr
+            # Those it left are killed; its init takes a moment to let go of all of them.
+            wait_until(lambda: not refused(machine, "true"), "room for another process")
             assert said(machine, "echo well") == "well"
             # What is written is in memory, and of that a part.
             assert int(said(machine, "df --output=size / | tail -n 1")) <= memory_kib // 4 + 1024
