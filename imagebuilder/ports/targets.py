@@ -91,9 +91,13 @@ class Carrier(Protocol):
         """
         ...
 
-    def hindrances(self, target: Target, version: ImageVersion) -> Sequence[Objection]:
+    def hindrances(
+        self, target: Target, version: ImageVersion, takers: Sequence[Target] = ()
+    ) -> Sequence[Objection]:
         """Give what would keep a version from a target, found without changing anything.
 
+        `takers` are the targets that are to have it from this one, or leave to use it there, by
+        way of others too.
         Raises: TargetUnavailable.
         """
         ...

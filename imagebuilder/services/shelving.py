@@ -78,8 +78,11 @@ class Shelving:
             case other:
                 raise TypeError(f"{type(other).__name__} is no shelf")
 
-    def hindrances(self, target: Target, version: ImageVersion) -> Sequence[Objection]:
+    def hindrances(
+        self, target: Target, version: ImageVersion, takers: Sequence[Target] = ()
+    ) -> Sequence[Objection]:
         """Give formats the version lacks, and what the place itself says. Raises: as the port."""
+        del takers
         formats = _formats(target)
         found = list(lacking(version, formats))
         needed_bytes = sum(size for _, size in _sizes(version, formats))

@@ -19,7 +19,8 @@ class FakeCarrier:
     Shape: `regions` are the targets an entry stands for, by key, each with the key it comes after;
     `troubles` maps a key to errors, the first of which is raised at the next act there, `silent`
     one to the error of every look at it, `implied` the name of an entry to the keys that it only
-    implies, and `takers` a key to those it was told of at the last look for drift.
+    implies, `takers` a key to those it was told of at the last look for drift, and `awaiting` one
+    to those that it was told of when it was asked what is in the way.
     """
 
     regions: Mapping[str, str | None] = field(default_factory=lambda: {"fake:one": None})
@@ -33,6 +34,7 @@ class FakeCarrier:
     silent: dict[str, ImageBuilderError] = field(default_factory=dict)
     implied: dict[str, set[str]] = field(default_factory=dict)
     takers: dict[str, list[str]] = field(default_factory=dict)
+    awaiting: dict[str, list[str]] = field(default_factory=dict)
 
     def targets(self, spec: TargetSpec) -> Sequence[Target]:
         """Give those of `regions`, whatever is asked."""
@@ -47,9 +49,12 @@ class FakeCarrier:
             for key, after in self.regions.items()
         ]
 
-    def hindrances(self, target: Target, version: ImageVersion) -> Sequence[Objection]:
+    def hindrances(
+        self, target: Target, version: ImageVersion, takers: Sequence[Target] = ()
+    ) -> Sequence[Objection]:
         """Give the objection that was set."""
         del version
+        self.awaiting[target.key] = [taker.key for taker in takers]
         return [self.objections[target.key]] if target.key in self.objections else []
 
     def place(self, target: Target, shipment: Shipment, on_bytes: OnBytes) -> Placed:

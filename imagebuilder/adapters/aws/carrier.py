@@ -62,9 +62,11 @@ class AwsCarrier:
         home = Target(key="", spec=spec)
         return self._expanding.targets(spec, places_of(home))
 
-    def hindrances(self, target: Target, version: ImageVersion) -> Sequence[Objection]:
+    def hindrances(
+        self, target: Target, version: ImageVersion, takers: Sequence[Target] = ()
+    ) -> Sequence[Objection]:
         """Give what speaks against it: no way in, a key, a name. Raises: as the port."""
-        return self._hindrances.of(target, version)
+        return self._hindrances.of(target, version, takers)
 
     def place(self, target: Target, shipment: Shipment, on_bytes: OnBytes) -> Placed:
         """See that the AMI is there as the entry wants it. Raises: as the port."""

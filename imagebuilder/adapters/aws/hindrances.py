@@ -1,6 +1,6 @@
 """What would keep a version from a target of AWS, found by asking and changing nothing."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from imagebuilder.adapters.aws.accounts import Entrance
 from imagebuilder.adapters.aws.advice import objection_to
@@ -29,17 +29,20 @@ class Hindrances:
         self._pointers = Pointers(calls)
         self._keys = Keys(calls)
 
-    def of(self, target: Target, version: ImageVersion) -> list[Objection]:
+    def of(
+        self, target: Target, version: ImageVersion, takers: Sequence[Target]
+    ) -> list[Objection]:
         """Give what speaks against bringing a version to a target. Raises: TargetUnavailable."""
         places, found = places_of(target), list[Objection]()
         if target.where["kind"] == SHARE:
             steps = [self._share(target, places)]
         else:
             entrance = entrance_of(target)
+            is_source = any(taker.where["account"] != entrance.account for taker in takers)
             steps = [
                 self._entered(entrance),
-                self._region(entrance, places),
-                self._key(target, entrance, places),
+                self._region(entrance, places, is_source=is_source),
+                self._key(target, entrance, places, is_source=is_source),
                 self._name(target, entrance, version),
                 self._template(entrance, places),
             ]
@@ -61,11 +64,12 @@ class Hindrances:
                 remedy=f"Name a role of account {entrance.account}, or take its credentials.",
             )
 
-    def _region(self, entrance: Entrance, places: AwsPlaces) -> Iterator[Objection]:
+    def _region(
+        self, entrance: Entrance, places: AwsPlaces, *, is_source: bool
+    ) -> Iterator[Objection]:
         is_encrypted = self._keys.is_default(entrance)
         if places.keys.get(entrance.region) or not is_encrypted:
             return
-        is_source = entrance.account == places.home.account and _leaves(places)
         if (
             is_source
             and self._keys.told(entrance, self._keys.default(entrance))["KeyManager"] == _AWS_KEPT
@@ -77,7 +81,9 @@ class Hindrances:
                 "and let its policy admit the accounts that get the image.",
             )
 
-    def _key(self, target: Target, entrance: Entrance, places: AwsPlaces) -> Iterator[Objection]:
+    def _key(
+        self, target: Target, entrance: Entrance, places: AwsPlaces, *, is_source: bool
+    ) -> Iterator[Objection]:
         named = places.keys.get(entrance.region, "")
         if named:
             key = self._keys.told(entrance, named)
@@ -86,7 +92,6 @@ class Hindrances:
                     reason=f"{entrance.key}: key {named} is {key['KeyState']} (kms:DescribeKey).",
                     remedy="Enable the key, or name another one.",
                 )
-            is_source = entrance.account == places.home.account and _leaves(places)
             if is_source and key["KeyManager"] == _AWS_KEPT:
                 yield Objection(
                     reason=f"{entrance.key} has {named} from AWS (kms:DescribeKey), and AWS lets "
@@ -143,13 +148,6 @@ def is_destination(entrance: Entrance, places: AwsPlaces) -> bool:
         case Delivery.COPY:
             is_audience = entrance.account in places.audience.accounts
             return is_audience or entrance.account != places.home.account
-
-
-def _leaves(places: AwsPlaces) -> bool:
-    """Tell whether others than the home's account get the image."""
-    audience = places.audience
-    others = set(audience.accounts) - {places.home.account}
-    return bool(others or audience.organizational_units or audience.organizations)
 
 
 def _words(version: ImageVersion, entrance: Entrance) -> dict[str, str]:

@@ -47,8 +47,11 @@ class PoolCarrier:
         where = {"uri": place.uri, "pool": place.pool}
         return [Target(key=f"libvirt:{place.uri}/{place.pool}", spec=spec, where=where)]
 
-    def hindrances(self, target: Target, version: ImageVersion) -> Sequence[Objection]:
+    def hindrances(
+        self, target: Target, version: ImageVersion, takers: Sequence[Target] = ()
+    ) -> Sequence[Objection]:
         """Give what the version lacks, and what the pool does. Raises: TargetUnavailable."""
+        del takers
         found = list(lacking(version, (ArtifactFormat.RAW,)))
         pool_name = _place(target.spec).pool
         try:

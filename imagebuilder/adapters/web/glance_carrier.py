@@ -78,8 +78,11 @@ class GlanceCarrier:
         key = f"glance:{parts.netloc}{parts.path}"
         return [Target(key=key, spec=spec, where={"endpoint": endpoint})]
 
-    def hindrances(self, target: Target, version: ImageVersion) -> Sequence[Objection]:
+    def hindrances(
+        self, target: Target, version: ImageVersion, takers: Sequence[Target] = ()
+    ) -> Sequence[Objection]:
         """Give what the version lacks, and whether we are let in. Raises: TargetUnavailable."""
+        del takers
         found = list(lacking(version, (ArtifactFormat.RAW,)))
         try:
             self._service(target).good("GET", "v2/images?limit=1")

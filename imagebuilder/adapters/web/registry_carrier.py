@@ -62,8 +62,11 @@ class RegistryCarrier:
         key = f"oci:{repository}"
         return [Target(key=key, spec=spec, where={"repository": repository})]
 
-    def hindrances(self, target: Target, version: ImageVersion) -> Sequence[Objection]:
+    def hindrances(
+        self, target: Target, version: ImageVersion, takers: Sequence[Target] = ()
+    ) -> Sequence[Objection]:
         """Give formats the version lacks, and whether we are let in. Raises: TargetUnavailable."""
+        del takers
         found = list(lacking(version, _place(target.spec).formats))
         try:
             self._registry(target).check()

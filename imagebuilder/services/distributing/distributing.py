@@ -1,5 +1,6 @@
 """Distributing: a version is brought to the targets of a document, or to those it is missing at."""
 
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -261,10 +262,14 @@ class Distributing:
         """Ask all targets at once what is in the way; one that does not answer may do so later."""
         asked = [targets[key] for key in targets if key in wanted]
         carriers = [self._desk.carrier(target.spec) for target in asked]
+        after: defaultdict[str | None, list[Target]] = defaultdict(list)
+        for target in asked:
+            after[target.after].append(target)
 
         def found(position: int) -> Sequence[Objection]:
+            target = asked[position]
             try:
-                return carriers[position].hindrances(asked[position], version)
+                return carriers[position].hindrances(target, version, _takers(target, after))
             except Unavailable:
                 return ()
 
@@ -274,6 +279,14 @@ class Distributing:
 
     def _of(self, version: ImageVersion) -> Sequence[Distribution]:
         return self._desk.distributions([version.id])
+
+
+def _takers(target: Target, after: Mapping[str | None, Sequence[Target]]) -> list[Target]:
+    """Give the targets that come after one, and after those, of what comes after each."""
+    found = [target]
+    for each in found:
+        found += after.get(each.key, ())
+    return found[1:]
 
 
 _DONE, _WITHDRAWN = DeliveryState.DONE, DeliveryState.WITHDRAWN

@@ -1,6 +1,7 @@
 """What speaks against a target of the double is told before anything is brought there."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,8 @@ def objections(double: Double, key: str, *accounts: str, **more: Any) -> list[Ob
         disk=Path("none"),
         scratch=Path("none"),
     )
-    return list(route.carrier.hindrances(route.target(key), route.version))
+    takers = route.targets[1:] if key == HOME_KEY else ()
+    return list(route.carrier.hindrances(route.target(key), route.version, takers))
 
 
 def only(found: list[Objection]) -> str:
@@ -135,6 +137,25 @@ def test_hindrances_when_home_encrypts_with_its_default_key_then_it_cannot_be_sh
     said = only(objections(double, HOME_KEY, OTHER, delivery=delivery))
     assert "GetEbsEncryptionByDefault" in said
     assert f"Name a key of account {HOME}" in said
+
+
+def test_hindrances_when_only_another_entry_shares_the_home_then_its_default_key_is_in_the_way(
+    double: Double,
+) -> None:
+    double.client("ec2").enable_ebs_encryption_by_default()
+    sharing = Route(
+        carrier=AwsCarrier(calls_with(double, SECRETS)),
+        places=aws_places(OTHER, delivery=Delivery.SHARE),
+        disk=Path("none"),
+        scratch=Path("none"),
+    )
+    kept = replace(sharing, places=aws_places(HOME, access=Access()))
+    home, takers = kept.target(HOME_KEY), [t for t in sharing.targets if t.after == HOME_KEY]
+
+    assert list(kept.carrier.hindrances(home, kept.version)) == []
+    assert "GetEbsEncryptionByDefault" in only(
+        list(kept.carrier.hindrances(home, kept.version, takers))
+    )
 
 
 def test_hindrances_when_the_name_is_taken_then_names_the_image(double: Double) -> None:

@@ -445,6 +445,17 @@ def test_distribute_when_somebody_does_just_that_then_is_refused(port: Port) -> 
         port.distribute()
 
 
+def test_rehearse_then_a_target_is_told_of_those_that_are_to_have_it_from_there(port: Port) -> None:
+    port.carrier.regions = {"fake:home": None, "fake:far": "fake:home", "fake:b": "fake:far"}
+    port.carrier.regions |= {"fake:c": "fake:home"}
+    port.record()
+
+    Distributing(port.desk).rehearse("web", PATH, Choice(without=("fake:c",)))
+
+    told = {"fake:home": ["fake:far", "fake:b"], "fake:far": ["fake:b"], "fake:b": []}
+    assert port.carrier.awaiting == told
+
+
 def test_rehearse_then_tells_all_and_keeps_nothing(port: Port) -> None:
     port.carrier.regions = TWO
     port.carrier.objections = {"fake:two": Objection(reason="No grant.", remedy="Grant it")}
