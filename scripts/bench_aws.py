@@ -12,7 +12,6 @@ import argparse
 import io
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -30,6 +29,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 
 from bench_build import SMALL, Bench, file_of
 from botocore.awsrequest import AWSResponse
+from memory import peak_mib
 
 from imagebuilder.adapters.aws.accounts import Accounts
 from imagebuilder.adapters.aws.calls import Calls
@@ -177,10 +177,9 @@ def fanout(endpoint: str) -> None:
         with ThreadPoolExecutor(AT_ONCE) as pool:
             list(pool.map(route.place, copies))
         seconds = time.perf_counter() - started
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     figures = {
         "fanout_200_seconds": seconds,
-        "fanout_peak_mib": peak,
+        "fanout_peak_mib": peak_mib(),
         "fanout_targets": len(copies),
     }
     print(json.dumps(figures))

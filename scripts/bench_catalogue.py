@@ -31,6 +31,7 @@ from functools import partial
 from pathlib import Path
 
 from fleet import CHANNELS, FAMILY, SET_SIZE, Fleet, load_postgresql, load_sqlite, seed
+from memory import peak_mib
 from sqlalchemy import text
 
 from imagebuilder.adapters.sql.catalogue import SqlVersionStore
@@ -233,12 +234,6 @@ def as_another(version: ImageVersion, build: int, *, image: str) -> ImageVersion
         image=ImageName(image),
         version=BuildVersion(Version(1, 0, 0), build),
     )
-
-
-def peak_mib() -> float:
-    """Give the largest memory of this process; getrusage may give that of who started it."""
-    status = dict(line.split(":\t") for line in Path("/proc/self/status").read_text().splitlines())
-    return int(status["VmHWM"].split()[0]) / 1024
 
 
 def asked(address: str, versions: int) -> dict[str, float]:
