@@ -23,6 +23,7 @@ from imagebuilder.adapters.aws.images.orders import (
 )
 from imagebuilder.adapters.aws.images.permissions import Permissions, is_account
 from imagebuilder.adapters.aws.images.sight import ImageSight, Shown, snapshots_of
+from imagebuilder.adapters.aws.images.usages import ImageUsages
 from imagebuilder.adapters.aws.snapshots.making import Cargo, SnapshotMaking
 from imagebuilder.adapters.aws.tags import DISK
 from imagebuilder.domain.distribution import Placement
@@ -56,6 +57,7 @@ class AwsCarrier:
         self._finishing = Finishing(calls)
         self._care = ImageCare(calls)
         self._keys = Keys(calls)
+        self._usages = ImageUsages(calls)
 
     def targets(self, spec: TargetSpec) -> Sequence[Target]:
         """Give the home, then its copies, then who they are shared with. Raises: as the port."""
@@ -98,7 +100,7 @@ class AwsCarrier:
         if not self._may_enter(target):
             return []
         with told(target.key):
-            return list(self._care.usages(entrance_of(target), placement))
+            return list(self._usages.of(entrance_of(target), placement))
 
     def withdraw(self, target: Target, placement: Placement, *, delete: bool) -> None:
         """See that nobody can launch it there any more. Raises: as the port."""

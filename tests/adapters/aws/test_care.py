@@ -39,6 +39,17 @@ def a_template(double: Double, name: str = "web") -> None:
     )
 
 
+def a_group(double: Double, **launched_by: Any) -> None:
+    """Let home have a group of servers, of which none runs yet."""
+    double.client("autoscaling").create_auto_scaling_group(
+        AutoScalingGroupName="web-servers",
+        MinSize=0,
+        MaxSize=2,
+        AvailabilityZones=[f"{REGION}a"],
+        **launched_by,
+    )
+
+
 def drifts_at(route: Route, key: str = HOME_KEY) -> list[tuple[str, str, str]]:
     takers = [target for target in route.targets if target.after == key]
     found = route.carrier.drifts(route.target(key), route.placed[key], takers)
@@ -107,6 +118,49 @@ def test_usages_when_things_use_it_then_each_is_named(double: Double, tmp_path: 
         "launch template theirs version 2",
     ]
     assert used[0].since is not None
+
+
+@pytest.mark.parametrize("is_mixed", [False, True])
+def test_usages_when_a_group_starts_it_by_an_older_version_of_its_template_then_it_is_named(
+    double: Double, tmp_path: Path, *, is_mixed: bool
+) -> None:
+    a_template(double, "theirs")
+    route = a_route(double, tmp_path, HOME)
+    (image,) = route.place_all().values()
+    ec2 = double.client("ec2")
+    for data in ({"ImageId": image}, {"InstanceType": "m5.large"}):
+        ec2.create_launch_template_version(LaunchTemplateName="theirs", LaunchTemplateData=data)
+    named = {"LaunchTemplateName": "theirs", "Version": "2"}
+    mixed = {"LaunchTemplate": {"LaunchTemplateSpecification": named}}
+    a_group(double, **({"MixedInstancesPolicy": mixed} if is_mixed else {"LaunchTemplate": named}))
+    used = route.carrier.usages(route.target(HOME_KEY), route.placed[HOME_KEY])
+    assert [usage.what for usage in used] == ["Auto Scaling group web-servers"]
+
+
+def test_usages_when_the_template_of_a_group_is_gone_then_it_starts_nothing(
+    double: Double, tmp_path: Path
+) -> None:
+    a_template(double, "theirs")
+    route = a_route(double, tmp_path, HOME)
+    (image,) = route.place_all().values()
+    ec2 = double.client("ec2")
+    for data in ({"ImageId": image}, {"InstanceType": "m5.large"}):
+        ec2.create_launch_template_version(LaunchTemplateName="theirs", LaunchTemplateData=data)
+    a_group(double, LaunchTemplate={"LaunchTemplateName": "theirs", "Version": "2"})
+    ec2.delete_launch_template(LaunchTemplateName="theirs")
+    assert route.carrier.usages(route.target(HOME_KEY), route.placed[HOME_KEY]) == []
+
+
+def test_usages_when_a_launch_configuration_has_it_then_it_is_named(
+    double: Double, tmp_path: Path
+) -> None:
+    route = a_route(double, tmp_path, HOME)
+    (image,) = route.place_all().values()
+    double.client("autoscaling").create_launch_configuration(
+        LaunchConfigurationName="old", ImageId=image, InstanceType="m5.large"
+    )
+    used = route.carrier.usages(route.target(HOME_KEY), route.placed[HOME_KEY])
+    assert [usage.what for usage in used] == ["launch configuration old"]
 
 
 def test_withdraw_then_nobody_may_launch_it_and_all_stays(double: Double, tmp_path: Path) -> None:

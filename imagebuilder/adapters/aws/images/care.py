@@ -1,4 +1,4 @@
-"""ImageCare: what became of AMIs that were placed, what uses them, and their end."""
+"""ImageCare: what became of AMIs that were placed, and their end."""
 
 from collections.abc import Iterator
 
@@ -15,15 +15,15 @@ from imagebuilder.adapters.aws.images.making import ImageMaking
 from imagebuilder.adapters.aws.images.permissions import Permissions
 from imagebuilder.adapters.aws.images.pointers import Pointers
 from imagebuilder.adapters.aws.images.sight import ImageSight, Shown, snapshots_of
+from imagebuilder.adapters.aws.images.usages import ImageUsages
 from imagebuilder.adapters.aws.tags import VERSION_ID, tags_of
 from imagebuilder.domain.distribution import Placement
-from imagebuilder.ports.targets import Drift, TargetRefused, Usage
+from imagebuilder.ports.targets import Drift, TargetRefused
 
 KEY = "key"
 SNAPSHOT = "snapshot"
 TAG = "tag:"
 NOTHING = "nothing"
-_LIVING = ("pending", "running", "stopping", "stopped", "shutting-down")
 
 
 class ImageCare:
@@ -37,6 +37,7 @@ class ImageCare:
         self._pointers = Pointers(calls)
         self._making = ImageMaking(calls)
         self._keys = Keys(calls)
+        self._usages = ImageUsages(calls)
 
     def drifts(
         self, entrance: Entrance, placement: Placement, admitted: frozenset[str]
@@ -101,69 +102,6 @@ class ImageCare:
         if found != wanted:
             yield Drift(what="key", wanted=wanted or NOTHING, found=found or NOTHING)
 
-    def usages(self, entrance: Entrance, placement: Placement) -> Iterator[Usage]:
-        """Give the instances, launch templates and groups that use an AMI, in its account.
-
-        Raises: CallRefused; TargetUnavailable.
-        """
-        image = placement.external_id
-        own = (placement.traits.get(TEMPLATE, ""), placement.traits.get(TEMPLATE_VERSION, ""))
-        pages = self._calls.pages(
-            entrance,
-            "ec2:DescribeInstances",
-            Filters=[
-                {"Name": "image-id", "Values": [image]},
-                {"Name": "instance-state-name", "Values": list(_LIVING)},
-            ],
-        )
-        for page in pages:
-            for reservation in page["Reservations"]:
-                for instance in reservation["Instances"]:
-                    name, since = instance["InstanceId"], instance["LaunchTime"]
-                    yield Usage(what=f"instance {name}", since=since)
-        used = [
-            name_and_number
-            for name_and_number in self._template_versions(entrance, image)
-            if name_and_number != own
-        ]
-        for name, number in used:
-            yield Usage(what=f"launch template {name} version {number}")
-        yield from self._groups(entrance, image)
-
-    def _template_versions(self, entrance: Entrance, image: str) -> Iterator[tuple[str, str]]:
-        """Give the versions that new machines are made of: the default and the newest."""
-        for page in self._calls.pages(entrance, "ec2:DescribeLaunchTemplates"):
-            for template in page["LaunchTemplates"]:
-                numbers = {
-                    str(template["DefaultVersionNumber"]),
-                    str(template["LatestVersionNumber"]),
-                }
-                versions = self._calls.call(
-                    entrance,
-                    "ec2:DescribeLaunchTemplateVersions",
-                    LaunchTemplateId=template["LaunchTemplateId"],
-                    Versions=sorted(numbers),
-                )["LaunchTemplateVersions"]
-                for version in versions:
-                    if version["LaunchTemplateData"].get("ImageId") == image:
-                        name = str(template["LaunchTemplateName"])
-                        yield name, str(version["VersionNumber"])
-
-    def _groups(self, entrance: Entrance, image: str) -> Iterator[Usage]:
-        for page in self._calls.pages(entrance, "autoscaling:DescribeAutoScalingGroups"):
-            for group in page["AutoScalingGroups"]:
-                named = group.get("LaunchTemplate")
-                if not named:
-                    continue
-                versions = self._calls.call(
-                    entrance,
-                    "ec2:DescribeLaunchTemplateVersions",
-                    LaunchTemplateId=named["LaunchTemplateId"],
-                    Versions=[named.get("Version") or "$Default"],
-                )["LaunchTemplateVersions"]
-                if any(it["LaunchTemplateData"].get("ImageId") == image for it in versions):
-                    yield Usage(what=f"Auto Scaling group {group['AutoScalingGroupName']}")
-
     def unpoint(self, entrance: Entrance, placement: Placement) -> None:
         """Let no pointer of ours point to a placement. Raises: as `withdraw`."""
         traits, image = placement.traits, placement.external_id
@@ -202,7 +140,7 @@ class ImageCare:
             for snapshot in filter(None, kept.split(",")):
                 self._making.remove_snapshot(entrance, snapshot, {VERSION_ID: wanted or ""})
             return
-        if delete and (used := list(self.usages(entrance, placement))):
+        if delete and (used := list(self._usages.of(entrance, placement))):
             raise TargetRefused(
                 target,
                 "ec2:DeregisterImage",
