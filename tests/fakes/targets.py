@@ -20,7 +20,8 @@ class FakeCarrier:
     `troubles` maps a key to errors, the first of which is raised at the next act there, `silent`
     one to the error of every look at it, `implied` the name of an entry to the keys that it only
     implies, `takers` a key to those it was told of at the last look for drift, and `awaiting` one
-    to those that it was told of when it was asked what is in the way.
+    to those that it was told of when it was asked what is in the way; at those of `leaves` what is
+    where they come after may be used, and there is nothing of their own.
     """
 
     regions: Mapping[str, str | None] = field(default_factory=lambda: {"fake:one": None})
@@ -35,6 +36,7 @@ class FakeCarrier:
     implied: dict[str, set[str]] = field(default_factory=dict)
     takers: dict[str, list[str]] = field(default_factory=dict)
     awaiting: dict[str, list[str]] = field(default_factory=dict)
+    leaves: set[str] = field(default_factory=set)
 
     def targets(self, spec: TargetSpec) -> Sequence[Target]:
         """Give those of `regions`, whatever is asked."""
@@ -63,6 +65,8 @@ class FakeCarrier:
         self._act(target)
         on_bytes(1)
         external_id = f"fake-{shipment.token}"
+        if target.key in self.leaves and shipment.source is not None:
+            external_id = shipment.source.external_id
         self.held[target.key, external_id] = shipment.version.id
         return Placed(external_id=external_id, traits={"token": shipment.token})
 

@@ -1,8 +1,9 @@
 """Withdrawing: versions are taken from their targets, or kept there from being used any more."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TypeAlias
 
 from imagebuilder.domain.audit import AuditAction
 from imagebuilder.domain.distribution import (
@@ -12,6 +13,7 @@ from imagebuilder.domain.distribution import (
     PlacementsInUse,
     WithdrawalIncomplete,
 )
+from imagebuilder.domain.ids import VersionId
 from imagebuilder.domain.image import ImageVersion
 from imagebuilder.domain.lineage import Scope
 from imagebuilder.domain.standing import Lifecycle
@@ -56,11 +58,12 @@ class Withdrawing:
     def reach(self, reference: str, targets: Sequence[str] = (), *, delete: bool = False) -> Reach:
         """Give what withdrawing a version from targets, or from all of them, would reach.
 
+        Who has leave to use what is at one of them loses it.
         Raises: TargetUnknown; VersionNotFound; ReferenceMalformed; ReferenceAmbiguous.
         """
         version = self._desk.gating.version(reference)
         left = [c for c in self._inspecting.carried([version.id]) if _is_left(c, delete=delete)]
-        chosen = meant(left, targets)
+        chosen = _with_leaves(meant(left, targets), left)
         uses = ask_all(
             self._desk,
             chosen,
@@ -123,31 +126,33 @@ class Withdrawing:
         return self._withdrawn(overdue, why)
 
     def _withdrawn(self, items: Sequence[tuple[Carried, bool]], why: str) -> Sequence[Placement]:
-        """Withdraw placements, or delete them; what others came after goes last."""
+        """Withdraw placements, or delete them; what others came after goes later.
+
+        What somebody still has leave to use is not deleted.
+        """
         gone: list[Placement] = []
         failures: dict[str, Failure] = {}
-        for is_first in (False, True):
-            wave = [(c, delete) for c, delete in items if (c.step.after is None) is is_first]
-            deleting = {c.placement.subject for c, delete in wave if delete}
+        leaves: set[_Root] = set()
+        deleting = {c.placement.subject for c, delete in items if delete}
 
-            def end(
-                carrier: Carrier,
-                target: Target,
-                carried: Carried,
-                deleting: Collection[str] = deleting,
-            ) -> bool:
-                placement = carried.placement
-                is_whole = placement.subject in deleting
-                used = carrier.usages(target, placement) if is_whole else ()
+        def end(carrier: Carrier, target: Target, carried: Carried) -> bool:
+            placement = carried.placement
+            is_whole = placement.subject in deleting
+            if is_whole:
+                used = [usage.what for usage in carrier.usages(target, placement)]
+                if _root(placement) in leaves:
+                    used.append("a leave to use it that could not be withdrawn")
                 if used:
-                    raise PlacementsInUse({placement.subject: [usage.what for usage in used]})
-                carrier.withdraw(target, placement, delete=is_whole)
-                return is_whole
+                    raise PlacementsInUse({placement.subject: used})
+            carrier.withdraw(target, placement, delete=is_whole)
+            return is_whole
 
-            answers = ask_all(self._desk, [c for c, _ in wave], end)
-            for (carried, _), answer in zip(wave, answers, strict=True):
+        for wave in _waves([carried for carried, _ in items]):
+            answers = ask_all(self._desk, wave, end)
+            for carried, answer in zip(wave, answers, strict=True):
                 if isinstance(answer, Failure):
                     failures[carried.placement.subject] = answer
+                    leaves.add(_source(carried))
                     self._keep_failure(carried, answer)
                 else:
                     gone.append(self._keep(carried, why, is_deleted=answer))
@@ -178,6 +183,41 @@ class Withdrawing:
         for placement in books.placements.of(references):
             if placement.withdrawn is None:
                 yield references[placement.version_id], placement
+
+
+_Root: TypeAlias = tuple[VersionId, str | None, str]
+"""A version at a target, and what it is called there."""
+
+
+def _root(placement: Placement) -> _Root:
+    return (placement.version_id, placement.target, placement.external_id)
+
+
+def _source(carried: Carried) -> _Root:
+    """Give where a placement came from, if it is no more than leave to use what is there."""
+    return (carried.placement.version_id, carried.step.after, carried.placement.external_id)
+
+
+def _with_leaves(chosen: Sequence[Carried], left: Sequence[Carried]) -> Sequence[Carried]:
+    """Give placements, and those that are but leave to use one of them."""
+    roots = {_root(each.placement) for each in chosen}
+    kept = {each.placement.subject for each in chosen}
+    return [each for each in left if each.placement.subject in kept or _source(each) in roots]
+
+
+def _waves(items: Sequence[Carried]) -> Iterator[Sequence[Carried]]:
+    """Give placements in waves, each before those that it came after."""
+    depths = [_depth(each) for each in items]
+    for depth in sorted(set(depths), reverse=True):
+        yield [each for each, at in zip(items, depths, strict=True) if at == depth]
+
+
+def _depth(carried: Carried) -> int:
+    after = {step.target: step.after for step in carried.distribution.steps}
+    depth, above = 0, carried.step.after
+    while above is not None:
+        depth, above = depth + 1, after.get(above)
+    return depth
 
 
 def _is_left(carried: Carried, *, delete: bool) -> bool:

@@ -23,6 +23,7 @@ from tests.build import SOME_DAY, a_parent, a_placement, a_revocation
 from tests.carried import Port
 
 TWO = {"fake:one": None, "fake:two": None}
+LENT = {"fake:home": None, "fake:copy": "fake:home", "fake:b": "fake:home"}
 DONE, WITHDRAWN = DeliveryState.DONE, DeliveryState.WITHDRAWN
 
 
@@ -224,6 +225,49 @@ def test_overdue_when_retention_deleted_it_then_it_is_deleted_but_for_what_is_in
 
     assert port.carrier.deleted == ["fake:one"]
     assert "in use" in caught.value.context
+
+
+def test_overdue_when_a_leave_is_in_use_then_what_it_is_of_is_not_deleted(port: Port) -> None:
+    port.carrier.regions, port.carrier.leaves = LENT, {"fake:b"}
+    version = port.record()
+    port.distribute()
+    port.standings.set_lifecycle(version.id, Lifecycle.DELETED, SOME_DAY)
+    port.carrier.used = {"fake:b": Usage(what="instance i-1")}
+    withdrawing = Withdrawing(port.desk)
+
+    with pytest.raises(WithdrawalIncomplete):
+        withdrawing.catch_up(withdrawing.overdue())
+
+    assert port.carrier.deleted == ["fake:copy"]
+    port.carrier.used = {}
+    withdrawing.catch_up(withdrawing.overdue())
+    assert port.carrier.deleted == ["fake:copy", "fake:b", "fake:home"]
+
+
+def test_withdraw_when_others_have_leave_to_use_it_then_they_lose_it_first(port: Port) -> None:
+    port.carrier.regions = {"fake:home": None, "fake:far": "fake:home", "fake:b": "fake:far"}
+    port.carrier.leaves = {"fake:b"}
+    version = port.record()
+    port.distribute()
+    withdrawing = Withdrawing(port.desk)
+
+    withdrawing.withdraw(withdrawing.reach("web", ["fake:far"], delete=True), delete=True)
+
+    assert port.carrier.deleted == ["fake:b", "fake:far"]
+    assert [p.target for p in port.standing(version)] == ["fake:home"]
+
+
+def test_withdraw_when_who_has_leave_uses_it_then_nothing_is_deleted(port: Port) -> None:
+    port.carrier.regions, port.carrier.leaves = LENT, {"fake:b"}
+    version = port.record()
+    port.distribute()
+    port.carrier.used = {"fake:b": Usage(what="instance i-1")}
+    withdrawing = Withdrawing(port.desk)
+
+    with pytest.raises(PlacementsInUse):
+        withdrawing.withdraw(withdrawing.reach("web", ["*:home"]), delete=True)
+
+    assert len(port.standing(version)) == 3
 
 
 def test_overdue_when_it_was_only_withdrawn_before_then_what_is_deleted_goes_whole(
