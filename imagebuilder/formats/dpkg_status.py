@@ -16,27 +16,28 @@ _WANTED = frozenset(("package", "status", "version", "architecture", "source"))
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+.-]*")
 _VERSION = re.compile(r"[A-Za-z0-9.+~:_-]+")
 _ARCHITECTURE = re.compile(r"[a-z0-9-]+")
-_STATES = frozenset(
-    (
-        *("not-installed", "config-files", "half-installed", "unpacked", "half-configured"),
-        *("triggers-awaited", "triggers-pending", "installed"),
-    )
+_ABSENT = frozenset(("not-installed", "config-files"))
+_BEGUN = "half-installed"
+_UNPACKED = frozenset(
+    ("unpacked", "half-configured", "triggers-awaited", "triggers-pending", "installed")
 )
+_STATES = _ABSENT | _UNPACKED | {_BEGUN}
 _SOURCE = re.compile(r"(\S+)(?: +\(([^()\s]+)\))?")
 
 
 def installed_in(
     content: bytes, path: str, *, is_always_installed: bool = False
 ) -> tuple[InstalledPackage, ...]:
-    """Give the packages that a list tells as installed, in its order.
+    """Give the packages whose files a list tells to be there, in its order.
 
+    That somebody has yet to configure a package does not make its files any less vulnerable.
     `is_always_installed` where a list has no states, as in an image without dpkg.
 
     Raises: PackageListMalformed: it is no such list, or cut short; the file is called path.
     """
     found: list[InstalledPackage] = []
     for number, fields in _paragraphs(content, path):
-        if not is_always_installed and _state(fields, number, path) != "installed":
+        if not is_always_installed and not _is_there(fields, number, path):
             continue
         found.append(_package(fields, number, path))
         if len(found) > _MOST_PACKAGES:
@@ -82,14 +83,15 @@ def _take(line: bytes, fields: dict[str, str], where: str, path: str) -> None:
     fields[text.lower()] = said
 
 
-def _state(fields: dict[str, str], number: int, path: str) -> str:
-    """Give the state of a package; one that has none is not installed."""
+def _is_there(fields: dict[str, str], number: int, path: str) -> bool:
+    """Whether files of a package are there; one that has no state is not installed."""
     status = fields.get("status", "not-installed")
     state = status.rpartition(" ")[2]
     if state not in _STATES:
         where = f"The package at line {number}"
         raise PackageListMalformed(path, f"{where} has the status {status[:60]!r}.")
-    return state
+    # Of one that broke off while it was unpacked for the first time, dpkg may know no version.
+    return state in _UNPACKED or (state == _BEGUN and bool(fields.get("version")))
 
 
 def _package(fields: dict[str, str], number: int, path: str) -> InstalledPackage:

@@ -21,10 +21,34 @@ def test_installed_in_when_a_source_has_a_version_then_it_is_told() -> None:
 
 
 @pytest.mark.parametrize(
-    "status", [b"deinstall ok config-files", b"install ok unpacked", b"install ok half-configured"]
+    "state",
+    [
+        *("half-installed", "unpacked", "half-configured"),
+        *("triggers-awaited", "triggers-pending", "installed"),
+    ],
 )
-def test_installed_in_when_not_installed_then_is_left_out(status: bytes) -> None:
+def test_installed_in_when_its_files_are_there_then_it_counts_configured_or_not(state: str) -> None:
+    other = BASH.replace(b"bash", b"there").replace(b"ok installed", b"ok " + state.encode())
+
+    assert installed_in(BASH + b"\n" + other, PATH) == (
+        a_package("bash", "5.2-1"),
+        a_package("there", "5.2-1"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "version"),
+    [
+        (b"deinstall ok config-files", b"Version: 5.2-1\n"),
+        (b"unknown ok not-installed", b""),
+        (b"install reinstreq half-installed", b""),
+    ],
+)
+def test_installed_in_when_its_files_are_not_there_then_is_left_out(
+    status: bytes, version: bytes
+) -> None:
     other = BASH.replace(b"bash", b"gone").replace(b"install ok installed", status)
+    other = other.replace(b"Version: 5.2-1\n", version)
 
     assert installed_in(BASH + b"\n" + other, PATH) == (a_package("bash", "5.2-1"),)
 
