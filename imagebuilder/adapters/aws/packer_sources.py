@@ -55,13 +55,24 @@ class AmazonSources:
         with self._translated(source):
             client = self._client(source, None)
             lines = _without_instances(client, run_id)
-            # Until it is ready, an image of the run has no label but its name.
-            images = client.describe_images(Owners=["self"])["Images"]
-            lines += _without_images(client, [i for i in images if run_id in i.get("Name", "")])
+            for region in self._copied_to(source):
+                lines += _without_images_of(self._client(source, region), run_id)
+            lines += _without_images_of(client, run_id)
             lines += _without_volumes(client, run_id)
             for name in named:
                 lines += _without_group(client, name) + _without_key(client, name)
         return lines
+
+    def _copied_to(self, source: PackerSource) -> Sequence[str]:
+        """Give the regions that a source's image is copied to."""
+        # Packer takes a text with commas for a list.
+        regions = source.settings.get("ami_regions", "")
+        if isinstance(regions, str):
+            whole = self._setting(source, "ami_regions") or ""
+            return [region.strip() for region in whole.split(",") if region.strip()]
+        places = range(len(regions)) if isinstance(regions, Sequence) else ()
+        found = [self._setting(source, "ami_regions", place) for place in places]
+        return [region for region in found if region]
 
     @contextmanager
     def _translated(self, source: PackerSource) -> Iterator[None]:
@@ -114,12 +125,15 @@ class AmazonSources:
             region_name=session.region_name,
         )
 
-    def _setting(self, source: PackerSource, *path: str) -> str | None:
+    def _setting(self, source: PackerSource, *path: str | int) -> str | None:
         if reference := source.references.get(path):
             return self._secret_of(reference).decode()
         value: Boto = source.settings
-        for name in path:
-            value = value.get(name) if isinstance(value, Mapping) else None
+        for part in path:
+            if isinstance(part, int):
+                value = value[part]
+            else:
+                value = value.get(part) if isinstance(value, Mapping) else None
         return value if isinstance(value, str) and value else None
 
 
@@ -145,6 +159,16 @@ def _without_instances(client: Boto, run_id: RunId) -> list[str]:
     for name in sorted(groups):
         lines += _without_group(client, name)
     return lines
+
+
+def _without_images_of(client: Boto, run_id: RunId) -> list[str]:
+    # Until it is ready, an image has no label but its name.
+    tag = {"Key": _RUN_TAG, "Value": run_id}
+    images = client.describe_images(Owners=["self"])["Images"]
+    return _without_images(
+        client,
+        [i for i in images if run_id in i.get("Name", "") or tag in i.get("Tags", [])],
+    )
 
 
 def _without_images(client: Boto, images: Sequence[Boto]) -> list[str]:

@@ -15,7 +15,7 @@ from imagebuilder.domain.packer import PackerSource, SettingPath
 from imagebuilder.ports.live_builds import LiveOrder, SourceRefused
 
 RUN_LABEL = "imagebuilder-run"
-"""The tag of what a build started, by which it is found when nobody else is there to end it."""
+"""The tag of what a build started or made, by which it is found when nobody else is there."""
 
 DISK_NAME = "disk"
 _KEY_FILE = "ssh_private_key_file"
@@ -115,8 +115,9 @@ def _of_amazon(
     labelled: dict[str, Canonical] = {
         name: {**_mapping_at(settings, name), **added}
         for name, added in (
-            ("tags", order.labels),
-            ("snapshot_tags", order.labels),
+            # An image may have a name that tells nobody of whom it is.
+            ("tags", {**order.labels, **label}),
+            ("snapshot_tags", {**order.labels, **label}),
             ("run_tags", label),
             ("run_volume_tags", label),
         )

@@ -5,12 +5,14 @@ from collections.abc import Mapping
 import pytest
 
 from imagebuilder.adapters.aws.packer_sources import AmazonSources
+from imagebuilder.domain.digest import Canonical
+from imagebuilder.domain.ids import RunId
 from imagebuilder.domain.packer import PackerSource
 from imagebuilder.ports.live_builds import LivePlace, PlaceNotFound, PlacesUnavailable
 from tests.aws_double import Double
 from tests.aws_double.refusals import Refusal
 from tests.aws_double.serving import HOME, REGION
-from tests.aws_double_tests.clouds import Cloud
+from tests.aws_double_tests.clouds import FAR, Cloud, settle
 from tests.clouds import ROLE, SECRETS, a_role_of
 
 pytestmark = pytest.mark.filterwarnings("default")  # the double's own
@@ -78,3 +80,27 @@ def test_target_of_when_aws_repeats_the_external_id_then_the_error_does_not(
     assert "'***' at 'externalId'" in told
     assert SECRET not in told
     assert "a-token" not in told
+
+
+@pytest.mark.parametrize("regions", [[FAR], ["env:FAR", REGION], f"us-east-2, {FAR}"])
+def test_clear_when_images_have_names_of_their_own_then_those_of_the_run_go_in_all_regions(
+    double: Double, regions: Canonical
+) -> None:
+    cloud = Cloud(double=double)
+    here, there = cloud.ec2(), cloud.ec2(region=FAR)
+    made, stays = cloud.image("mine-7"), cloud.image("mine-6")
+    for image, run in ((made, "run-7"), (stays, "run-6")):
+        here.create_tags(Resources=[image], Tags=[{"Key": "imagebuilder-run", "Value": run}])
+    copied = there.copy_image(Name="mine-7", SourceImageId=made, SourceRegion=REGION)["ImageId"]
+    snapshot = settle(there, copied)["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]
+    there.create_tags(Resources=[copied], Tags=[{"Key": "imagebuilder-run", "Value": "run-7"}])
+    source = PackerSource(
+        type="amazon-ebs", name="web", settings={"region": REGION, "ami_regions": regions}
+    )
+
+    told = AmazonSources({"env:FAR": FAR.encode()}.__getitem__).clear(source, RunId("run-7"), [])
+
+    assert [i["ImageId"] for i in here.describe_images(Owners=["self"])["Images"]] == [stays]
+    assert there.describe_images(Owners=["self"])["Images"] == []
+    assert f"image {copied} was deregistered" in told
+    assert f"snapshot {snapshot} was deleted" in told

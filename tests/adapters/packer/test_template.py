@@ -51,6 +51,18 @@ def test_template_of_amazon_then_all_that_is_started_names_its_run() -> None:
     assert builder["ami_name"] == "debian-web-run-1-web"
 
 
+def test_template_of_amazon_then_all_that_is_made_names_its_run_beside_what_people_say() -> None:
+    source = a_source(
+        "amazon-ebs", "web", tags={"Team": "web"}, snapshot_tags={"Cost": "7"}, ami_name="mine"
+    )
+
+    builder = _builder(source)
+
+    assert builder["tags"] == {"Team": "web", "imagebuilder-run": "run-1"}
+    assert builder["snapshot_tags"] == {"Cost": "7", "imagebuilder-run": "run-1"}
+    assert builder["ami_name"] == "mine"
+
+
 def test_template_of_qemu_when_there_is_a_disk_then_it_starts_from_it_on_the_loopback() -> None:
     builder = _builder(a_source("qemu", "box"))
 
