@@ -170,7 +170,8 @@ def aws_places(*accounts: str, regions: tuple[str, ...] = (REGION,), **more: Any
 class Route:
     """A version on its way to the places of one entry, without any book of it.
 
-    Shape: `placed` maps a target's key to its placement.
+    Shape: `placed` maps a target's key to its placement. `order` tells deliveries of a version to
+    a target apart.
     """
 
     carrier: AwsCarrier
@@ -180,6 +181,7 @@ class Route:
     version: ImageVersion = field(default_factory=a_version)
     forerunner: Forerunner | None = None
     placed: dict[str, Placement] = field(default_factory=dict)
+    order: str = ""
 
     @property
     def targets(self) -> Sequence[Target]:
@@ -213,7 +215,7 @@ class Route:
             words={"image": self.version.image, "version": "1.2.0", "build": "1"},
             disk=lambda: nullcontext(self.disk),
             file=lambda _: self.disk,
-            token=Digest.of_bytes(f"{self.version.id}{target.key}".encode()).hex[:32],
+            token=Digest.of_bytes(f"{self.version.id}{target.key}{self.order}".encode()).hex[:32],
             scratch=self.scratch / target.key.replace("/", "-"),
             source=self.placed.get(target.after or ""),
             forerunner=self.forerunner if target.after is None else None,

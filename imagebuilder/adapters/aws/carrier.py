@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
+from imagebuilder.adapters.aws.accounts import Entrance
 from imagebuilder.adapters.aws.advice import told
 from imagebuilder.adapters.aws.calls import Calls
+from imagebuilder.adapters.aws.entering import refuse_stranger
 from imagebuilder.adapters.aws.expanding import COPY, HOME, Expanding
 from imagebuilder.adapters.aws.hindrances import Hindrances, is_destination
 from imagebuilder.adapters.aws.images.admission import Admission
@@ -30,6 +32,7 @@ from imagebuilder.domain.distribution import Placement
 from imagebuilder.domain.image import ImageVersion
 from imagebuilder.domain.objection import Objection
 from imagebuilder.domain.target import Target, TargetSpec
+from imagebuilder.domain.units import GIB
 from imagebuilder.ports.targets import (
     Drift,
     Forerunner,
@@ -88,10 +91,11 @@ class AwsCarrier:
         """Give what was changed by hand. Raises: as the port."""
         who, entrance = target.where["account"], entrance_of(target)
         with told(target.key):
+            refuse_stranger(self._calls, self._owner(target))
             if target.where["kind"] in {HOME, COPY}:
                 admitted = frozenset(taker.where["account"] for taker in takers)
                 return list(self._care.drifts(entrance, placement, admitted))
-            owner = home_of(target, entrance.region)
+            owner = self._owner(target)
             lost = list(self._care.leave_drifts(owner, placement.external_id, who))
             return lost or list(self._care.pointer_drifts(entrance, placement))
 
@@ -99,19 +103,23 @@ class AwsCarrier:
         """Give what runs of it or would, where we may look. Raises: as the port."""
         if not self._may_enter(target):
             return []
+        entrance = entrance_of(target)
         with told(target.key):
-            return list(self._usages.of(entrance_of(target), placement))
+            refuse_stranger(self._calls, entrance)
+            return list(self._usages.of(entrance, placement))
 
     def withdraw(self, target: Target, placement: Placement, *, delete: bool) -> None:
         """See that nobody can launch it there any more. Raises: as the port."""
         entrance = entrance_of(target)
         self._admission.forget(placement.external_id)
         with told(target.key):
+            owner = self._owner(target)
+            refuse_stranger(self._calls, owner)
             if target.where["kind"] in {HOME, COPY}:
                 self._care.withdraw(target.key, entrance, placement, delete=delete)
                 return
-            owner = home_of(target, entrance.region)
             if self._may_enter(target):
+                refuse_stranger(self._calls, entrance)
                 self._care.unpoint(entrance, placement)
             self._care.revoke(owner, placement.external_id, target.where["account"])
 
@@ -122,7 +130,7 @@ class AwsCarrier:
         with ExitStack() as held:
             disk = held.enter_context(shipment.disk())
             key = self._keys.wanted(order.entrance, order.key)
-            parent, base = self._base(order, shipment, key, held)
+            parent, base = self._base(order, shipment, (disk, key), held)
             cargo = Cargo(
                 disk=disk,
                 digest=str(shipment.version.disk_digest),
@@ -138,12 +146,13 @@ class AwsCarrier:
             return self._making.registered(order, snapshot, firmware_of(disk))
 
     def _base(
-        self, order: Order, shipment: Shipment, key: str, held: ExitStack
+        self, order: Order, shipment: Shipment, wanted: tuple[PurePath, str], held: ExitStack
     ) -> tuple[str, PurePath | None]:
         """Give the snapshot that only changes need to be sent after, and the disk it was made of.
 
         Encryption follows the snapshot before, so where the key is another one all must be sent.
         """
+        disk, key = wanted
         before = shipment.forerunner
         if before is None or not _is_of_its_disk(before):
             return "", None
@@ -152,8 +161,10 @@ class AwsCarrier:
             return "", None
         if self._keys.of_snapshots(order.entrance, snapshots_of(shown)) != key:
             return "", None
-        disk = held.enter_context(before.disk())
-        return snapshots_of(shown)[0], disk
+        base = held.enter_context(before.disk())
+        if _gib(base) > _gib(disk):  # a snapshot may not be smaller than its parent
+            return "", None
+        return snapshots_of(shown)[0], base
 
     def _copied(self, target: Target, order: Order, shipment: Shipment) -> Shown:
         image = self._making.there(order)
@@ -179,7 +190,7 @@ class AwsCarrier:
 
     def _placed(self, target: Target, order: Order, shown: Shown) -> Placed:
         traits = {SNAPSHOT: ",".join(snapshots_of(shown)), "name": order.name}
-        if key := self._keys.of_snapshots(order.entrance, snapshots_of(shown)):
+        if key := self._encrypted_with(order, shown):
             traits[KEY] = key
         traits |= {f"{TAG}{name}": value for name, value in order.tags.items()}
         places = places_of(target)
@@ -188,6 +199,26 @@ class AwsCarrier:
         if places.export_bucket and target.where["kind"] == HOME:
             traits |= self._finishing.export(order, places.export_bucket, shown)
         return Placed(external_id=shown["ImageId"], traits=traits)
+
+    def _encrypted_with(self, order: Order, shown: Shown) -> str:
+        """Give the key of an AMI. Raises: PlacingFailed: it is another than the one ordered."""
+        found = self._keys.of_snapshots(order.entrance, snapshots_of(shown))
+        wanted = self._keys.wanted(order.entrance, order.key) if order.key else found
+        if found != wanted:
+            raise PlacingFailed(
+                order.target,
+                "ec2:DescribeSnapshots",
+                f"{shown['ImageId']} is encrypted with {found or 'no key'}, not with {wanted}.",
+                "A key is for good: withdraw the version there with --delete, then distribute it.",
+            )
+        return found
+
+    def _owner(self, target: Target) -> Entrance:
+        """Give the way to the account whose AMI a target is, or lets somebody use."""
+        entrance = entrance_of(target)
+        return (
+            entrance if target.where["kind"] in {HOME, COPY} else home_of(target, entrance.region)
+        )
 
     def _may_enter(self, target: Target) -> bool:
         if target.where["kind"] in {HOME, COPY}:
@@ -198,6 +229,10 @@ class AwsCarrier:
 def _is_of_its_disk(before: Forerunner) -> bool:
     """Tell whether the AMI of the version before was made of its disk, and not by Packer."""
     return before.placement.traits.get(f"{TAG}{DISK}") == str(before.disk_digest)
+
+
+def _gib(disk: PurePath) -> int:
+    return -(-Path(disk).stat().st_size // GIB)
 
 
 def _source(order: Order, shipment: Shipment) -> str:

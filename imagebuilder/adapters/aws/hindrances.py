@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from imagebuilder.adapters.aws.accounts import Entrance
 from imagebuilder.adapters.aws.advice import objection_to
 from imagebuilder.adapters.aws.calls import CallRefused, Calls
+from imagebuilder.adapters.aws.entering import stranger
 from imagebuilder.adapters.aws.expanding import COPY, SHARE
 from imagebuilder.adapters.aws.images.keys import Keys, key_arn
 from imagebuilder.adapters.aws.images.orders import entrance_of, home_of, places_of
@@ -56,13 +57,8 @@ class Hindrances:
         return found
 
     def _entered(self, entrance: Entrance) -> Iterator[Objection]:
-        who = self._calls.call(entrance, "sts:GetCallerIdentity")
-        if who["Account"] != entrance.account:
-            yield Objection(
-                reason=f"{entrance.key} is not entered: sts:GetCallerIdentity says that the "
-                f"credentials are of account {who['Account']}.",
-                remedy=f"Name a role of account {entrance.account}, or take its credentials.",
-            )
+        if wrong := stranger(self._calls, entrance):
+            yield wrong
 
     def _region(
         self, entrance: Entrance, places: AwsPlaces, *, is_source: bool

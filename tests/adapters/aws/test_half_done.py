@@ -13,7 +13,7 @@ from imagebuilder.adapters.aws.images.admission import Admission
 from imagebuilder.adapters.aws.images.firmware import boot_mode, firmware_of
 from imagebuilder.adapters.aws.images.keys import Keys
 from imagebuilder.domain.target import Access, Delivery
-from imagebuilder.ports.targets import PlacingFailed, TargetRefused
+from imagebuilder.ports.targets import TargetRefused
 from tests.aws_double import Double
 from tests.aws_double.refusals import Refusal
 from tests.aws_double.serving import HOME, REGION
@@ -129,17 +129,6 @@ def test_place_when_a_copy_by_hand_has_our_tags_then_it_is_not_taken_for_ours(
     ec2.deregister_image(ImageId=image)
     assert copy not in route.place_all().values()
     assert copy in double.world.images.by_id
-
-
-def test_place_again_when_the_image_is_no_longer_as_ordered_then_says_what_is_not(
-    double: Double, tmp_path: Path
-) -> None:
-    route = a_route(double, tmp_path, tags={"team": "web"})
-    (image,) = route.place_all().values()
-    double.client("ec2").create_tags(Resources=[image], Tags=[{"Key": "team", "Value": "mail"}])
-    with pytest.raises(PlacingFailed) as failed:
-        route.place_all()
-    assert "tag team is 'mail' instead of 'web'" in failed.value.context
 
 
 def test_admit_when_one_account_is_refused_then_the_others_are_let_in(

@@ -42,28 +42,31 @@ class Finishing:
         Raises: as `finish`.
         """
         image, call = shown["ImageId"], "ec2:CreateStoreImageTask"
-        task = self._export_task(order, bucket, image)
-        if task is None or task["StoreTaskState"] == _FAILED:
+        told = {EXPORT: f"s3://{bucket}/{image}.bin"}
+        before = self._export_task(order, bucket, image)
+        if before is None or before["StoreTaskState"] == _FAILED:
             try:
                 self._calls.call(order.entrance, call, ImageId=image, Bucket=bucket)
             except CallRefused as refused:
                 # Tasks are told of for a month; the object, which is named by the AMI, stays.
                 if refused.code != "InvalidObject.AlreadyExists":
                     raise
+                return told
 
-        def look() -> str | None:
+        def look() -> Mapping[str, str] | None:
             task = self._export_task(order, bucket, image)
-            if task is not None and task["StoreTaskState"] == _FAILED:
+            state = "" if task is None else task["StoreTaskState"]
+            if task is None or (state == _FAILED and task == before):
+                return None  # the one that was just begun is not told of yet
+            if state == _FAILED:
                 why = task.get("StoreTaskFailureReason", "AWS gave no reason")
                 raise PlacingFailed(order.target, call, f"{image} is not in {bucket}: {why}.")
-            is_there = task is None or task["StoreTaskState"] == "Completed"
-            return f"s3://{bucket}/{image}.bin" if is_there else None
+            return told if state == "Completed" else None
 
-        address = awaited(self._calls, look, _EXPORT_SECONDS)
-        if address is None:
+        if awaited(self._calls, look, _EXPORT_SECONDS) is None:
             reason = f"{image} was not in {bucket} within {_EXPORT_SECONDS / 3600:.0f} hours."
             raise PlacingFailed(order.target, call, reason)
-        return {EXPORT: address}
+        return told
 
     def _export_task(self, order: Order, bucket: str, image: str) -> Mapping[str, Any] | None:
         tasks: Sequence[Mapping[str, Any]] = self._calls.call(
@@ -91,13 +94,19 @@ class Finishing:
         seconds = places.deprecate_after_seconds
         if seconds is None:
             return {}
-        if there := shown.get("DeprecationTime"):
-            return {DEPRECATED_AT: str(there)}
-        at = _whole_minute(self._calls.clock.now() + timedelta(seconds=seconds))
-        self._calls.call(
-            order.entrance, "ec2:EnableImageDeprecation", ImageId=shown["ImageId"], DeprecateAt=at
-        )
-        return {DEPRECATED_AT: f"{at:%Y-%m-%dT%H:%M:%S}.000Z"}
+        made_at = datetime.fromisoformat(shown["CreationDate"])
+        # Moments that are past are refused.
+        soonest = self._calls.clock.now() + timedelta(minutes=1)
+        at = _whole_minute(max(made_at + timedelta(seconds=seconds), soonest))
+        told = f"{at:%Y-%m-%dT%H:%M:%S}.000Z"
+        if shown.get("DeprecationTime") != told:
+            self._calls.call(
+                order.entrance,
+                "ec2:EnableImageDeprecation",
+                ImageId=shown["ImageId"],
+                DeprecateAt=at,
+            )
+        return {DEPRECATED_AT: told}
 
 
 def _whole_minute(at: datetime) -> datetime:

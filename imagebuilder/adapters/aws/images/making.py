@@ -13,7 +13,7 @@ from imagebuilder.adapters.aws.clients import Boto
 from imagebuilder.adapters.aws.images.firmware import boot_mode
 from imagebuilder.adapters.aws.images.orders import Order
 from imagebuilder.adapters.aws.images.sight import ImageSight, Shown, snapshots_of
-from imagebuilder.adapters.aws.tags import TOKEN, found_by, tagged, tags_of
+from imagebuilder.adapters.aws.tags import DISK, VERSION_ID, found_by, tag_list, tagged, tags_of
 from imagebuilder.domain.recipe import Firmware
 from imagebuilder.ports.targets import PlacingFailed, TargetRefused
 
@@ -36,12 +36,12 @@ class ImageMaking:
     def there(self, order: Order) -> str:
         """Give the AMI of an order if it is there or on its way; one that failed is cleared away.
 
+        One of the version that was withdrawn before becomes that of the order.
         Raises: PlacingFailed: somebody disabled it; TargetRefused: its name is somebody else's.
         """
         shown = self._sight.made_for(order.entrance, order.token, order.name)
         if shown is None:
-            self._check_name(order)
-            return ""
+            return self._brought_back(order)
         image: str = shown["ImageId"]
         if shown["State"] == "disabled":
             hint = f"Enable {image} again, or begin another distribution."
@@ -113,6 +113,10 @@ class ImageMaking:
         Raises: PlacingFailed; CallRefused; TargetUnavailable.
         """
         shown = self._sight.available(order.entrance, image, call)
+        if not order.tags.items() <= tags_of(shown).items():
+            # The document says others now, or somebody changed them.
+            self._tag(order, shown)
+            shown = self._sight.available(order.entrance, image, call)
         _check(order, shown, asked or {})
         return shown
 
@@ -151,10 +155,27 @@ class ImageMaking:
                 raise
         return False
 
-    def _check_name(self, order: Order) -> None:
+    def _brought_back(self, order: Order) -> str:
+        """Give the AMI of the order's name and version that was withdrawn, or nothing.
+
+        Raises: TargetRefused: the name is another AMI's; CallRefused; TargetUnavailable.
+        """
         named = self._sight.named(order.entrance, order.name)
-        if named is not None and tags_of(named).get(TOKEN) != order.token:
+        if named is None:
+            return ""
+        tags, image = tags_of(named), str(named["ImageId"])
+        is_of_it = all(tags.get(name) == order.tags[name] for name in (VERSION_ID, DISK))
+        if not is_of_it or named["State"] != "disabled":
             raise name_taken(order.target, order.entrance, named)
+        self._calls.call(order.entrance, "ec2:EnableImage", ImageId=image)
+        self._tag(order, named)
+        return image
+
+    def _tag(self, order: Order, shown: Shown) -> None:
+        resources = [shown["ImageId"], *snapshots_of(shown)]
+        self._calls.call(
+            order.entrance, "ec2:CreateTags", Resources=resources, Tags=tag_list(order.tags)
+        )
 
     def remove(self, entrance: Entrance, shown: Shown) -> None:
         """Let an AMI and its snapshots be no more; what is gone already stays so.

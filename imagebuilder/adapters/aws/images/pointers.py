@@ -81,16 +81,20 @@ class Pointers:
         self._calls.call(entrance, "ssm:DeleteParameter", Name=name)
 
     def template_version(self, entrance: Entrance, template: str, image: str) -> str:
-        """Give the version of a launch template that says an AMI, empty if there is none.
+        """Give the version of a launch template by which it says an AMI, empty if there is none.
 
+        That is the default one if it does; a later one that we did not make may be a draft.
         Raises: CallRefused; TargetUnavailable.
         """
         found = [
-            version["VersionNumber"]
+            version
             for version in self._versions(entrance, template)
             if version["LaunchTemplateData"].get("ImageId") == image
         ]
-        return str(max(found)) if found else ""
+        default = [version for version in found if version["DefaultVersion"]]
+        ours = [v for v in found if v.get("VersionDescription") == _described(image)]
+        numbers = [version["VersionNumber"] for version in default or ours]
+        return str(max(numbers)) if numbers else ""
 
     def default_version(self, entrance: Entrance, template: str) -> str:
         """Give the default version of a launch template, empty if there is no such template.
@@ -120,7 +124,7 @@ class Pointers:
                 "ec2:CreateLaunchTemplateVersion",
                 LaunchTemplateName=template,
                 SourceVersion=default,
-                VersionDescription=f"imagebuilder {image}",
+                VersionDescription=_described(image),
                 LaunchTemplateData={"ImageId": image},
                 ClientToken=token,
             )["LaunchTemplateVersion"]
@@ -168,3 +172,8 @@ class Pointers:
             if refused.code in _ABSENT:
                 return []
             raise
+
+
+def _described(image: str) -> str:
+    """Give what versions of launch templates that we make are described as."""
+    return f"imagebuilder {image}"
