@@ -305,9 +305,13 @@ class AdvisoryState:
     speaking: Mapping[str, frozenset[Feed]]
 
     def dates(self, release: str) -> Dates:
-        """Give of when the data is that counts for a release: the newest that speaks of it."""
+        """Give of when the data is that counts for a release: that of the feed that decides.
+
+        Where feeds disagree, only one is heard: the others may be of today, it is as old as it is.
+        """
         speaking = self.speaking.get(release, frozenset())
-        said = [s.dated_at for s in self.sources if s.feed in speaking]
+        deciding = min(speaking, key=lambda feed: feed.rank, default=None)
+        said = [s.dated_at for s in self.sources if s.feed is deciding]
         exploited = [s.dated_at for s in self.sources if s.feed is Feed.KNOWN_EXPLOITED]
         return Dates(said_at=max(said, default=None), exploited_at=max(exploited, default=None))
 

@@ -167,6 +167,18 @@ def test_rescan_when_the_same_advisories_are_published_again_then_they_are_young
     assert bench.trouble(version) == ""
 
 
+def test_known_when_the_feed_that_decides_is_old_then_a_new_one_does_not_make_it_young(
+    bench: Bench,
+) -> None:
+    version = bench.record()
+    bench.advise(an_advisory(state=FixState.NOT_AFFECTED), days_old=400)
+    bench.advise(an_advisory(feed=Feed.OSV_DEBIAN))
+    bench.rescan()
+
+    assert bench.matching.known(version.id).findings == ()
+    assert bench.trouble(version) == "the advisories are 400.0 days old, and 7d is allowed."
+
+
 @pytest.mark.parametrize(
     ("release", "problem"),
     [
