@@ -19,10 +19,10 @@ from imagebuilder.domain.severity import Severity
 from imagebuilder.domain.versions import PackageOrder
 
 _ORDER = PackageOrder.DEBIAN
-_SIGNED_KERNEL = re.compile(r"linux-signed(?:-([a-z0-9.-]+))?")
-_KERNEL_ARCHITECTURES = frozenset(
-    ("amd64", "arm64", "armhf", "i386", "ppc64el", "riscv64", "s390x")
+_SIGNED_KERNEL = re.compile(
+    r"linux-signed(-[a-z0-9.-]+?)??(?:-(?:amd64|arm64|armhf|i386|ppc64el|riscv64|s390x))?"
 )
+"""Its group is what the kernel's own source is called besides: a version, a flavour, or nothing."""
 _NOWHERE = "0"
 """As a fixed version: no version of the release ever was affected. Source: Debian's tracker."""
 
@@ -138,14 +138,13 @@ def _source_of(package: InstalledPackage) -> SourcePackage:
     """Give a package's source; of what was only signed anew, what it was signed from.
 
     A signed kernel's source has a name and versions of its own, which no advisory speaks of; its
-    packages keep the version of the kernel. Source: Debian's linux-signed-amd64, Ubuntu's
-    linux-signed and linux-signed-aws.
+    packages keep the version of the kernel. Source: Debian's linux-signed-amd64 and, of a second
+    kernel in a release, linux-signed-6.1-amd64; Ubuntu's linux-signed and linux-signed-aws.
     """
     signed = _SIGNED_KERNEL.fullmatch(package.source)
     if signed is None:
         return SourcePackage(name=package.source, version=package.source_version)
-    flavour = "" if signed[1] in _KERNEL_ARCHITECTURES else signed[1] or ""
-    return SourcePackage(name=f"linux-{flavour}" if flavour else "linux", version=package.version)
+    return SourcePackage(name=f"linux{signed[1] or ''}", version=package.version)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -118,7 +118,13 @@ def test_match_then_takes_the_distribution_s_severity_before_that_of_a_score() -
     [
         ("linux-signed-amd64", "linux"),
         ("linux-signed", "linux"),
+        ("linux-signed-i386", "linux"),
+        ("linux-signed-6.1-amd64", "linux-6.1"),
+        ("linux-signed-6.1-arm64", "linux-6.1"),
         ("linux-signed-aws", "linux-aws"),
+        ("linux-signed-aws-5.15", "linux-aws-5.15"),
+        ("linux-signed-hwe-6.5", "linux-hwe-6.5"),
+        ("linux-signed-lowlatency-hwe-6.5", "linux-lowlatency-hwe-6.5"),
     ],
 )
 def test_sources_when_a_kernel_was_only_signed_then_it_is_the_kernel(
