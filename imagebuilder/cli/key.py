@@ -163,9 +163,9 @@ def retire(
         state = KeyState.COMPROMISED if compromised else KeyState.RETIRED
         known = Application().attesting.end(key_id, state, why)
         if as_json:
-            print_json({**key_json(known.key), "state": state})
+            print_json({**key_json(known.key), "state": known.state})
             return
-        print_lines(f"{known.key.id.short} {state}")
+        print_lines(f"{known.key.id.short} {known.state}")
 
 
 @app.command()
@@ -194,11 +194,14 @@ def rotate(
         aside = maker.move_aside(path, old)
         new = maker.make(path, algorithm, secret)
         application.attesting.know(new)
-        application.attesting.end(old.id.hex, KeyState.RETIRED, why or f"rotated to {new.id.short}")
+        why = why or f"rotated to {new.id.short}"
+        ended = application.attesting.end(old.id.hex, KeyState.RETIRED, why)
         if as_json:
             print_json({**key_json(new), "path": str(path), "old": old.id.hex, "aside": str(aside)})
             return
-        print_lines(f"{old.id.short} retired, kept as {aside}", f"{new.id.short} signs from now on")
+        print_lines(
+            f"{old.id.short} {ended.state}, kept as {aside}", f"{new.id.short} signs from now on"
+        )
         note(f"Give {path}.pub to whoever is to verify; {aside.name} can be destroyed.")
         note("Sign with the new key what is in use with: imagebuilder image attest REF")
 

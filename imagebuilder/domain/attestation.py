@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from imagebuilder.domain.audit import Act
 from imagebuilder.domain.digest import Canonical, Digest
-from imagebuilder.domain.errors import WrongState
+from imagebuilder.domain.errors import Refused, WrongState
 from imagebuilder.domain.ids import VersionId
 from imagebuilder.domain.image import ImageVersion
 
@@ -197,6 +197,23 @@ class KeyUnknown(WrongState):
             f"No one key of this catalogue has an id that starts with {asked[:80]!r}.",
             context=f"Known are {', '.join(known)}." if known else "Nothing was signed yet.",
             hint="List them with: imagebuilder key list",
+        )
+
+
+class KeyEnded(Refused):
+    """A key that signs no more is named to sign with."""
+
+    code = "key-ended"
+
+    def __init__(self, known: KnownKey) -> None:
+        """Name it, and say who ended it and why."""
+        act = known.ended
+        why = f": {act.why}" if act and act.why else ""
+        super().__init__(
+            f"The key {known.key.id.short} is {known.state} and signs no more.",
+            context=f"{act.actor} said so on {act.at:%Y-%m-%d}{why}." if act else "",
+            hint="Put a new one in the place of its file with: imagebuilder key rotate; or set "
+            "signing_key to another.",
         )
 
 

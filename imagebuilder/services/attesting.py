@@ -1,12 +1,13 @@
 """Attesting: what is known of a version is stated, signed and kept; only here is signed."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from imagebuilder.domain.attestation import (
     Attestation,
     BuilderIdentity,
+    KeyEnded,
     KeyState,
     KeyUnknown,
     KnownKey,
@@ -76,14 +77,26 @@ class Attesting:
         self._desk = desk
         self._actor = actor
 
+    def signer(self) -> Signer | None:
+        """Give what signs, None when no key is named.
+
+        Raises: KeyEnded; KeyUnusable; KeyExposed; SignerUnavailable; SecretMissing.
+        """
+        signer = self._desk.key.signer()
+        if signer is not None:
+            for known in self.keys():
+                if known.key.id == signer.public_key.id and known.state is not KeyState.ACTIVE:
+                    raise KeyEnded(known)
+        return signer
+
     def refuse_unusable_key(self) -> None:
         """Let a build begin only if its version can be signed, as far as that is ours to say.
 
-        A token or service that does not answer now may answer then. Raises: KeyUnusable;
+        A token or service that does not answer now may answer then. Raises: KeyEnded; KeyUnusable;
         KeyExposed; SecretMissing.
         """
         try:
-            self._desk.key.signer()
+            self.signer()
         except Unavailable:
             return
 
@@ -94,7 +107,7 @@ class Attesting:
         as a line, empty when nothing did: the version stays recorded, and unsigned.
         """
         try:
-            signer = self._desk.key.signer()
+            signer = self.signer()
             if signer is not None and not self._desk.attestations.of_versions([version.id]):
                 self._sign(signer, version, self._statements(version))
         except ImageBuilderError as error:
@@ -104,9 +117,9 @@ class Attesting:
     def attest(self, version: ImageVersion) -> Sequence[Attestation]:
         """Sign all that is known of a version, again if it was signed before.
 
-        Raises: NoSigningKey; KeyUnusable; KeyExposed; SignerUnavailable; SecretMissing.
+        Raises: NoSigningKey; KeyEnded; KeyUnusable; KeyExposed; SignerUnavailable; SecretMissing.
         """
-        signer = self._desk.key.signer()
+        signer = self.signer()
         if signer is None:
             raise NoSigningKey
         return self._sign(signer, version, self._statements(version))
@@ -118,7 +131,7 @@ class Attesting:
         rolled back. What kept it from being signed is given as a line.
         """
         try:
-            signer = self._desk.key.signer()
+            signer = self.signer()
             if signer is not None:
                 version = self._desk.versions.get(decision.version_id)
                 self._sign(signer, version, [promotion_statement(version, decision)])
@@ -150,13 +163,18 @@ class Attesting:
         self._desk.attestations.know(KnownKey(key=key, first_used_at=self._desk.clock.now()))
 
     def end(self, asked: str, state: KeyState, why: str) -> KnownKey:
-        """Keep that a key signs no more, or is believed no more. Raises: KeyUnknown."""
+        """Keep that a key signs no more, or is believed no more, and give it as it is then.
+
+        What is compromised stays so, and since when. Raises: KeyUnknown.
+        """
         desk = self._desk
         with desk.transactions.together():
             known = desk.attestations.keys()
             found = [k for k in known if asked and k.key.id.hex.startswith(asked)]
             if len(found) != 1:
                 raise KeyUnknown(asked, tuple(k.key.id.short for k in known))
+            if found[0].state is KeyState.COMPROMISED:
+                return found[0]
             act = Act(actor=self._actor, at=desk.clock.now(), why=why)
             desk.attestations.end(found[0].key.id, state, act)
             desk.audit.add(
@@ -168,7 +186,7 @@ class Attesting:
                     after={"state": state},
                 )
             )
-        return found[0]
+        return replace(found[0], state=state, ended=act)
 
     def _sign(
         self, signer: Signer, version: ImageVersion, statements: Sequence[Statement]

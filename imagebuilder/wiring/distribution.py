@@ -92,7 +92,6 @@ class DistributionWiring(DoorWiring):
             Warehouse,
         )
         from imagebuilder.wiring.carriers import carriers
-        from imagebuilder.wiring.signing import named_key
 
         books = DistributionBooks(
             versions=self.versions,
@@ -115,11 +114,9 @@ class DistributionWiring(DoorWiring):
             gating=self.gating,
             locks=self.locks,
             reading=self.distribution_reading,
+            # Not the key of the settings itself: one that was ended signs no list either.
             carriers=carriers(
-                self.commands,
-                self.clock,
-                self.settings.notices.aws_endpoint,
-                named_key(self.settings),
+                self.commands, self.clock, self.settings.notices.aws_endpoint, self.attesting
             ),
             warehouse=warehouse,
             actor=actor,

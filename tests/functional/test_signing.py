@@ -291,6 +291,46 @@ def test_retire_when_a_key_is_compromised_then_nothing_it_signed_counts(
     assert cli.error("key", "retire", "ffff")["code"] == "key-unknown"
 
 
+@pytest.mark.parametrize("again", [("rotate",), ("retire", "ID")], ids=["rotate", "retire"])
+def test_end_when_a_key_is_compromised_then_it_stays_so(
+    cli: Cli, key: Path, again: tuple[str, ...]
+) -> None:
+    cli.json("image", "attest", "debian-web")
+    identity = cli.json("key", "show")["id"]
+    cli("key", "retire", identity, "--compromised", "--why", "it was copied")
+
+    result = cli("key", *(identity if word == "ID" else word for word in again))
+
+    assert result.exit_code == 0
+    assert f"{identity[:12]} compromised" in result.stdout
+    known = {each["id"]: each for each in cli.json("key", "list")}[identity]
+    assert (known["state"], known["why"]) == ("compromised", "it was copied")
+    assert cli.error("verify", "debian-web")["code"] in ("key-not-given", "key-wrong")
+
+
+@pytest.mark.parametrize("how", [(), ("--compromised",)], ids=["retired", "compromised"])
+def test_sign_when_the_key_was_ended_then_is_refused_until_there_is_another(
+    cli: Cli, key: Path, tmp_path: Path, how: tuple[str, ...]
+) -> None:
+    cli.json("image", "attest", "debian-web")
+    before = len(cli.json("image", "attestations", "debian-web"))
+    cli("key", "retire", cli.json("key", "show")["id"], *how)
+    (tmp_path / "near").mkdir()
+    near = f"{{name: near, folder: {{path: {tmp_path}/near}}}}"
+    document = cli.write("near.yaml", f"kind: Distribution\nname: near\ntargets: [{near}]\n")
+
+    error = cli.error("image", "attest", "debian-web")
+    moved = cli("channel", "set", "debian-web@1.2.1", "stable")
+
+    assert (error["code"], error["exit"]) == ("key-ended", 4)
+    assert (moved.exit_code, "signs no more" in moved.stderr) == (0, True)
+    assert len(cli.json("image", "attestations", "debian-web")) == before
+    placed = cli("distribute", "debian-web", "--to", document)
+    assert (placed.exit_code != 0, "signs no more" in placed.output) == (True, True)
+    cli.json("key", "rotate")
+    cli.json("image", "attest", "debian-web")
+
+
 def test_a_key_that_others_can_read_is_refused(cli: Cli, key: Path) -> None:
     key.chmod(0o640)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from imagebuilder.domain.attestation import PredicateType
+from imagebuilder.domain.attestation import KeyEnded, KeyState, PredicateType
 from imagebuilder.domain.run import RunState
 from imagebuilder.ports.signing import KeyUnusable, SignerUnavailable
 from tests.fakes.signing import FakeKeyOpener, FakeSigner
@@ -47,6 +47,35 @@ def test_a_key_that_cannot_be_used_refuses_a_build_before_it_begins(house: House
 
     assert house.versions.versions == []
     assert house.runs.newest(10) == []
+
+
+@pytest.mark.parametrize("state", [KeyState.RETIRED, KeyState.COMPROMISED])
+def test_a_build_when_the_key_was_ended_then_is_refused_before_it_begins(
+    house: House, state: KeyState
+) -> None:
+    signer = FakeSigner()
+    house.key = FakeKeyOpener(signer)
+    house.attesting.know(signer.public_key)
+    house.attesting.end(signer.public_key.id.hex, state, "it was copied")
+
+    with pytest.raises(KeyEnded) as refused:
+        house.built()
+
+    assert f"is {state}" in refused.value.message
+    assert "it was copied" in refused.value.context
+    assert house.runs.newest(10) == []
+
+
+def test_end_when_a_key_is_compromised_then_it_stays_as_it_is(house: House) -> None:
+    key = FakeSigner().public_key
+    house.attesting.know(key)
+    lost = house.attesting.end(key.id.hex, KeyState.COMPROMISED, "it was copied")
+
+    again = house.attesting.end(key.id.hex, KeyState.RETIRED, "rotated")
+
+    assert lost.state is KeyState.COMPROMISED
+    assert [again] == list(house.attesting.keys()) == [lost]
+    assert house.attesting.believed() == ()
 
 
 @pytest.mark.parametrize(
