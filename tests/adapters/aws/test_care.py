@@ -151,6 +151,20 @@ def test_usages_when_the_template_of_a_group_is_gone_then_it_starts_nothing(
     assert route.carrier.usages(route.target(HOME_KEY), route.placed[HOME_KEY]) == []
 
 
+@pytest.mark.parametrize(("name", "used"), [("/theirs/web", True), ("/golden/web", False)])
+def test_usages_when_a_template_has_it_from_a_parameter_then_it_is_named_but_for_our_own(
+    double: Double, tmp_path: Path, name: str, *, used: bool
+) -> None:
+    route = a_route(double, tmp_path, HOME, parameter="/golden/web")
+    (image,) = route.place_all().values()
+    double.client("ssm").put_parameter(Name="/theirs/web", Value=image, Type="String")
+    double.client("ec2").create_launch_template(
+        LaunchTemplateName="theirs", LaunchTemplateData={"ImageId": f"resolve:ssm:{name}"}
+    )
+    found = route.carrier.usages(route.target(HOME_KEY), route.placed[HOME_KEY])
+    assert [usage.what for usage in found] == ["launch template theirs version 1"] * used
+
+
 def test_usages_when_a_launch_configuration_has_it_then_it_is_named(
     double: Double, tmp_path: Path
 ) -> None:

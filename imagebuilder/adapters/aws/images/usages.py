@@ -1,16 +1,22 @@
 """ImageUsages: what runs of an AMI in its account, or would be started of it."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from imagebuilder.adapters.aws.accounts import Entrance
 from imagebuilder.adapters.aws.calls import CallRefused, Calls
-from imagebuilder.adapters.aws.images.finishing import TEMPLATE, TEMPLATE_VERSION
+from imagebuilder.adapters.aws.images.finishing import PARAMETER, TEMPLATE, TEMPLATE_VERSION
+from imagebuilder.adapters.aws.images.pointers import Pointers
 from imagebuilder.domain.distribution import Placement
 from imagebuilder.ports.targets import Usage
 
 _LIVING = ("pending", "running", "stopping", "stopped", "shutting-down")
 _GONE = frozenset(("InvalidLaunchTemplateId.NotFound", "InvalidLaunchTemplateId.VersionNotFound"))
+
+
+_RESOLVED = "resolve:ssm:"
+_OF_AWS = "/aws/"
 
 
 class ImageUsages:
@@ -19,6 +25,7 @@ class ImageUsages:
     def __init__(self, calls: Calls) -> None:
         """Ask by calls."""
         self._calls = calls
+        self._pointers = Pointers(calls)
 
     def of(self, entrance: Entrance, placement: Placement) -> Iterator[Usage]:
         """Give what uses a placed AMI; the pointer that was set with it is none of them.
@@ -27,12 +34,14 @@ class ImageUsages:
         """
         image = placement.external_id
         own = (placement.traits.get(TEMPLATE, ""), placement.traits.get(TEMPLATE_VERSION, ""))
+        # A parameter of ours goes back to the version before, as a template's default does.
+        names = _Names(self._pointers, entrance, image, placement.traits.get(PARAMETER, ""))
         yield from self._instances(entrance, image)
-        for name, number in self._template_versions(entrance, image):
+        for name, number in self._template_versions(entrance, names):
             if (name, number) != own:
                 yield Usage(what=f"launch template {name} version {number}")
         yield from self._configurations(entrance, image)
-        yield from self._groups(entrance, image)
+        yield from self._groups(entrance, names)
 
     def _instances(self, entrance: Entrance, image: str) -> Iterator[Usage]:
         pages = self._calls.pages(
@@ -49,14 +58,14 @@ class ImageUsages:
                     name, since = instance["InstanceId"], instance["LaunchTime"]
                     yield Usage(what=f"instance {name}", since=since)
 
-    def _template_versions(self, entrance: Entrance, image: str) -> Iterator[tuple[str, str]]:
+    def _template_versions(self, entrance: Entrance, names: "_Names") -> Iterator[tuple[str, str]]:
         """Give the versions that new machines are made of: the default and the newest."""
         for page in self._calls.pages(entrance, "ec2:DescribeLaunchTemplates"):
             for template in page["LaunchTemplates"]:
                 numbers = {template["DefaultVersionNumber"], template["LatestVersionNumber"]}
                 asked = sorted(map(str, numbers))
                 for version in self._versions(entrance, template["LaunchTemplateId"], *asked):
-                    if version["LaunchTemplateData"].get("ImageId") == image:
+                    if names.mean(version["LaunchTemplateData"].get("ImageId")):
                         name = str(template["LaunchTemplateName"])
                         yield name, str(version["VersionNumber"])
 
@@ -68,17 +77,17 @@ class ImageUsages:
                     name = configuration["LaunchConfigurationName"]
                     yield Usage(what=f"launch configuration {name}")
 
-    def _groups(self, entrance: Entrance, image: str) -> Iterator[Usage]:
+    def _groups(self, entrance: Entrance, names: "_Names") -> Iterator[Usage]:
         for page in self._calls.pages(entrance, "autoscaling:DescribeAutoScalingGroups"):
             for group in page["AutoScalingGroups"]:
-                if self._starts(entrance, group, image):
+                if self._starts(entrance, group, names):
                     yield Usage(what=f"Auto Scaling group {group['AutoScalingGroupName']}")
 
-    def _starts(self, entrance: Entrance, group: Mapping[str, Any], image: str) -> bool:
+    def _starts(self, entrance: Entrance, group: Mapping[str, Any], names: "_Names") -> bool:
         """Tell whether a group starts machines of an AMI, whichever version its template names."""
         mixed = group.get("MixedInstancesPolicy", {}).get("LaunchTemplate", {})
         overrides = mixed.get("Overrides", [])
-        if any(override.get("ImageId") == image for override in overrides):
+        if any(names.mean(override.get("ImageId")) for override in overrides):
             return True
         named = [group.get("LaunchTemplate"), mixed.get("LaunchTemplateSpecification")]
         named += [override.get("LaunchTemplateSpecification") for override in overrides]
@@ -88,7 +97,7 @@ class ImageUsages:
             if template
         }
         return any(
-            version["LaunchTemplateData"].get("ImageId") == image
+            names.mean(version["LaunchTemplateData"].get("ImageId"))
             for template, number in sorted(asked)
             for version in self._versions(entrance, template, number)
         )
@@ -109,3 +118,28 @@ class ImageUsages:
                 raise
             return []  # a group whose template was deleted starts nothing
         return list(answer["LaunchTemplateVersions"])
+
+
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """What an AMI is called where machines are described: its id, or a parameter that says it.
+
+    `own` is a parameter that does not count. Shape: `said` maps parameters to what they say.
+    """
+
+    pointers: Pointers
+    entrance: Entrance
+    image: str
+    own: str
+    said: dict[str, str] = field(default_factory=dict)
+
+    def mean(self, text: str | None) -> bool:
+        """Tell whether a text means the AMI. Raises: CallRefused; TargetUnavailable."""
+        if text is None or not text.startswith(_RESOLVED):
+            return text == self.image
+        name = text.removeprefix(_RESOLVED)
+        if name == self.own or name.startswith(_OF_AWS):
+            return False
+        if name not in self.said:
+            self.said[name] = self.pointers.parameter(self.entrance, name)
+        return self.said[name] == self.image
