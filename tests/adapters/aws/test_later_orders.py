@@ -26,6 +26,7 @@ from tests.clouds import (
 pytestmark = pytest.mark.filterwarnings("default")  # the double's own
 
 OTHER = "222222222222"
+FAR = "us-west-2"
 HOME_KEY = f"aws:{HOME}/{REGION}"
 GIB = 1 << 30
 
@@ -120,6 +121,17 @@ def test_place_when_tags_are_others_now_then_image_and_snapshot_have_them(
     snapshot = shown["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]
     for resource in (shown, ec2.describe_snapshots(SnapshotIds=[snapshot])["Snapshots"][0]):
         assert {"Key": "team", "Value": "mail"} in resource["Tags"]
+
+
+def test_place_when_the_name_is_another_now_then_a_copy_of_that_name_is_made_too(
+    double: Double, tmp_path: Path
+) -> None:
+    route = a_route(double, tmp_path, regions=(REGION, FAR))
+    before = route.place_all()
+    after = ordered_anew(route, ami_name="renamed-{version}").place_all()
+    copies = [placed[f"aws:{HOME}/{FAR}"] for placed in (before, after)]
+    assert len(set(copies)) == 2
+    assert [double.world.images.by_id[copy].state for copy in copies] == ["available"] * 2
 
 
 def test_place_when_it_is_to_be_deprecated_at_another_time_then_it_will_be(

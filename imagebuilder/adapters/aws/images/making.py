@@ -94,7 +94,9 @@ class ImageMaking:
         Raises: TargetRefused; PlacingFailed; CallRefused; TargetUnavailable.
         """
         for attempt in range(_MOST_ATTEMPTS):
-            copy = self._copy(order, image, region, order.token_for(f"copy {attempt}"))
+            # A token that comes again with another name or key is refused.
+            token = order.token_for(f"copy {order.name} {order.key} {attempt}")
+            copy = self._copy(order, image, region, token)
             if not self._is_cleared_away(order.entrance, copy):
                 break
         try:
