@@ -118,7 +118,7 @@ class Verifying:
                 raise ArtifactTampered(artifact, digest, alike[0])
             raise SubjectSwapped(artifact, digest, subjects)
         there = {each.statement.predicate_type for each in ours}
-        missing = [wanted for wanted in expectation.predicates if wanted not in there]
+        missing = [wanted for wanted in _wanted(expectation) if wanted not in there]
         if missing:
             words = [predicate_word(wanted) for wanted in missing]
             raise PredicateMissing(artifact, words, sorted(map(predicate_word, there)))
@@ -148,6 +148,13 @@ def _statement(name: str, envelope: Envelope) -> Statement:
         return statement_of(envelope.payload)
     except ValueError as error:
         raise BundleMalformed(name, str(error)) from error
+
+
+def _wanted(expectation: Expectation) -> tuple[str, ...]:
+    """Give the types that are asked for: only a provenance tells of which image, and by whom."""
+    if not (expectation.image or expectation.builder):
+        return expectation.predicates
+    return tuple(dict.fromkeys((*expectation.predicates, PredicateType.PROVENANCE)))
 
 
 def _refuse_other(artifact: str, statement: Statement, expectation: Expectation) -> None:

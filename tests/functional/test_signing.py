@@ -208,6 +208,21 @@ def test_verify_when_it_is_a_true_image_but_another_than_wanted_then_says_so(
     assert cli("verify", file, "--key", public(key), *words).exit_code == 0
 
 
+@pytest.mark.parametrize("asked", [("--image", "debian-web"), ("--builder", "urn:x")])
+def test_verify_when_an_image_is_wanted_and_nothing_tells_of_which_it_is_then_says_so(
+    cli: Cli, key: Path, asked: tuple[str, str]
+) -> None:
+    file = exported(cli)
+    others = [each for each in bundles(file) if "slsa.dev" not in payload_of(each)["predicateType"]]
+    bundle_of(file).write_text("".join(f"{json.dumps(each)}\n" for each in others))
+    words = (file, "--key", public(key), "--predicate", "tests")
+
+    assert cli("verify", *words).exit_code == 0
+    error = cli.error("verify", *words, *asked)
+    assert (error["code"], error["exit"]) == ("predicate-missing", 4)
+    assert "provenance" in error["message"]
+
+
 @pytest.mark.parametrize(
     "content",
     [b"", b"{", b"[]", b"{}", b"\xff\xfe", b'{"mediaType":"x"}', b"[" * 100_000],
