@@ -28,7 +28,15 @@ from imagebuilder.ports.advisories import OnCount
 
 _AT_ONCE = 5000
 _AFFECTED = "INSERT INTO affected VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_CVE = "INSERT OR IGNORE INTO cves VALUES (?, ?, ?, ?)"
+_BY_RANK = " ".join(sorted(Severity, key=lambda severity: severity.rank))
+"""The words for a severity, worse ones later: where one stands in it tells its rank to SQLite."""
+_IS_WORSE = f"instr('{_BY_RANK}', excluded.severity) > instr('{_BY_RANK}', severity)"
+_CVE = f"""
+INSERT INTO cves VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET
+  title = CASE title WHEN '' THEN excluded.title ELSE title END,
+  severity = CASE WHEN {_IS_WORSE} THEN excluded.severity ELSE severity END
+WHERE {_IS_WORSE} OR (title = '' AND excluded.title <> '')
+"""  # noqa: S608 - our own words
 _EXPLOITED = "INSERT OR IGNORE INTO exploited VALUES (?, ?, ?, ?)"
 _SCORE = "INSERT OR IGNORE INTO scores VALUES (?, ?, ?)"
 _UNKNOWN = "files of a kind that is not known"
@@ -128,7 +136,7 @@ class Importer:
         self.connection.executemany(_AFFECTED, map(_row, advisories))
 
     def note(self, cve: str, feed: Feed, record: OsvRecord) -> None:
-        """Write what a record says of a CVE wherever it is."""
+        """Write what a record says of a CVE wherever it is; of several, the worst severity."""
         if record.title or record.severity is not Severity.UNKNOWN:
             self.connection.execute(_CVE, (cve, feed, record.title, record.severity))
 

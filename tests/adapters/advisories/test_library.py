@@ -139,6 +139,25 @@ def test_of_cve_then_gives_all_that_is_known_of_it(
     assert not library.of_cve("CVE-2000-0001")
 
 
+@pytest.mark.parametrize("order", ["abc", "acb", "bac", "bca", "cab", "cba"])
+def test_update_when_several_records_speak_of_a_cve_then_the_worst_severity_is_kept_in_any_order(
+    library: FileAdvisoryLibrary, tmp_path: Path, order: str
+) -> None:
+    zlib = within("Debian:12", "zlib", START, {"fixed": "1.2"})
+    medium = {"type": "CVSS_V3", "score": "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:L/I:N/A:N"}
+    records = {
+        "a": osv("DSA-5000-1", zlib, upstream=["CVE-2026-1002"], summary="zlib - update"),
+        "b": OSV,
+        "c": osv("DSA-5001-1", zlib, upstream=["CVE-2026-1002"], severity=[medium]),
+    }
+    archive = write_zip(tmp_path / "all.zip", **{name: records[name] for name in order})
+
+    update(library, archive)
+
+    notes = library.notes(["CVE-2026-1002"])["CVE-2026-1002"]
+    assert (notes.severity, notes.title) == (Severity.CRITICAL, "zlib - update")
+
+
 def test_update_of_one_feed_then_the_others_stay_unless_all_is_to_be_fresh(
     library: FileAdvisoryLibrary, mirror: Path, tmp_path: Path
 ) -> None:
