@@ -28,7 +28,7 @@ from imagebuilder.ports.advisories import OnCount
 
 _AT_ONCE = 5000
 _AFFECTED = "INSERT INTO affected VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_BY_RANK = " ".join(sorted(Severity, key=lambda severity: severity.rank))
+_BY_RANK = " ".join(sorted(Severity, key=lambda word: Severity(word).rank))
 """The words for a severity, worse ones later: where one stands in it tells its rank to SQLite."""
 _IS_WORSE = f"instr('{_BY_RANK}', excluded.severity) > instr('{_BY_RANK}', severity)"
 _CVE = f"""
