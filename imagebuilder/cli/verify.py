@@ -12,11 +12,12 @@ from imagebuilder.cli.progress import copying
 from imagebuilder.cli.signed_files import public_key_of, small_file
 from imagebuilder.domain.attestation import PredicateType, predicate_word
 from imagebuilder.domain.errors import InvalidInput
-from imagebuilder.domain.verification import Expectation, Unsigned, Verified
+from imagebuilder.domain.verification import Expectation, NothingToVerify, Unsigned, Verified
 from imagebuilder.ports.traces import FileUnreadable
 
 if TYPE_CHECKING:
     from imagebuilder.cli.output import Json
+    from imagebuilder.domain.image import ImageVersion
 
 # ruff: noqa: PLC0415 - what a command does not need is not imported, for the start-up time
 
@@ -104,7 +105,10 @@ def _looks_like_a_file(thing: str) -> bool:
 
 
 def _of_version(reference: str, wanted: Expectation) -> list[Verified]:
-    """Check every artifact of a version with the keys given, or with those it was signed by."""
+    """Check every artifact of a version with the keys given, or with those it was signed by.
+
+    Of one that lies elsewhere alone, where that is is checked: its bytes are not ours to read.
+    """
     from dataclasses import replace
 
     from imagebuilder.bootstrap import Application
@@ -121,7 +125,10 @@ def _of_version(reference: str, wanted: Expectation) -> list[Verified]:
     keys = wanted.keys or application.attesting.believed()
     if not keys:
         raise KeyNotGiven
+    wanted = replace(wanted, keys=keys)
     bundle = (f"of {version.reference}", lines_of(bundles))
+    if not version.artifacts:
+        return [_of_places(version, bundle, wanted)]
     found = []
     with application.locks.share(STORE_LOCK, f"verify {version.reference}"):
         application.retiring.require_files(version)
@@ -129,9 +136,23 @@ def _of_version(reference: str, wanted: Expectation) -> list[Verified]:
             name = f"{version.reference} {artifact.format}"
             path = application.blobs.path(artifact.digest)
             with copying(f"reading {name}", artifact.size_bytes) as on_bytes:
-                checked = verifying().file(path, bundle, replace(wanted, keys=keys), on_bytes)
+                checked = verifying().file(path, bundle, wanted, on_bytes)
             found.append(replace(checked, artifact=name))
     return found
+
+
+def _of_places(version: "ImageVersion", bundle: tuple[str, bytes], wanted: Expectation) -> Verified:
+    from imagebuilder.domain.packer import made_elsewhere, stand_in
+    from imagebuilder.wiring.signing import verifying
+
+    places = made_elsewhere(version.plan)
+    if not places:
+        raise NothingToVerify(version.reference)
+    told = ", ".join(f"{place.target} {place.external_id}" for place in places)
+    name = f"the record that {version.reference} is {told}"
+    verified = verifying().digest(name, stand_in(version.plan), bundle, wanted)
+    note(f"{version.reference} has no file here; what lies there was not read.")
+    return verified
 
 
 def _of_file(file: Path, bundle: Path | None, wanted: Expectation) -> Verified:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from imagebuilder.domain.digest import Canonical
+from imagebuilder.domain.digest import Canonical, Digest, digest_of
 from imagebuilder.domain.errors import InvalidInput
 from imagebuilder.domain.kept import kept_list, kept_texts
 from imagebuilder.domain.origin import Origin
@@ -73,6 +73,11 @@ def made_elsewhere(plan: Canonical) -> Sequence[MadeThere]:
     """Give what a version's plan says was made where it stays."""
     rows = map(kept_texts, kept_list(plan, "there"))
     return [MadeThere(*words) for words in rows if words and len(words) in _PLACE_WORDS]
+
+
+def stand_in(plan: Canonical) -> Digest:
+    """Give what stands for the disk of a version that lies elsewhere alone: where that is."""
+    return digest_of(["elsewhere", kept_list(plan, "there")])
 
 
 def texts_in(value: Canonical, path: SettingPath = ()) -> Iterator[tuple[SettingPath, str]]:

@@ -49,6 +49,20 @@ class Unsigned(Refused):
         super().__init__(f"{artifact} is not signed.", context=looked, hint=hint)
 
 
+class NothingToVerify(Refused):
+    """A version has nothing here that could be what was signed."""
+
+    code = "nothing-to-verify"
+
+    def __init__(self, reference: str) -> None:
+        """Name it."""
+        super().__init__(
+            f"There is nothing of {reference} here that can be verified.",
+            context="It has no artifact, and its record does not say where it lies instead.",
+            hint="Verify a file of it, where it is: imagebuilder verify FILE --key PUB",
+        )
+
+
 class BundleMalformed(Refused):
     """A bundle is none, or was cut."""
 

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from imagebuilder.domain.digest import Digest
+from imagebuilder.domain.packer import stand_in
 from imagebuilder.formats.dsse import pae
 from imagebuilder.ports.process import Command
-from tests.build import a_draft, an_artifact
+from tests.build import a_digest, a_draft, an_artifact
 from tests.functional.conftest import DISK, Catalogue, Cli
 
 SECRET = "correct horse battery"
@@ -274,6 +275,47 @@ def test_verify_of_a_version_then_reads_its_artifacts(cli: Cli, key: Path) -> No
     blob.chmod(0o600)
     blob.write_bytes(DISK[:-1] + b"!")
     assert refusal(cli, "debian-web") == "artifact-tampered"
+
+
+def test_verify_of_a_version_that_lies_elsewhere_alone_then_where_that_is_was_signed(
+    cli: Cli, key: Path
+) -> None:
+    plan = {"there": [["aws:1/eu-central-1", "ami-1", "eu-central-1", "amazon-ebs.web"]]}
+    draft = a_draft("cloud", artifacts=(), plan=plan, disk_digest=stand_in(plan))
+    cli.application().cataloguing.record(draft)
+    assert refusal(cli, "cloud") == "unsigned"
+    cli.json("image", "attest", "cloud")
+
+    (told,) = cli.json("verify", "cloud", "--image", "cloud")
+
+    assert told["artifact"] == "the record that cloud@1.2.0/1 is aws:1/eu-central-1 ami-1"
+    assert told["digest"] == str(stand_in(plan))
+    assert "not read" in cli("verify", "cloud").stderr
+    assert refusal(cli, "cloud", "--image", "db") == "expectation-unmet"
+
+
+def test_verify_of_a_version_when_where_it_lies_is_not_what_was_signed_then_says_so(
+    cli: Cli, key: Path
+) -> None:
+    plan = {"there": [["aws:1/eu-central-1", "ami-2"]]}
+    other = stand_in({"there": [["aws:1/eu-central-1", "ami-1"]]})
+    cli.application().cataloguing.record(
+        a_draft("cloud", artifacts=(), plan=plan, disk_digest=other)
+    )
+    cli.json("image", "attest", "cloud")
+
+    assert refusal(cli, "cloud") == "subject-swapped"
+
+
+def test_verify_of_a_version_without_anything_to_look_at_then_is_refused(
+    cli: Cli, key: Path
+) -> None:
+    cli.application().cataloguing.record(
+        a_draft("cloud", artifacts=(), plan={}, disk_digest=a_digest("nowhere"))
+    )
+    cli.json("image", "attest", "cloud")
+
+    assert refusal(cli, "cloud") == "nothing-to-verify"
 
 
 def test_rotate_then_what_the_old_key_signed_still_verifies(cli: Cli, key: Path) -> None:

@@ -16,13 +16,12 @@ from typing import TypeAlias
 from imagebuilder.domain.artifact import Artifact
 from imagebuilder.domain.built import Built, Seen
 from imagebuilder.domain.component import PhaseName
-from imagebuilder.domain.digest import digest_of
 from imagebuilder.domain.errors import ImageBuilderError
 from imagebuilder.domain.evidence import Outcome, TestReport, TestResult
 from imagebuilder.domain.ids import RunId
 from imagebuilder.domain.image import ImageVersion, ParentEdge, VersionDraft
 from imagebuilder.domain.kept import kept_mapping
-from imagebuilder.domain.packer import MadeThere, PackerSource, made_elsewhere
+from imagebuilder.domain.packer import MadeThere, PackerSource, made_elsewhere, stand_in
 from imagebuilder.domain.plan import PlannedLayer
 from imagebuilder.domain.recipe import ArtifactFormat
 from imagebuilder.domain.run import StepState
@@ -343,8 +342,7 @@ class Packing:
                 identity=plan.parent.identity,
                 version_id=plan.parent.version_id,
             ),
-            # What stands for a disk that nobody here can read.
-            disk_digest=disk.digest if disk else digest_of(["elsewhere", there]),
+            disk_digest=disk.digest if disk else stand_in({"there": there}),
             artifacts=tuple(self._artifacts(disk)) if disk else (),
             layers=(),
             packages=stock.contents.installed if stock else (),

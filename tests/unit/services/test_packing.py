@@ -9,7 +9,7 @@ from imagebuilder.domain.errors import ImageBuilderError
 from imagebuilder.domain.evidence import Outcome, Stage, ValidationFailed
 from imagebuilder.domain.ids import ImageName
 from imagebuilder.domain.image import ImageVersion
-from imagebuilder.domain.packer import SourceUnknown
+from imagebuilder.domain.packer import SourceUnknown, stand_in
 from imagebuilder.domain.recipe import ArtifactFormat
 from imagebuilder.domain.run import RunState
 from imagebuilder.ports.live_builds import LiveBuildFailed, LivePlace, LiveProduct
@@ -188,6 +188,7 @@ def test_build_when_the_image_is_elsewhere_then_it_is_a_placement_of_the_version
 
     assert version is not None
     assert version.artifacts == ()
+    assert version.disk_digest == stand_in(version.plan)
     (placement,) = house.live.placements.of([version.id])
     assert placement.subject == "aws:1/eu-central-1 ami-1"
     assert house.booter.booted == []
