@@ -44,7 +44,7 @@ app = typer.Typer(
 # ruff: noqa: PLC0415 - what a command does not need is not imported, for the start-up time
 
 _SHOWN = 10
-"""So many things that were left out are told one by one."""
+"""So many things that were left out, or are covered, are told one by one."""
 
 
 class ExportForm(StrEnum):
@@ -329,7 +329,8 @@ def _print_given(
             [
                 {
                     **waiver_json(each.waiver, each.waiver.state(now)),
-                    "is_found": each.is_found,
+                    "is_found": bool(each.covered),
+                    "covers": list(each.covered),
                     "dry_run": is_rehearsal,
                 }
                 for each in given
@@ -344,7 +345,15 @@ def _print_given(
             print_lines(
                 f"{waiver.accepted} {would} accepted for {waiver.where} until {until}{known}"
             )
-        if not each.is_found:
+        if len(each.covered) > 1:
+            named = ", ".join(each.covered[:_SHOWN])
+            rest = len(each.covered) - _SHOWN
+            note(
+                f"warning: {waiver.accepted} stands for {len(each.covered):,} findings that are "
+                f"there now, all accepted together: {named}"
+                + (f" and {rest:,} more" if rest > 0 else "")
+            )
+        if not each.covered:
             note(
                 f"warning: no version of {waiver.where} that is in use has {waiver.accepted} now; "
                 "is it spelled as `imagebuilder finding list` writes it?"

@@ -60,10 +60,14 @@ class WaiverWish:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Given:
-    """A waiver that was given; `is_found` when a version that it speaks of has the finding."""
+    """A waiver that was given.
+
+    `covered` are the findings, by id, that it accepts in the versions in use: of an advisory, or a
+    control's number, they may be several. Invariant: it is sorted.
+    """
 
     waiver: Waiver
-    is_found: bool
+    covered: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,7 +192,15 @@ class Accepting:
         return [
             Given(
                 waiver=each,
-                is_found=any(map(each.accepted.covers, found[each.image, each.versions])),
+                covered=tuple(
+                    sorted(
+                        {
+                            finding.id
+                            for finding in found[each.image, each.versions]
+                            if each.accepted.covers(finding)
+                        }
+                    )
+                ),
             )
             for each in waivers
         ]

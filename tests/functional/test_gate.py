@@ -107,6 +107,28 @@ def test_required_test_when_skipped_then_a_waiver_lets_it_in_until_it_is_revoked
     done(web, "channel", "rollback", "web@stable")
 
 
+def test_waiver_of_an_advisory_then_says_which_findings_it_covers(
+    vulnerable: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notice = ("USN-7000-1",)
+    advise(
+        monkeypatch,
+        *(a_finding(f"CVE-2026-{n:02}", aliases=notice) for n in range(1, 13)),
+        a_finding("CVE-2026-01", scope="zlib", aliases=notice),
+        a_finding("CVE-2026-99"),
+    )
+    words = ("--image", "web", "--expires", "30d", "--reason", "known", "--ticket", "SEC-1")
+
+    told = vulnerable("waiver", "add", "USN-7000-1", *words, "--owner", "ann")
+    as_json = vulnerable.json("waiver", "add", "USN-7000-1", *words, "--owner", "ann")
+    single = vulnerable("waiver", "add", "CVE-2026-01", *words, "--owner", "ann")
+
+    assert told.stderr.startswith("warning: USN-7000-1 stands for 12 findings that are there now")
+    assert told.stderr.endswith("CVE-2026-10 and 2 more\n")
+    assert as_json[0]["covers"] == [f"CVE-2026-{n:02}" for n in range(1, 13)]
+    assert single.stderr == ""
+
+
 def test_waiver_when_it_ran_out_then_blocks_without_any_scan(web: Cli) -> None:
     done(web, "channel", "gate", "web@stable", "--require-test", SKIPPED)
     application = web.application()
