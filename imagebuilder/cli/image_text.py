@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from imagebuilder.cli.image_shape import counted_outcomes
 from imagebuilder.cli.output import moment_text, print_lines, print_table
 from imagebuilder.cli.version_columns import COLUMNS
-from imagebuilder.domain.distribution import Placement
+from imagebuilder.domain.distribution import Placement, PlacementState
 from imagebuilder.domain.image import ImageVersion
 from imagebuilder.domain.search import FoundVersion
 from imagebuilder.domain.units import duration_text, size_text
@@ -74,8 +74,8 @@ def notes_text(found: FoundVersion, placements: Sequence[Placement]) -> Iterator
     if found.notes.description:
         yield "about", " ".join(found.notes.description.split())
     for placement in placements:
-        gone = "" if placement.withdrawn is None else f", {placement.state}"
-        yield "placed", f"{placement.external_id} at {placement.target}{gone}"
+        state = "" if placement.state is PlacementState.PLACED else f", {placement.state}"
+        yield "placed", f"{placement.external_id} at {placement.target}{state}"
 
 
 def _test_rows(version: ImageVersion) -> Iterator[tuple[str, str, str]]:

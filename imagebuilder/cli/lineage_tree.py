@@ -15,6 +15,7 @@ from imagebuilder.domain.ancestry import (
     LineageGraph,
     VersionFacts,
 )
+from imagebuilder.domain.distribution import PlacementState
 from imagebuilder.domain.standing import State
 
 _SHOWN = 3
@@ -157,7 +158,7 @@ def _remark(node: GraphNode, stem: GraphEdge | None, nodes: Mapping[str, GraphNo
         said.append(f"out of date: {pair.told} is {now} now")
     elif facts.is_stale:
         said.append("stale")
-    there = sum(placement.withdrawn is None for placement in facts.placements)
+    there = sum(placement.state is PlacementState.PLACED for placement in facts.placements)
     if there:
         said.append(f"at {there} {'target' if there == 1 else 'targets'}")
     if stem is not None and stem.kind is EdgeKind.COPIED_FROM:

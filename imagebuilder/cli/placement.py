@@ -120,6 +120,7 @@ def placement_json(placement: "Placement", reference: str) -> "dict[str, Json]":
         "version_id": placement.version_id,
         "target": placement.target,
         "id": placement.external_id,
+        "state": placement.state,
         "placed_at": placement.placed.at.isoformat(),
         "placed_by": placement.placed.actor,
         "why": placement.placed.why,

@@ -30,6 +30,7 @@ class PlacementState(StrEnum):
     """How a version stands at a target."""
 
     PLACED = "placed"
+    HALF_DONE = "half-done"
     WITHDRAWN = "withdrawn"
     DELETED = "deleted"
 
@@ -40,8 +41,9 @@ class Placement:
 
     `external_id` is what it is called there (ami-0abc...). Invariant: unique with its target.
     `launched_at` is when it was last seen in use; `withdrawn` is set once nobody can use it there
-    any more, and `is_deleted` once nothing of it is left that we brought there. What we were only
-    told of has no `distribution_id`.
+    any more, and `is_deleted` once nothing of it is left that we brought there. `is_half_done` says
+    that it was made there and the step that brings it is not done. What we were only told of has
+    no `distribution_id`.
     Shape: `traits` maps what else the target's carrier made or set there, such as a snapshot or a
     parameter, to its id or value.
     """
@@ -54,6 +56,7 @@ class Placement:
     withdrawn: Act | None = None
     traits: Mapping[str, str] = field(default_factory=dict)
     is_deleted: bool = False
+    is_half_done: bool = False
     distribution_id: DistributionId | None = None
 
     @property
@@ -65,7 +68,7 @@ class Placement:
     def state(self) -> PlacementState:
         """How it stands there."""
         if self.withdrawn is None:
-            return PlacementState.PLACED
+            return PlacementState.HALF_DONE if self.is_half_done else PlacementState.PLACED
         return PlacementState.DELETED if self.is_deleted else PlacementState.WITHDRAWN
 
 

@@ -24,6 +24,16 @@ from imagebuilder.domain.target import Target, TargetSpec
 OnBytes: TypeAlias = Callable[[int], None]
 """Is told how many more bytes were moved."""
 
+OnMade: TypeAlias = Callable[["Placed"], None]
+"""Is told what a version is called at a target; that is on record once it returns.
+
+Raises: PlacementExists: it is another version's.
+"""
+
+
+def _nobody(placed: "Placed") -> None:
+    """Tell nobody of what was made."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forerunner:
@@ -42,7 +52,8 @@ class Shipment:
     it, as lines of sigstore bundles, empty when nothing was. `words` fill templates. `source` is
     its placement at the target before. `token` is the same whenever this version is brought to
     this target by this distribution, and no other's; `scratch` a folder that stays until it is
-    there, for journals.
+    there, for journals. `on_made` is told of what was made as soon as somebody could use it, with
+    all that its withdrawal needs, and again before more is set there.
     """
 
     version: ImageVersion
@@ -54,6 +65,7 @@ class Shipment:
     bundle: bytes = b""
     source: Placement | None = None
     forerunner: Forerunner | None = None
+    on_made: OnMade = _nobody
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -85,7 +85,7 @@ def test_change_when_launched_and_withdrawn_then_only_that_placement_is_changed(
     placements.add(AMI)
     other = replace(AMI, external_id="ami-2")
     placements.add(other)
-    launched = replace(AMI, launched_at=SOME_DAY, traits={"snapshot": "snap-1"})
+    launched = replace(AMI, launched_at=SOME_DAY, traits={"snapshot": "snap-1"}, is_half_done=True)
     later = replace(launched, withdrawn=Act(actor="eve", at=SOME_DAY), is_deleted=True)
 
     placements.change(later)

@@ -1,7 +1,7 @@
 """A Carrier in memory: what it holds is `held`, and it refuses what it is told to."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from imagebuilder.domain.distribution import Placement
 from imagebuilder.domain.errors import ImageBuilderError
@@ -17,8 +17,9 @@ class FakeCarrier:
     """Brings versions nowhere, and remembers which it was asked to.
 
     Shape: `regions` are the targets an entry stands for, by key, each with the key it comes after;
-    `troubles` maps a key to errors, the first of which is raised at the next act there, `silent`
-    one to the error of every look at it, `implied` the name of an entry to the keys that it only
+    `troubles` maps a key to errors, the first of which is raised at the next act there, `late` to
+    those that are raised once a version was made there and before all is done for it, `silent` one
+    to the error of every look at it, `implied` the name of an entry to the keys that it only
     implies, `takers` a key to those it was told of at the last look for drift, and `awaiting` one
     to those that it was told of when it was asked what is in the way; at those of `leaves` what is
     where they come after may be used, and there is nothing of their own.
@@ -27,6 +28,7 @@ class FakeCarrier:
     regions: Mapping[str, str | None] = field(default_factory=lambda: {"fake:one": None})
     held: dict[tuple[str, str], VersionId] = field(default_factory=dict)
     troubles: dict[str, list[ImageBuilderError]] = field(default_factory=dict)
+    late: dict[str, list[ImageBuilderError]] = field(default_factory=dict)
     objections: dict[str, Objection] = field(default_factory=dict)
     changed: dict[str, Drift] = field(default_factory=dict)
     used: dict[str, Usage] = field(default_factory=dict)
@@ -62,13 +64,16 @@ class FakeCarrier:
     def place(self, target: Target, shipment: Shipment, on_bytes: OnBytes) -> Placed:
         """Hold it under an id made of its own, once."""
         self.shipments.append((target.key, shipment))
-        self._act(target)
+        _raise_first(self.troubles, target)
         on_bytes(1)
         external_id = f"fake-{shipment.token}"
         if target.key in self.leaves and shipment.source is not None:
             external_id = shipment.source.external_id
         self.held[target.key, external_id] = shipment.version.id
-        return Placed(external_id=external_id, traits={"token": shipment.token})
+        placed = Placed(external_id=external_id, traits={"token": shipment.token})
+        shipment.on_made(replace(placed, traits={**placed.traits, "pointer": "to be set"}))
+        _raise_first(self.late, target)
+        return placed
 
     def drifts(
         self, target: Target, placement: Placement, takers: Sequence[Target] = ()
@@ -88,11 +93,12 @@ class FakeCarrier:
 
     def withdraw(self, target: Target, placement: Placement, *, delete: bool) -> None:
         """Hold it no longer."""
-        self._act(target)
+        _raise_first(self.troubles, target)
         self.held.pop((target.key, placement.external_id), None)
         if delete:
             self.deleted.append(target.key)
 
-    def _act(self, target: Target) -> None:
-        if self.troubles.get(target.key):
-            raise self.troubles[target.key].pop(0)
+
+def _raise_first(errors: Mapping[str, list[ImageBuilderError]], target: Target) -> None:
+    if errors.get(target.key):
+        raise errors[target.key].pop(0)

@@ -33,6 +33,16 @@ targets:
       external_id: env:OF_A_TEST_ID
       tags: {{version: "{{version}}-{{build}}"}}
 """
+OWN = f"""kind: Distribution
+name: own
+targets:
+  - name: here
+    aws:
+      home: {{account: "{HOME}", region: {REGION}}}
+      accounts: ["{HOME}"]
+      regions: [{REGION}]
+      parameter: /golden/web
+"""
 
 
 @pytest.fixture
@@ -99,6 +109,30 @@ def test_distribute_then_the_other_account_can_launch_it_until_it_is_revoked(
         assert [each["State"] for each in left] in ([], ["disabled"])
     states = {each["state"] for each in cli.json("target", "list", "web@1.2.0/1")}
     assert states == {"withdrawn"}
+
+
+def test_revoke_when_a_parameter_was_refused_then_what_was_made_before_is_disabled(
+    cli: Cli, double: Double, version: ImageVersion
+) -> None:
+    document = cli.write("own.yaml", OWN)
+    denied = Refusal("AccessDeniedException", "You may not.", status=400)
+    double.faults.refuse("PutParameter", denied)
+    assert cli.error("distribute", "web", "--to", document)["code"] == "distribution-incomplete"
+    (target,) = cli.json("target", "list", "web")
+    assert (target["state"], target["id"]) == ("failed", None)
+    (placement,) = cli.json("image", "show", "web")["placements"]
+    assert placement["state"] == "half-done"
+    assert (
+        f"{placement['id']} at aws:{HOME}/{REGION}, half-done" in cli("image", "show", "web").stdout
+    )
+    launch(double, HOME, REGION, placement["id"])
+
+    result = cli("image", "revoke", version.reference, "--message", "it is bad", "--yes")
+
+    assert result.exit_code == 0, result.stderr
+    assert double.world.images.by_id[placement["id"]].state == "disabled"
+    (target,) = cli.json("target", "list", version.reference)
+    assert target["state"] == "withdrawn"
 
 
 def test_distribute_when_a_role_is_missing_then_nothing_is_begun_and_the_account_is_named(

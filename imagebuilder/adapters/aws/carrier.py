@@ -11,12 +11,13 @@ from imagebuilder.adapters.aws.entering import refuse_stranger
 from imagebuilder.adapters.aws.expanding import COPY, HOME, Expanding
 from imagebuilder.adapters.aws.hindrances import Hindrances, is_destination
 from imagebuilder.adapters.aws.images.admission import Admission
-from imagebuilder.adapters.aws.images.care import KEY, SNAPSHOT, TAG, ImageCare
-from imagebuilder.adapters.aws.images.finishing import Finishing
+from imagebuilder.adapters.aws.images.care import KEY, SNAPSHOT, ImageCare
+from imagebuilder.adapters.aws.images.finishing import PARAMETER, TEMPLATE, Finishing
 from imagebuilder.adapters.aws.images.firmware import firmware_of
 from imagebuilder.adapters.aws.images.keys import Keys
 from imagebuilder.adapters.aws.images.making import ImageMaking
 from imagebuilder.adapters.aws.images.orders import (
+    TAG,
     Order,
     entrance_of,
     home_of,
@@ -31,12 +32,13 @@ from imagebuilder.adapters.aws.tags import DISK
 from imagebuilder.domain.distribution import Placement
 from imagebuilder.domain.image import ImageVersion
 from imagebuilder.domain.objection import Objection
-from imagebuilder.domain.target import Target, TargetSpec
+from imagebuilder.domain.target import AwsPlaces, Target, TargetSpec
 from imagebuilder.domain.units import GIB
 from imagebuilder.ports.targets import (
     Drift,
     Forerunner,
     OnBytes,
+    OnMade,
     Placed,
     PlacingFailed,
     Shipment,
@@ -79,9 +81,11 @@ class AwsCarrier:
         with told(target.key):
             match target.where["kind"]:
                 case "home":
-                    return self._placed(target, order, self._made(order, shipment, on_bytes))
+                    made = self._made(order, shipment, on_bytes)
+                    return self._placed(target, order, made, shipment.on_made)
                 case "copy":
-                    return self._placed(target, order, self._copied(target, order, shipment))
+                    made = self._copied(target, order, shipment)
+                    return self._placed(target, order, made, shipment.on_made)
                 case _:
                     return self._shared(target, order, shipment)
 
@@ -185,16 +189,20 @@ class AwsCarrier:
             raise PlacingFailed(target.key, "ec2:ModifyImageAttribute", reason)
         traits = {"shared-with": who}
         if self._may_enter(target):
+            to_be_set = _pointers(order, places_of(target))
+            shipment.on_made(Placed(external_id=source, traits=traits | to_be_set))
             traits |= self._finishing.point(order, places_of(target), shown)
         return Placed(external_id=source, traits=traits)
 
-    def _placed(self, target: Target, order: Order, shown: Shown) -> Placed:
-        traits = {SNAPSHOT: ",".join(snapshots_of(shown)), "name": order.name}
+    def _placed(self, target: Target, order: Order, shown: Shown, on_made: OnMade) -> Placed:
+        traits = {SNAPSHOT: ",".join(snapshots_of(shown)), **order.traits}
         if key := self._encrypted_with(order, shown):
             traits[KEY] = key
-        traits |= {f"{TAG}{name}": value for name, value in order.tags.items()}
         places = places_of(target)
-        if is_destination(order.entrance, places):
+        is_used = is_destination(order.entrance, places)
+        to_be_set = _pointers(order, places) if is_used else {}
+        on_made(Placed(external_id=shown["ImageId"], traits=traits | to_be_set))
+        if is_used:
             traits |= self._finishing.finish(order, places, shown)
         if places.export_bucket and target.where["kind"] == HOME:
             traits |= self._finishing.export(order, places.export_bucket, shown)
@@ -224,6 +232,12 @@ class AwsCarrier:
         if target.where["kind"] in {HOME, COPY}:
             return True
         return is_account(target.where["account"]) and bool(places_of(target).access.role)
+
+
+def _pointers(order: Order, places: AwsPlaces) -> dict[str, str]:
+    """Give what is going to point to an AMI."""
+    found = {TEMPLATE: places.launch_template, PARAMETER: order.parameter}
+    return {what: name for what, name in found.items() if name}
 
 
 def _is_of_its_disk(before: Forerunner) -> bool:

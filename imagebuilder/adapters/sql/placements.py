@@ -117,6 +117,7 @@ def _values(placement: Placement) -> Values:
         "withdrawn_why": withdrawn.why if withdrawn else None,
         "traits": storable(canonical_json(placement.traits).decode()),
         "is_deleted": placement.is_deleted,
+        "is_half_done": placement.is_half_done,
         "distribution_id": placement.distribution_id,
     }
 
@@ -134,5 +135,6 @@ def _placement(row: RowMapping) -> Placement:
         withdrawn=withdrawn,
         traits=json.loads(row["traits"]),
         is_deleted=row["is_deleted"],
+        is_half_done=row["is_half_done"],
         distribution_id=row["distribution_id"],
     )

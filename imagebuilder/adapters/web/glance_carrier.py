@@ -109,11 +109,15 @@ class GlanceCarrier:
             if image["status"] == "queued":
                 _upload(service, f"{path}/file", file.path, on_bytes)
                 image = service.json("GET", path)
+            traits = {name: str(image.get(name, "")) for name in _KEPT}
+            placed = Placed(
+                external_id=image["id"], traits={**traits, _MEMBERS: " ".join(place.members)}
+            )
+            shipment.on_made(placed)
             _refuse_other(target, image, file.path)
         for member in place.members:
             service.share(path, member)
-        traits = {name: str(image.get(name, "")) for name in _KEPT}
-        return Placed(external_id=image["id"], traits={**traits, _MEMBERS: " ".join(place.members)})
+        return placed
 
     def drifts(
         self, target: Target, placement: Placement, takers: Sequence[Target] = ()

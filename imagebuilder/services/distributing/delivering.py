@@ -1,12 +1,14 @@
 """Delivering: the steps of a distribution, many at once, each recorded as soon as it is done.
 
-One thread keeps the books; the others only speak to targets.
+Each target has a thread that speaks to it. They keep the books one at a time.
 """
 
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from imagebuilder.domain.audit import AuditAction
 from imagebuilder.domain.distribution import (
@@ -85,7 +87,8 @@ class Delivering:
     """Does the steps of distributions.
 
     Durable: a step is RUNNING before anything is done for it, and DONE in one transaction with its
-    placement; done again, a carrier finds what is there by the shipment's token.
+    placement, which is kept half done as soon as the carrier tells of it; done again, a carrier
+    finds what is there by the shipment's token.
     """
 
     def __init__(self, desk: DistributionDesk, progress: DeliveryProgress) -> None:
@@ -93,6 +96,7 @@ class Delivering:
         self._desk = desk
         self._progress = progress
         self._stop = threading.Event()
+        self._at_books = threading.Lock()
 
     def deliver(self, consignment: Consignment, stock: Stock) -> Distribution:
         """Bring a version to its targets, and give how far it came.
@@ -138,7 +142,7 @@ class Delivering:
                 began_at=now,
                 ended_at=now,
             )
-            with books.transactions.together():
+            with self._booking():
                 books.placements.change(replace(there, distribution_id=distribution.id))
                 books.distributions.save_step(distribution.id, done)
             way.steps[target] = done
@@ -164,13 +168,14 @@ class Delivering:
             replace(step, state=running, began_at=now, ended_at=None, failure=None)
             for step in ready
         ]
-        with books.transactions.together():
+        with self._booking():
             for step in begun:
                 books.distributions.save_step(distribution.id, step)
         so_far = way.so_far(distribution)
         for step in begun:
             target = consignment.targets[step.target]
-            shipment = stock.shipment(target, step, so_far)
+            on_made = partial(self._made, distribution, step.target)
+            shipment = replace(stock.shipment(target, step, so_far), on_made=on_made)
             carrier = self._desk.carrier(target.spec)
             self._progress.changed(step)
             way.steps[step.target] = step
@@ -212,36 +217,64 @@ class Delivering:
                 error = refused
         failure = Failure.of(error) if error else None
         failed = replace(ended, state=DeliveryState.FAILED, failure=failure)
-        self._desk.books.distributions.save_step(consignment.distribution.id, failed)
+        with self._booking():
+            self._desk.books.distributions.save_step(consignment.distribution.id, failed)
         return failed
 
     def _kept(self, consignment: Consignment, step: DeliveryStep, placed: Placed) -> DeliveryStep:
         """Keep that a version is at a target. Raises: PlaceMalformed; PlacementExists."""
-        check_place(step.target, placed.external_id)
-        books, distribution = self._desk.books, consignment.distribution
+        distribution = consignment.distribution
         done = replace(step, state=DeliveryState.DONE, external_id=placed.external_id)
-        act = self._desk.act(distribution.begun.why)
-        with books.transactions.together():
-            there = books.placements.find(step.target, placed.external_id)
-            if there is not None and there.version_id != distribution.version_id:
-                reference = books.versions.references([there.version_id])[there.version_id]
-                raise PlacementExists(there, reference)
-            stands = there is not None and there.withdrawn is None
-            placement = Placement(
-                version_id=distribution.version_id,
-                target=step.target,
-                external_id=placed.external_id,
-                placed=there.placed if there and stands else act,
-                launched_at=there.launched_at if there else None,
-                traits=placed.traits,
-                distribution_id=distribution.id,
-            )
-            if there is None:
-                books.placements.add(placement)
-                self._desk.tell(AuditAction.PLACEMENT_ADDED, act, None, placement)
-            elif placement != there:
-                books.placements.change(placement)
-                action = AuditAction.PLACEMENT_CHANGED if stands else AuditAction.PLACEMENT_ADDED
-                self._desk.tell(action, act, there, placement)
-            books.distributions.save_step(distribution.id, done)
+        with self._booking():
+            self._place(distribution, step.target, placed, is_half_done=False)
+            self._desk.books.distributions.save_step(distribution.id, done)
         return done
+
+    def _made(self, distribution: Distribution, target: str, placed: Placed) -> None:
+        """Keep what was made at a target, before all is done for it; in the target's thread.
+
+        It is withdrawn like any other then, whatever becomes of its step.
+        Raises: PlaceMalformed; PlacementExists.
+        """
+        with self._booking():
+            self._place(distribution, target, placed, is_half_done=True)
+
+    def _place(
+        self, distribution: Distribution, target: str, placed: Placed, *, is_half_done: bool
+    ) -> None:
+        check_place(target, placed.external_id)
+        books, act = self._desk.books, self._desk.act(distribution.begun.why)
+        there = books.placements.find(target, placed.external_id)
+        if there is not None and there.version_id != distribution.version_id:
+            reference = books.versions.references([there.version_id])[there.version_id]
+            raise PlacementExists(there, reference)
+        standing = there if there and there.withdrawn is None else None
+        begun = standing if standing and standing.is_half_done else None
+        if is_half_done and standing and not begun and standing.distribution_id is not None:
+            # An earlier distribution brought it, and its placement tells all that was set.
+            return
+        earlier = begun.traits if begun and is_half_done else {}
+        placement = Placement(
+            version_id=distribution.version_id,
+            target=target,
+            external_id=placed.external_id,
+            placed=standing.placed if standing else act,
+            launched_at=there.launched_at if there else None,
+            # What was to be set at an earlier try may have been.
+            traits={**earlier, **placed.traits},
+            is_half_done=is_half_done,
+            distribution_id=distribution.id,
+        )
+        if there is None:
+            books.placements.add(placement)
+        elif placement != there:
+            books.placements.change(placement)
+        if placement != there and begun is None:
+            action = AuditAction.PLACEMENT_CHANGED if standing else AuditAction.PLACEMENT_ADDED
+            self._desk.tell(action, act, there, placement)
+
+    @contextmanager
+    def _booking(self) -> Iterator[None]:
+        """Let nobody else keep the books in a block that is one transaction."""
+        with self._at_books, self._desk.books.transactions.together():
+            yield

@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TypeVar
 
-from imagebuilder.domain.distribution import DeliveryStep, Distribution, Failure, Placement
+from imagebuilder.domain.distribution import (
+    DeliveryStep,
+    Distribution,
+    Failure,
+    Placement,
+    PlacementState,
+)
 from imagebuilder.domain.errors import ImageBuilderError
 from imagebuilder.domain.ids import DistributionId, VersionId
 from imagebuilder.domain.target import Target, TargetUnknown
@@ -80,10 +86,11 @@ class Inspecting:
     def check(self, reference: str | None, targets: Sequence[str] = ()) -> Sequence[Looked]:
         """Look whether what stands of a version, or of all, is as it was left.
 
+        What is half done is not looked at: it was not left yet.
         Raises: TargetUnknown; VersionNotFound; ReferenceMalformed; ReferenceAmbiguous.
         """
         ids = [self._desk.gating.version(reference).id] if reference else self._all()
-        standing = [c for c in self.carried(ids) if c.placement.withdrawn is None]
+        standing = [c for c in self.carried(ids) if c.placement.state is PlacementState.PLACED]
         chosen = meant(standing, targets)
         takers = _takers(chosen)
         answers = ask_all(

@@ -15,12 +15,15 @@ from imagebuilder.domain.distribution import (
     DeliveryStep,
     Distribution,
     Placement,
+    PlacementState,
 )
 from imagebuilder.domain.image import ImageVersion
 from imagebuilder.domain.recipe import ArtifactFormat
 from imagebuilder.domain.target import Target
 from imagebuilder.ports.targets import Forerunner, FormatUnavailable, Shipment
 from imagebuilder.services.distributing.desk import DistributionDesk
+
+_PLACED = PlacementState.PLACED
 
 
 class Stock:
@@ -142,6 +145,6 @@ def _earlier(desk: DistributionDesk, version: ImageVersion) -> Mapping[str, Plac
     if version.id in newest_first:
         newest_first = newest_first[newest_first.index(version.id) + 1 :]
     rank = {each: place for place, each in enumerate(newest_first)}
-    standing = (p for p in desk.books.placements.of(newest_first) if p.withdrawn is None)
+    standing = (p for p in desk.books.placements.of(newest_first) if p.state is _PLACED)
     by_age = sorted(standing, key=lambda placement: -rank[placement.version_id])
     return {placement.target: placement for placement in by_age}

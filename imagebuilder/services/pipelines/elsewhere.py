@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
+from imagebuilder.domain.distribution import PlacementState
 from imagebuilder.domain.errors import WrongState
 from imagebuilder.domain.image import ImageVersion
 from imagebuilder.domain.packer import PackerSource, made_elsewhere
@@ -58,7 +59,8 @@ def started_from(
     region = source.settings.get("region")
     for placement in placements.of([parent.id]):
         is_aws = placement.target.startswith("aws:")
-        if is_aws and placement.target.endswith(f"/{region}") and placement.withdrawn is None:
+        is_placed = placement.state is PlacementState.PLACED
+        if is_aws and placement.target.endswith(f"/{region}") and is_placed:
             settings = {**source.settings, "source_ami": placement.external_id}
             return replace(source, settings=settings)
     raise ParentNotStarted(parent, source.name, f"no placement in {region}")

@@ -2,6 +2,8 @@
 
 import struct
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,12 @@ from imagebuilder.adapters.aws.images.admission import Admission
 from imagebuilder.adapters.aws.images.firmware import boot_mode, firmware_of
 from imagebuilder.adapters.aws.images.keys import Keys
 from imagebuilder.domain.target import Access, Delivery
-from imagebuilder.ports.targets import TargetRefused
+from imagebuilder.ports.targets import Placed, TargetRefused
 from tests.aws_double import Double
 from tests.aws_double.refusals import Refusal
 from tests.aws_double.serving import HOME, REGION
-from tests.clouds import AT_HOME, Route, a_disk, aws_places, calls_to
+from tests.build import a_placement
+from tests.clouds import AT_HOME, Route, a_disk, a_role_of, aws_places, calls_to
 
 pytestmark = pytest.mark.filterwarnings("default")  # the double's own
 
@@ -71,6 +74,52 @@ def test_withdraw_when_it_was_cut_off_itself_then_nobody_keeps_the_snapshots(
         withdraw(route)
     withdraw(route)
     assert_nobody_has_leave(double)
+
+
+@pytest.mark.parametrize("cut_off", ["ssm:PutParameter", "ssm:GetParameter"])
+def test_place_when_a_pointer_is_refused_then_what_was_told_of_is_enough_to_withdraw_it(
+    double: Double, tmp_path: Path, cut_off: str
+) -> None:
+    route = a_route(double, tmp_path, HOME, parameter="/golden/web", access=Access())
+    target, told = route.target(HOME_KEY), list[Placed]()
+    double.faults.refuse(cut_off.partition(":")[2], DENIED, times=2)
+    with pytest.raises(TargetRefused, match=cut_off):
+        route.carrier.place(
+            target, replace(route.shipment(target), on_made=told.append), lambda _: None
+        )
+    (image,) = double.world.images.by_id.values()
+    assert {placed.external_id for placed in told} == {image.id}
+    assert all(placed.traits["tag:imagebuilder:version-id"] for placed in told)
+    assert told[-1].traits["snapshot"] == image.snapshots[0]
+    assert told[-1].traits["parameter"] == "/golden/web"
+
+    placement = a_placement(
+        route.version.id, target=HOME_KEY, external_id=image.id, traits=told[-1].traits
+    )
+    with nullcontext() if cut_off == "ssm:PutParameter" else pytest.raises(TargetRefused):
+        route.carrier.withdraw(target, placement, delete=False)
+
+    assert image.state == "disabled"
+
+
+def test_place_when_a_copy_is_never_available_then_it_was_told_of_all_the_same(
+    double: Double, tmp_path: Path
+) -> None:
+    a_role_of(double, OTHER)
+    route = a_route(double, tmp_path, OTHER)
+    route.place(route.target(HOME_KEY))
+    target, told = route.target(f"aws:{OTHER}/{REGION}"), list[Placed]()
+
+    def cut(placed: Placed) -> None:
+        told.append(placed)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        route.carrier.place(target, replace(route.shipment(target), on_made=cut), lambda _: None)
+
+    (copy,) = told
+    assert copy.external_id in double.world.images.by_id
+    assert copy.traits["tag:imagebuilder:version-id"] == route.version.id
 
 
 def test_withdraw_when_deleting_was_cut_off_then_the_snapshot_goes_with_the_next_try(

@@ -1,6 +1,7 @@
 """Versions at an image service: one in memory, and the real Glance where it is asked for."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from imagebuilder.adapters.web.glance_carrier import GlanceCarrier
 from imagebuilder.domain.digest import Digest
 from imagebuilder.domain.recipe import ArtifactFormat
 from imagebuilder.domain.target import GlancePlace, Target, TargetUnavailable
-from imagebuilder.ports.targets import PlacingFailed, Shipment, TargetRefused
+from imagebuilder.ports.targets import Placed, PlacingFailed, Shipment, TargetRefused
 from tests.glances import CONSUMER, OWNER, POWERLESS, Glance, fake_glance, real_glance
 from tests.listeners import free_port
 from tests.shipments import a_shipment, the_placement, the_target, with_qcow2
@@ -114,6 +115,23 @@ def test_place_when_it_was_cut_off_before_its_upload_then_that_image_is_filled(
 
     (image,) = [i for i in glance.images() if i.get("imagebuilder_token") == shipment.token]
     assert (image["id"], image["status"]) == (placed.external_id, "active")
+
+
+def test_place_then_tells_of_the_image_before_anybody_has_it(
+    glance: Glance, carrier: GlanceCarrier, shipment: Shipment
+) -> None:
+    told, target = list[Placed](), a_target(carrier, glance)
+
+    def cut(placed: Placed) -> None:
+        told.append(placed)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        carrier.place(target, replace(shipment, on_made=cut), lambda _: None)
+
+    (image,) = named(glance, shipment)
+    assert glance.ask(CONSUMER, "GET", f"images/{image['id']}/file")[0] != 200
+    assert told == [carrier.place(target, shipment, lambda _: None)]
 
 
 def test_place_when_what_is_there_holds_something_else_then_says_so(

@@ -9,6 +9,7 @@ import pytest
 from imagebuilder.domain.audit import Act, AuditAction, AuditQuery
 from imagebuilder.domain.distribution import (
     DeliveryState,
+    DistributionIncomplete,
     Failure,
     PlacementsInUse,
     WithdrawalIncomplete,
@@ -16,7 +17,7 @@ from imagebuilder.domain.distribution import (
 from imagebuilder.domain.image import ImageVersion
 from imagebuilder.domain.standing import Lifecycle
 from imagebuilder.domain.target import TargetUnavailable, TargetUnknown
-from imagebuilder.ports.targets import Drift, Usage
+from imagebuilder.ports.targets import Drift, PlacingFailed, Usage
 from imagebuilder.services.distributing.inspecting import Inspecting
 from imagebuilder.services.distributing.withdrawing import Withdrawing
 from tests.build import SOME_DAY, a_parent, a_placement, a_revocation
@@ -60,6 +61,26 @@ def test_withdraw_then_nothing_stands_and_all_is_on_record(
     assert port.states() == {"fake:one": WITHDRAWN, "fake:two": WITHDRAWN}
     entries = port.audit.entries(AuditQuery(action=AuditAction.PLACEMENT_WITHDRAWN))
     assert [(entry.act.actor, entry.act.why) for entry in entries] == [("ann", "old")] * 2
+
+
+@pytest.mark.parametrize("cut_off", [PlacingFailed("fake:one", "Put", "No."), KeyboardInterrupt()])
+def test_overdue_when_it_was_cut_off_half_done_then_it_is_withdrawn_like_any(
+    port: Port, cut_off: BaseException
+) -> None:
+    port.carrier.regions = {"fake:one": None}
+    version = port.record()
+    port.carrier.late = {"fake:one": [cut_off]}  # type: ignore[list-item]  # more than errors
+    with pytest.raises((DistributionIncomplete, KeyboardInterrupt)):
+        port.distribute()
+    port.standings.revoke(a_revocation(version.id))
+    withdrawing = Withdrawing(port.desk)
+
+    withdrawing.catch_up(withdrawing.overdue())
+
+    assert port.carrier.held == {}
+    assert port.standing(version) == []
+    assert port.states() == {"fake:one": WITHDRAWN}
+    assert withdrawing.overdue() == []
 
 
 def test_withdraw_from_one_target_then_the_other_keeps_it(

@@ -12,17 +12,18 @@ from imagebuilder.adapters.aws.images.finishing import (
 )
 from imagebuilder.adapters.aws.images.keys import Keys
 from imagebuilder.adapters.aws.images.making import ImageMaking
+from imagebuilder.adapters.aws.images.orders import TAG
 from imagebuilder.adapters.aws.images.permissions import Permissions
 from imagebuilder.adapters.aws.images.pointers import Pointers
 from imagebuilder.adapters.aws.images.sight import ImageSight, Shown, snapshots_of
 from imagebuilder.adapters.aws.images.usages import ImageUsages
 from imagebuilder.adapters.aws.tags import VERSION_ID, tags_of
 from imagebuilder.domain.distribution import Placement
+from imagebuilder.domain.errors import ImageBuilderError
 from imagebuilder.ports.targets import Drift, TargetRefused
 
 KEY = "key"
 SNAPSHOT = "snapshot"
-TAG = "tag:"
 NOTHING = "nothing"
 
 
@@ -133,7 +134,13 @@ class ImageCare:
                 f"{image} in {entrance.key} does not have the tag {VERSION_ID} of this version.",
                 "Take it away by hand if it is yours, or give it back its tag.",
             )
-        self.unpoint(entrance, placement)
+        try:
+            self.unpoint(entrance, placement)
+        except (CallRefused, ImageBuilderError):
+            # What points to it may be out of our hands; nobody is to launch it all the same.
+            if shown is not None:
+                self._close(entrance, shown)
+            raise
         if shown is None:
             # Whoever deregistered it may have been cut off before its snapshots were deleted.
             kept = placement.traits.get(SNAPSHOT, "") if delete and wanted else ""
@@ -147,12 +154,16 @@ class ImageCare:
                 f"{image} in {entrance.key} is used by {', '.join(it.what for it in used)}.",
                 "End what uses it first, or withdraw it without deleting it.",
             )
-        for who in self._permissions.granted(entrance, image):
-            self._permissions.revoke(entrance, shown, who)
+        self._close(entrance, shown, is_kept=not delete)
         if delete:
             self._making.remove(entrance, shown)
-        elif shown["State"] != "disabled":
-            self._calls.call(entrance, "ec2:DisableImage", ImageId=image)
+
+    def _close(self, entrance: Entrance, shown: Shown, *, is_kept: bool = True) -> None:
+        """Take all leave to launch an AMI away; what is kept is disabled too."""
+        for who in self._permissions.granted(entrance, shown["ImageId"]):
+            self._permissions.revoke(entrance, shown, who)
+        if is_kept and shown["State"] != "disabled":
+            self._calls.call(entrance, "ec2:DisableImage", ImageId=shown["ImageId"])
 
     def revoke(self, entrance: Entrance, image: str, who: str) -> None:
         """Let somebody no longer launch an AMI. Raises: CallRefused; TargetUnavailable."""

@@ -112,8 +112,10 @@ class ImageMaking:
     ) -> Shown:
         """Give an AMI that a call made for an order, available and as it was ordered.
 
-        Raises: PlacingFailed; CallRefused; TargetUnavailable.
+        Whoever ordered it is told of it first, for it may take hours, or never be.
+        Raises: PlacingFailed; CallRefused; TargetUnavailable; as `made` of the order.
         """
+        order.made(image)
         shown = self._sight.available(order.entrance, image, call)
         if not order.tags.items() <= tags_of(shown).items():
             # The document says others now, or somebody changed them.

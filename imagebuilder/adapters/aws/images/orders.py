@@ -1,20 +1,24 @@
 """Orders: an AMI as it is to be in a region of an account."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from imagebuilder.adapters.aws.accounts import Entrance
 from imagebuilder.adapters.aws.tags import DISK, IMAGE, TOKEN, VERSION, VERSION_ID
 from imagebuilder.domain.target import AwsPlaces, Target, filled
-from imagebuilder.ports.targets import Shipment
+from imagebuilder.ports.targets import Placed, Shipment
 
+TAG = "tag:"
 _NAMESPACE = uuid.UUID("0b0f6ad4-5a5e-4e53-8f6e-3c1d0a7b6a55")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """An AMI as it is to be. `target` is what errors name; `key` is empty where none is asked."""
+    """An AMI as it is to be. `target` is what errors name; `key` is empty where none is asked.
+
+    `made` is told the id of the AMI as soon as it has one.
+    """
 
     target: str
     entrance: Entrance
@@ -22,8 +26,14 @@ class Order:
     description: str
     tags: Mapping[str, str]
     token: str
+    made: Callable[[str], None]
     key: str = ""
     parameter: str = ""
+
+    @property
+    def traits(self) -> Mapping[str, str]:
+        """What a placement keeps of it: what withdrawing asks an AMI for, so that it is ours."""
+        return {"name": self.name, **{f"{TAG}{name}": value for name, value in self.tags.items()}}
 
     def token_for(self, what: str) -> str:
         """Give the token of a call, the same whenever it is made for this order."""
@@ -64,13 +74,15 @@ def order_of(target: Target, shipment: Shipment) -> Order:
         VERSION: str(version.version),
         DISK: str(version.disk_digest),
     }
-    return Order(
+    order = Order(
         target=target.key,
         entrance=entrance,
         name=filled(places.ami_name, words),
         description=f"imagebuilder {version.reference}",
         tags={**tags, **ours},
         token=shipment.token,
+        made=lambda image: shipment.on_made(Placed(external_id=image, traits=order.traits)),
         key=places.keys.get(entrance.region, ""),
         parameter=filled(places.parameter, words),
     )
+    return order

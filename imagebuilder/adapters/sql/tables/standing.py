@@ -150,6 +150,7 @@ placements = Table(
     Column("withdrawn_why", Text),
     Column("traits", Text, nullable=False, server_default="{}"),
     Column("is_deleted", Boolean, nullable=False, server_default=false()),
+    Column("is_half_done", Boolean, nullable=False, server_default=false()),
     Column("distribution_id", ForeignKey("distributions.id")),
     UniqueConstraint("target", "external_id"),
     Index(None, "version_number"),
