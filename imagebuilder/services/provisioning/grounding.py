@@ -14,6 +14,8 @@ _LIST = (
     "${Package}|${Version}|${Architecture}|${source:Package}|${source:Version}\\n'"
 )
 
+_THERE = frozenset("UFWti")
+"""Unpacked, half-configured, waiting for triggers of others or its own, installed."""
 _END = "@@ end"
 GROUND_SCRIPT = Script(
     text=f"""if [ ! -s /var/lib/dpkg/status ] || ! command -v apt-get >/dev/null; then exit 0; fi
@@ -54,7 +56,8 @@ def _rows(output: str) -> Iterator[tuple[str, InstalledPackage]]:
     for line in output.splitlines():
         row = line.split("|")
         # The second letter says what is there; the first only what is wanted, such as on hold.
-        if row[0][1:2] == "i":
+        # What has yet to be configured apt upgrades like all else.
+        if row[0][1:2] in _THERE:
             yield (
                 row[0],
                 InstalledPackage(

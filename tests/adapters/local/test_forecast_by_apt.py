@@ -138,6 +138,34 @@ def test_forecast_then_is_what_apt_would_upgrade(
     assert found.upgrades
 
 
+@pytest.mark.parametrize(
+    "state",
+    [
+        "unpacked",
+        "half-configured",
+        "triggers-awaited\nTriggers-Awaited: base",
+        "triggers-pending\nTriggers-Pending: /usr/share",
+    ],
+)
+def test_forecast_when_packages_are_not_configured_then_is_what_apt_would_upgrade(
+    tmp_path: Path, state: str
+) -> None:
+    world = World(tmp_path, 1, "")
+    status = tmp_path / "dpkg/status"
+    base, own = status.read_text().split("Package: p0\n")
+    own = own.replace("ok installed", f"ok {state}")
+    status.write_text(f"{base}Package: p0\n{own}")
+
+    found = forecast(
+        world.ground(), {"Do": PlannedUpdate(scopes=(wanted_update({}),))}, world.indexes
+    )
+
+    assert {(u.name, u.new_version) for u in found.upgrades} == {
+        (u.name, u.new_version) for u in world.answer({}).upgrades
+    }
+    assert found.upgrades
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_forecast_after_the_answer_then_is_as_before(tmp_path: Path, seed: int) -> None:
     world = World(tmp_path, seed, PREFERENCES)
