@@ -10,9 +10,10 @@ from imagebuilder.domain.verdict import Judged
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundIn:
-    """A finding of a version, as a gate sees it."""
+    """A finding of a version, as a gate sees it. Shape: `release` as in debian:bookworm."""
 
     reference: str
+    release: str
     judged: Judged
 
 

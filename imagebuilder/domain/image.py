@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Self
 
 from imagebuilder.domain.artifact import Artifact
-from imagebuilder.domain.bill import RecordedBill
+from imagebuilder.domain.bill import UNKNOWN_RELEASE, RecordedBill
 from imagebuilder.domain.control import Assessment
 from imagebuilder.domain.digest import Canonical, Digest
 from imagebuilder.domain.errors import InvalidInput, WrongState
@@ -159,6 +159,7 @@ class VersionSummary:
     parent_asked: str
     package_count: int
     size_bytes: int
+    release: str = UNKNOWN_RELEASE
 
     @property
     def reference(self) -> str:

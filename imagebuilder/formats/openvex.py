@@ -12,9 +12,11 @@ from enum import StrEnum
 from typing import Any
 from urllib.parse import quote, unquote
 
+from imagebuilder.domain.bill import Release
 from imagebuilder.domain.digest import Canonical, Digest
 from imagebuilder.domain.errors import InvalidInput
 from imagebuilder.domain.finding_search import FoundIn
+from imagebuilder.domain.image import VersionSummary
 from imagebuilder.domain.waiver import Justification, Waiver, moment_text
 
 _CONTEXT = "https://openvex.dev/ns/v0.2.0"
@@ -71,10 +73,11 @@ def image_purl(image: str, version: str) -> str:
     return f"pkg:generic/{quote(image, safe='')}@{quote(version, safe='')}"
 
 
-def source_purl(package: str, version: str) -> str:
-    """Give how the source of a Debian package is named there."""
+def source_purl(package: str, version: str, release: Release) -> str:
+    """Give how the source of a package is named there; of no known distribution, by none."""
     at = f"@{quote(version, safe='')}" if version else ""
-    return f"pkg:deb/debian/{quote(package, safe='')}{at}?arch=source"
+    of = f"{release.distribution}/" if release.distribution else ""
+    return f"pkg:deb/{of}{quote(package, safe='')}{at}?arch=source"
 
 
 def read_openvex(text: str) -> tuple[VexStatement, ...]:
@@ -134,23 +137,39 @@ def statement_of_finding(found: FoundIn) -> VexStatement:
         vulnerability=finding.id,
         status=status,
         products=(image_purl(image, version),),
-        subcomponents=(source_purl(finding.scope, finding.installed_version),),
+        subcomponents=(
+            source_purl(finding.scope, finding.installed_version, Release(name=found.release)),
+        ),
         justification=waiver.justification if waiver else None,
         impact=waiver.reason if waiver and is_harmless else "",
         action=action,
     )
 
 
-def statement_of_waiver(waiver: Waiver, references: Sequence[str]) -> VexStatement:
-    """Give what a waiver says of the versions that it is for."""
+def statements_of_waiver(
+    waiver: Waiver, versions: Sequence[VersionSummary]
+) -> tuple[VexStatement, ...]:
+    """Give what a waiver says of the versions that it is for.
+
+    A package has another name in each distribution, so each has a statement of its own.
+    """
+    within, of = waiver.accepted.within, dict[str, list[str]]()
+    for each in versions:
+        package = source_purl(within, "", Release(name=each.release)) if within else ""
+        of.setdefault(package, []).append(image_purl(each.image, str(each.version)))
+    if not of:
+        of[source_purl(within, "", Release()) if within else ""] = []
+    return tuple(_of_waiver(waiver, package, products) for package, products in of.items())
+
+
+def _of_waiver(waiver: Waiver, package: str, products: Sequence[str]) -> VexStatement:
     is_harmless = waiver.justification is not None
     until = f"Accepted until {moment_text(waiver.expires_at)}: {waiver.reason}"
-    within = waiver.accepted.within
     return VexStatement(
         vulnerability=waiver.accepted.id,
         status=VexStatus.NOT_AFFECTED if is_harmless else VexStatus.AFFECTED,
-        products=tuple(image_purl(*each.split("@", 1)) for each in references),
-        subcomponents=(source_purl(within, ""),) if within else (),
+        products=tuple(products),
+        subcomponents=(package,) if package else (),
         justification=waiver.justification,
         impact=waiver.reason if is_harmless else "",
         action="" if is_harmless else until,

@@ -20,7 +20,7 @@ from imagebuilder.domain.waiver import (
     checked_waiver,
     kind_of,
 )
-from imagebuilder.formats.openvex import VexStatement, VexStatus, read_openvex, statement_of_waiver
+from imagebuilder.formats.openvex import VexStatement, VexStatus, read_openvex, statements_of_waiver
 from imagebuilder.ports.audit import AuditLog
 from imagebuilder.ports.clock import Clock, IdSource
 from imagebuilder.ports.documents import DocumentSource
@@ -174,9 +174,10 @@ class Accepting:
     def statements(self, query: WaiverQuery) -> Sequence[VexStatement]:
         """Give what the waivers of vulnerabilities that are asked for say, for others to read."""
         return [
-            statement_of_waiver(each, self._desk.gating.covered(each))
+            statement
             for each in self.list(query)
             if each.accepted.kind is FindingKind.VULNERABILITY
+            for statement in statements_of_waiver(each, self._desk.gating.covered(each))
         ]
 
     def now(self) -> datetime:

@@ -14,7 +14,12 @@ from imagebuilder.domain.finding import Finding
 from imagebuilder.domain.finding_search import FindingQuery, FoundIn
 from imagebuilder.domain.gate import AssuranceGate
 from imagebuilder.domain.ids import ImageName, VersionId
-from imagebuilder.domain.image import ImageVersion, VersionNotFound, parse_reference
+from imagebuilder.domain.image import (
+    ImageVersion,
+    VersionNotFound,
+    VersionSummary,
+    parse_reference,
+)
 from imagebuilder.domain.objection import (
     DEFAULT_DATA_AGE_SECONDS,
     AdvisoryStanding,
@@ -28,6 +33,7 @@ from imagebuilder.domain.promotion import (
     refuse_entry,
     standing_objections,
 )
+from imagebuilder.domain.published import release_of
 from imagebuilder.domain.standing import Standing
 from imagebuilder.domain.verdict import Judged, Known, Verdict, judge, scan_of
 from imagebuilder.domain.waiver import ENDS_SOON, Waiver
@@ -124,11 +130,11 @@ class Gating:
             for judged in judge(self.known(version), (), None, self._now()).judged
         )
 
-    def covered(self, waiver: Waiver) -> Sequence[str]:
-        """Give the references of the recorded versions that a waiver speaks of."""
+    def covered(self, waiver: Waiver) -> Sequence[VersionSummary]:
+        """Give the recorded versions that a waiver speaks of."""
         images = filter(waiver.is_of, self._desk.versions.names())
         return [
-            summary.reference
+            summary
             for image in images
             for summary in self._desk.versions.summaries(image)
             if waiver.is_for(summary.image, summary.version)
@@ -239,7 +245,7 @@ class Gating:
             gate = None if channel is None else self._channel(version, channel, now).gate
             verdict = self.verdict(version, gate.assurance if gate else None, now)
             found += [
-                FoundIn(reference=version.reference, judged=judged)
+                FoundIn(reference=version.reference, release=release_of(version), judged=judged)
                 for judged in verdict.judged
                 if query.asks_for(judged)
             ]

@@ -212,6 +212,7 @@ def test_summaries_then_are_those_of_the_versions(found: Found) -> None:
     assert summary.keys() == {"web-1"}
     told = summary[VersionId("web-1")]
     assert (told.reference, told.package_count, told.size_bytes) == ("web@2.0.0/1", 2, 40)
+    assert told.release == "unknown"
 
 
 def test_fixes_when_nobody_recorded_one_then_are_none(found: Found) -> None:

@@ -23,6 +23,7 @@ from imagebuilder.domain.severity import Severity
 from imagebuilder.ports.catalogue import VersionExists, VersionStore
 from tests.build import (
     SOME_DAY,
+    a_bill,
     a_control,
     a_digest,
     a_document,
@@ -100,6 +101,7 @@ def test_version_when_it_has_nothing_but_itself_then_comes_back(versions: Versio
 
     assert versions.get(version.id) == version
     assert versions.summaries()[0].package_count == 0
+    assert versions.summaries()[0].release == "unknown"
 
 
 def test_packages_when_out_of_order_and_double_then_come_back_sorted_and_once(
@@ -308,6 +310,12 @@ def test_summaries_when_several_images_then_by_name_and_last_recorded_first(
         "b-web@1.0.0/1",
         "b.c@1.0.0/1",
     ]
+
+
+def test_summaries_when_a_bill_tells_the_release_then_do_too(versions: VersionStore) -> None:
+    versions.add(a_version(bill=a_bill("ubuntu:noble")))
+
+    assert [summary.release for summary in versions.summaries()] == ["ubuntu:noble"]
 
 
 def test_summaries_when_image_is_named_then_gives_its_own_with_their_sums(

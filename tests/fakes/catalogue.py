@@ -17,6 +17,7 @@ from imagebuilder.domain.image import (
     VersionSummary,
 )
 from imagebuilder.domain.lineage import Descent, Kin, Scope
+from imagebuilder.domain.published import release_of
 from imagebuilder.domain.spelling import nearest
 from imagebuilder.domain.standing import Lifecycle
 from imagebuilder.domain.versions import Wildcard
@@ -131,6 +132,7 @@ class FakeVersionStore:
                 parent_asked=v.parent.asked,
                 package_count=len(v.packages),
                 size_bytes=sum(artifact.size_bytes for artifact in v.artifacts),
+                release=release_of(v),
             )
             for v in reversed(self.versions)
             if image in (None, v.image)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from imagebuilder.domain.audit import AuditAction, AuditQuery
-from tests.build import a_draft
+from tests.build import a_bill, a_draft
 from tests.functional.conftest import Cli
 
 RULE = "xccdf_org.ssgproject.content_rule_sshd_set_idle_timeout"
@@ -20,7 +20,7 @@ BENCHMARK = "xccdf_org.ssgproject.content_benchmark_DEBIAN-12"
 def web(stored: Cli, monkeypatch: pytest.MonkeyPatch) -> Cli:
     """Give the command line, as bob, over a catalogue that holds a version of web."""
     monkeypatch.setenv("IMAGEBUILDER_ACTOR", "bob")
-    stored.application().cataloguing.record(a_draft("web", "1.2.0"))
+    stored.application().cataloguing.record(a_draft("web", "1.2.0", bill=a_bill("ubuntu:noble")))
     return stored
 
 
@@ -201,7 +201,7 @@ def test_from_a_document_then_what_does_no_harm_is_accepted_and_exported_again(w
     assert exported["statements"][0]["products"] == [
         {
             "@id": "pkg:generic/web@1.2.0%2F1",
-            "subcomponents": [{"@id": "pkg:deb/debian/openssl?arch=source"}],
+            "subcomponents": [{"@id": "pkg:deb/ubuntu/openssl?arch=source"}],
         }
     ]
 

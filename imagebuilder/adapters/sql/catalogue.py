@@ -151,10 +151,12 @@ class SqlVersionStore:
                 _v.parent_asked,
                 tables.package_sets.c.package_count,
                 func.coalesce(sizes.c.size_bytes, 0).label("size_bytes"),
+                tables.bills.c.release,
             )
             .join(tables.images, tables.images.c.id == _v.image_id)
             .join(tables.package_sets, tables.package_sets.c.id == _v.package_set_id)
             .outerjoin(sizes, sizes.c.version_number == _v.number)
+            .outerjoin(tables.bills, tables.bills.c.version_number == _v.number)
             .order_by(_v.number.desc())
         )
         if image is not None:

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import RowMapping
 
 from imagebuilder.domain.artifact import Artifact
-from imagebuilder.domain.bill import RecordedBill
+from imagebuilder.domain.bill import UNKNOWN_RELEASE, RecordedBill
 from imagebuilder.domain.digest import Canonical, Digest, canonical_json, digest_of
 from imagebuilder.domain.evidence import Outcome, Stage, TestReport, TestResult
 from imagebuilder.domain.ids import ImageName, RunId, VersionId
@@ -252,6 +252,7 @@ def version_summary(row: RowMapping) -> VersionSummary:
         parent_asked=row["parent_asked"],
         package_count=row["package_count"],
         size_bytes=int(row["size_bytes"]),
+        release=row["release"] or UNKNOWN_RELEASE,
     )
 
 

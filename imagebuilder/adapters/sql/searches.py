@@ -255,7 +255,9 @@ def _summaries() -> Select[tuple[object, ...]]:
             _v.parent_asked,
             tables.package_sets.c.package_count,
             _size().label("size_bytes"),
+            tables.bills.c.release,
         )
         .join(tables.images, _i.id == _v.image_id)
         .join(tables.package_sets, tables.package_sets.c.id == _v.package_set_id)
+        .outerjoin(tables.bills, tables.bills.c.version_number == _v.number)
     )

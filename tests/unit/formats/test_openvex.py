@@ -8,6 +8,7 @@ import pytest
 
 from imagebuilder.domain.finding import FindingKind
 from imagebuilder.domain.finding_search import FoundIn
+from imagebuilder.domain.image import VersionSummary
 from imagebuilder.domain.verdict import FindingState, Judged
 from imagebuilder.domain.waiver import Accepted, Justification
 from imagebuilder.formats.openvex import (
@@ -17,10 +18,10 @@ from imagebuilder.formats.openvex import (
     package_of,
     read_openvex,
     statement_of_finding,
-    statement_of_waiver,
+    statements_of_waiver,
     write_openvex,
 )
-from tests.build import SOME_DAY, a_finding, a_waiver
+from tests.build import SOME_DAY, a_finding, a_version, a_waiver
 
 OURS = VexStatement(
     vulnerability="CVE-2026-1",
@@ -37,11 +38,25 @@ def a_text(*statements: object, **more: object) -> str:
     return json.dumps(head | more)
 
 
-def found(waiver: Any = None, **more: Any) -> FoundIn:
+def found(waiver: Any = None, release: str = "debian:bookworm", **more: Any) -> FoundIn:
     judged = Judged(
         finding=a_finding(installed_version="3.0", **more), state=FindingState.OPEN, waiver=waiver
     )
-    return FoundIn(reference="web@1.0.0/1", judged=judged)
+    return FoundIn(reference="web@1.0.0/1", release=release, judged=judged)
+
+
+def summary(reference: str, release: str) -> VersionSummary:
+    version = a_version(reference)
+    return VersionSummary(
+        id=version.id,
+        image=version.image,
+        version=version.version,
+        created_at=SOME_DAY,
+        parent_asked="",
+        package_count=0,
+        size_bytes=0,
+        release=release,
+    )
 
 
 def test_written_when_read_again_then_says_the_same() -> None:
@@ -138,8 +153,54 @@ def test_finding_when_not_waived_then_says_what_to_do() -> None:
 def test_waiver_when_told_then_names_the_versions_it_is_for() -> None:
     accepted = Accepted(kind=FindingKind.VULNERABILITY, id="CVE-2026-1", within="openssl")
 
-    statement = statement_of_waiver(a_waiver(accepted), ["web@1.0.0/1", "web@1.0.0/2"])
+    versions = [summary(f"web@1.0.0/{n}", "debian:bookworm") for n in (1, 2)]
+    (statement,) = statements_of_waiver(a_waiver(accepted), versions)
 
     assert statement.products == ("pkg:generic/web@1.0.0%2F1", "pkg:generic/web@1.0.0%2F2")
     assert statement.subcomponents == ("pkg:deb/debian/openssl?arch=source",)
     assert statement.status is VexStatus.AFFECTED
+
+
+@pytest.mark.parametrize(
+    ("release", "purl"),
+    [
+        ("ubuntu:noble", "pkg:deb/ubuntu/openssl@3.0?arch=source"),
+        ("unknown", "pkg:deb/openssl@3.0?arch=source"),
+    ],
+)
+def test_finding_when_of_another_distribution_then_the_package_is_named_as_its(
+    release: str, purl: str
+) -> None:
+    statement = statement_of_finding(found(release=release))
+
+    assert statement.subcomponents == (purl,)
+    assert statement.packages == ("openssl",)
+
+
+def test_waiver_when_versions_are_of_two_distributions_then_each_has_a_statement() -> None:
+    accepted = Accepted(kind=FindingKind.VULNERABILITY, id="CVE-2026-1", within="openssl")
+    versions = [
+        summary("web@1.0.0/1", "debian:bookworm"),
+        summary("edge@1.0.0/1", "ubuntu:noble"),
+        summary("web@1.0.0/2", "debian:trixie"),
+    ]
+
+    told = statements_of_waiver(a_waiver(accepted), versions)
+    (anywhere,) = statements_of_waiver(
+        a_waiver(Accepted(kind=FindingKind.VULNERABILITY, id="CVE-2026-1")), versions
+    )
+
+    assert [(each.subcomponents, len(each.products)) for each in told] == [
+        (("pkg:deb/debian/openssl?arch=source",), 2),
+        (("pkg:deb/ubuntu/openssl?arch=source",), 1),
+    ]
+    assert (anywhere.subcomponents, len(anywhere.products)) == ((), 3)
+
+
+def test_waiver_when_there_is_no_version_yet_then_its_package_is_of_no_distribution() -> None:
+    accepted = Accepted(kind=FindingKind.VULNERABILITY, id="CVE-2026-1", within="openssl")
+
+    (statement,) = statements_of_waiver(a_waiver(accepted), [])
+
+    assert statement.products == ()
+    assert statement.subcomponents == ("pkg:deb/openssl?arch=source",)

@@ -12,7 +12,7 @@ from tests.build import a_finding, a_waiver
 def found(id_: str, severity: Severity, waiver: Any = None, of: str = "web@1.0.0/1") -> FoundIn:
     finding = a_finding(id_, severity=severity, installed_version="3.0", fixed_version="3.1")
     judged = Judged(finding=finding, state=FindingState.OPEN, waiver=waiver)
-    return FoundIn(reference=of, judged=judged)
+    return FoundIn(reference=of, release="debian:bookworm", judged=judged)
 
 
 def run_of(*findings: FoundIn) -> Any:
