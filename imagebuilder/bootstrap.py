@@ -319,7 +319,9 @@ class Application(MachineWiring):
 
         work = self._home / "work"
         return LiveShop(
-            builder=packer_builder(self.settings, self.commands, self.clock, self._acceleration),
+            builder=packer_builder(
+                self.settings, self.commands, self.clock, self._acceleration, self._recorded
+            ),
             places=AmazonSources(secret_of),
             machines=self._live_machines,
             importer=LocalDiskImporter(self.commands, work),

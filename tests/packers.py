@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -51,12 +51,13 @@ def no_work(machine: LiveMachine) -> None:
 
 @dataclass(slots=True)
 class Bench:
-    """Where builds are tried."""
+    """Where builds are tried. Shape: `recorded` maps a run that is over to its images."""
 
     work: Path
     runner: CommandRunner = field(default_factory=lambda: SystemCommandRunner(SystemClock()))
     places: SourcePlaces = field(default_factory=FakeSourcePlaces)
     said: list[str] = field(default_factory=list)
+    recorded: dict[str, Collection[str]] = field(default_factory=dict)
     largest_log_bytes: int = 1 << 28
 
     @property
@@ -66,7 +67,8 @@ class Bench:
 
     @property
     def traces(self) -> Traces:
-        return Traces(self.work / "traces", self.places, Patience(looks=100))
+        patience = Patience(looks=100)
+        return Traces(self.work / "traces", self.places, self.recorded.get, patience)
 
     def builder(
         self, hardware: Callable[[LiveOrder, Path], LocalHardware] | None = None

@@ -5,7 +5,7 @@ it was cancelled; what is left when we were killed can be taken away later; no s
 argv, log, error or file that others may read; that nothing was made is an error.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import PurePath
@@ -83,6 +83,11 @@ Work = Callable[[LiveMachine], None]
 """Works on a machine; what it raises ends the build, and nothing is made of that machine."""
 
 
+RecordedImages = Callable[[RunId], Collection[str] | None]
+"""Gives the ids of the images elsewhere that a run recorded, none of one that ended without a
+version, and None of one that may still record some, or of which nothing is known."""
+
+
 class LiveBuilder(Protocol):
     """Makes images of machines that it starts."""
 
@@ -91,7 +96,8 @@ class LiveBuilder(Protocol):
     ) -> AbstractContextManager[LiveOutcome]:
         """Start a machine for each source, let it be worked on, and give what was made.
 
-        Files are gone when the context ends; images elsewhere stay, but not when an error ends it.
+        Files are gone when the context ends; images elsewhere stay, but not when an error ends it
+        before they were recorded, nor when their run ends without a version.
 
         Raises: SourceUnknown; SourceRefused; LiveBuildFailed; LiveBuildTimedOut; BuilderUnfit; and
         what work raised, once all is put away.

@@ -10,6 +10,7 @@ from imagebuilder.domain.run import (
     Approval,
     Run,
     RunQuery,
+    RunStage,
     RunState,
     StageRun,
     StepRun,
@@ -74,6 +75,10 @@ class RunStore(Protocol):
 
         Raises: RunNotFound: no such run was saved.
         """
+        ...
+
+    def forget_stages(self, run_id: RunId, stages: Collection[RunStage]) -> None:
+        """See that some stages of a run count as never begun, also those that succeeded."""
         ...
 
     def stages(self, run_id: RunId) -> Sequence[StageRun]:

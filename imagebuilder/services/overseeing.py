@@ -4,6 +4,7 @@ Nothing is done to a process here: what is kept of a run is the truth, and whoev
 at that.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from imagebuilder.domain.audit import Act, AuditAction, AuditEntry, is_named
@@ -15,7 +16,9 @@ from imagebuilder.domain.run import (
     Run,
     RunByHand,
     RunOver,
+    RunStage,
     RunState,
+    StepState,
     Verdict,
 )
 from imagebuilder.ports.audit import AuditLog
@@ -104,6 +107,8 @@ class Overseeing:
     def retry(self, run_id: str, *, why: str = "") -> Run:
         """Queue a run that failed, or was ended, again; it goes on behind its last good stage.
 
+        One that made its image elsewhere, and did not record it, makes it anew.
+
         Raises: RunNotFound; RunByHand; RunOver.
         """
         with self._watch.transactions.together():
@@ -113,6 +118,8 @@ class Overseeing:
             after = replace(self._again(before), cancelled_by="")
             if not self._runs.requeue(after, _RETRYABLE):
                 raise self._missed(before, "retried")
+            if self._has_lost_image(before):
+                self._runs.forget_stages(before.id, (RunStage.BUILD, RunStage.VALIDATE))
             self._keep(AuditAction.RUN_RETRIED, before, after, why)
             self._watch.teller.tell(after)
         return after
@@ -134,6 +141,15 @@ class Overseeing:
         if not self._runs.settle(approval):
             raise ApprovalGiven(self._runs.approval(run.id) or approval)
         return run
+
+    def _has_lost_image(self, run: Run) -> bool:
+        """Whether what a run made was taken away when it ended, or may be at any moment."""
+        kept = {stage.stage: stage for stage in self._runs.stages(run.id)}
+        built, recorded = kept.get(RunStage.BUILD), kept.get(RunStage.RECORD)
+        if recorded is not None and recorded.state is StepState.SUCCEEDED:
+            return False
+        made = built.result if built is not None else None
+        return isinstance(made, Mapping) and bool(made.get("is_elsewhere"))
 
     def _of_pipeline(self, run_id: str, wanted: str) -> Run:
         run = self._runs.get(run_id)

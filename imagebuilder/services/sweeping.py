@@ -40,8 +40,6 @@ class Sweeping:
 
     def sweep(self) -> tuple[Run, ...]:
         """Mark every run that nobody works on any more as interrupted, and give them."""
-        # Also with no run to mend: one killed after it was recorded had not yet put its work away.
-        self._here.clear()
         ended = []
         for run in self._runs.running():
             if run.place not in ("", self._here.place):
@@ -57,6 +55,9 @@ class Sweeping:
             )
             self._runs.save(lost)
             ended.append(lost)
+        # Also with no run to mend: one killed after it was recorded had not yet put its work away.
+        # It is last, since what a run made elsewhere stays until that is over.
+        self._here.clear()
         return tuple(ended)
 
     def _is_running(self, run_id: RunId) -> bool:

@@ -11,15 +11,19 @@ if TYPE_CHECKING:
     from imagebuilder.adapters.packer.template import LocalHardware
     from imagebuilder.adapters.packer.traces import Traces
     from imagebuilder.ports.clock import Clock
-    from imagebuilder.ports.live_builds import LiveOrder
+    from imagebuilder.ports.live_builds import LiveOrder, RecordedImages
     from imagebuilder.ports.process import CommandRunner
     from imagebuilder.settings import Settings
 
 
 def packer_builder(
-    settings: "Settings", commands: "CommandRunner", clock: "Clock", acceleration: "Acceleration"
+    settings: "Settings",
+    commands: "CommandRunner",
+    clock: "Clock",
+    acceleration: "Acceleration",
+    recorded: "RecordedImages",
 ) -> "PackerBuilder":
-    """Give what has Packer build images."""
+    """Give what has Packer build images; those that are `recorded` stay."""
     from imagebuilder.adapters.aws.packer_sources import AmazonSources
     from imagebuilder.adapters.local.workplace import short_folder, working_folder
     from imagebuilder.adapters.packer.builder import PackerBuilder, PackerMeans
@@ -33,20 +37,20 @@ def packer_builder(
             sockets=partial(short_folder, settings.home / "work"),
             secret_of=secret_of,
             hardware=partial(_hardware, commands, acceleration),
-            traces=packer_traces(settings.home),
+            traces=packer_traces(settings.home, recorded),
             places=AmazonSources(secret_of),
             environment=settings.environment,
         )
     )
 
 
-def packer_traces(home: Path) -> "Traces":
+def packer_traces(home: Path, recorded: "RecordedImages") -> "Traces":
     """Give what is known of builds by Packer that run, or were killed."""
     from imagebuilder.adapters.aws.packer_sources import AmazonSources
     from imagebuilder.adapters.packer.traces import Traces
     from imagebuilder.settings import secret_of
 
-    return Traces(home / "packer", AmazonSources(secret_of))
+    return Traces(home / "packer", AmazonSources(secret_of), recorded)
 
 
 def _hardware(

@@ -9,12 +9,12 @@ from imagebuilder.wiring.catalogue import CatalogueWiring
 
 # ruff: noqa: PLC0415 - what a command does not need is not imported, for the start-up time
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from imagebuilder.adapters.sql.notices import SqlNoticeStore
     from imagebuilder.adapters.system.locks import FileLocks
     from imagebuilder.adapters.system.run_files import FolderRunFiles
-    from imagebuilder.domain.ids import PipelineName
+    from imagebuilder.domain.ids import PipelineName, RunId
     from imagebuilder.domain.pipeline import NoticeKind, NoticeTarget
     from imagebuilder.ports.notices import Notifier
     from imagebuilder.services.following import Following
@@ -43,9 +43,15 @@ class SignalWiring(CatalogueWiring):
 
             from imagebuilder.wiring.packer import packer_traces
 
-            for line in packer_traces(self._home).take_away():
+            for line in packer_traces(self._home, self._recorded).take_away():
                 getLogger("imagebuilder.packer").warning("%s", line)
         sweep(self._home / "work")
+
+    def _recorded(self, run_id: "RunId") -> "Collection[str] | None":
+        """Give the images elsewhere that a run recorded; None while that is open."""
+        from imagebuilder.services.pipelines.elsewhere import recorded_images
+
+        return recorded_images(self.runs, self.versions, run_id)
 
     @property
     def _place(self) -> str:

@@ -9,7 +9,7 @@ import pytest
 from imagebuilder.adapters.sql.database import open_database
 from imagebuilder.adapters.sql.runs import SqlRunStore
 from imagebuilder.domain.ids import ImageName, RunId, VersionId
-from imagebuilder.domain.run import RunState, StepState
+from imagebuilder.domain.run import RunStage, RunState, StageRun, StepState
 from imagebuilder.ports.runs import RunNotFound, RunStore
 from tests.build import SOME_DAY, a_run, a_step, an_order
 from tests.databases import DATABASES, FreshLocation
@@ -158,3 +158,21 @@ def test_requeue_when_the_run_stands_otherwise_then_nothing_is_done(runs: RunSto
 
     assert runs.get("run-1") == a_run(order=an_order(), cancelled_by="eva")
     assert not runs.requeue(a_run("run-2"), [RunState.CANCELLED])
+
+
+def test_forget_stages_then_only_those_of_that_run_count_as_never_begun(runs: RunStore) -> None:
+    done = [
+        StageRun(stage=stage, state=StepState.SUCCEEDED, started_at=SOME_DAY, result={"is": 1})
+        for stage in (RunStage.RESOLVE, RunStage.BUILD, RunStage.VALIDATE)
+    ]
+    for run_id in ("run-1", "run-2"):
+        runs.save(a_run(run_id, order=an_order()))
+        for stage in done:
+            runs.save_stage(RunId(run_id), stage)
+
+    runs.forget_stages(RunId("run-1"), (RunStage.BUILD, RunStage.VALIDATE, RunStage.RECORD))
+
+    assert runs.stages(RunId("run-1")) == done[:1]
+    assert runs.stages(RunId("run-2")) == done
+    again = replace(done[1], state=StepState.RUNNING, result=None)
+    assert runs.save_stage(RunId("run-1"), again) == again

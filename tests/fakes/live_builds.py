@@ -16,6 +16,7 @@ from imagebuilder.ports.live_builds import (
     LivePlace,
     LiveProduct,
     PlaceNotFound,
+    PlacesUnavailable,
     Work,
 )
 from imagebuilder.ports.process import OnLine
@@ -79,9 +80,13 @@ class FakeLiveRemains:
 
 @dataclass(slots=True)
 class FakeSourcePlaces:
-    """Places where everything is that was told, but for what is in `absent`."""
+    """Places where everything is that was told, but for what is in `absent`.
+
+    From those that are away nothing can be taken.
+    """
 
     absent: set[str] = field(default_factory=set)
+    is_away: bool = False
     cleared: list[str] = field(default_factory=list)
     withdrawn: list[str] = field(default_factory=list)
 
@@ -91,6 +96,8 @@ class FakeSourcePlaces:
         return f"aws:123456789012/{place.region}"
 
     def withdraw(self, source: PackerSource, place: LivePlace) -> Sequence[str]:
+        if self.is_away:
+            raise PlacesUnavailable(source.name, "no route")
         self.withdrawn.append(place.id)
         return [f"image {place.id} was deregistered"]
 

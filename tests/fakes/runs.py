@@ -99,6 +99,11 @@ class FakeRunStore:
             kept[stage.stage] = stage
         return kept[stage.stage]
 
+    def forget_stages(self, run_id: RunId, stages: Collection[RunStage]) -> None:
+        """See that some stages of a run count as never begun, also those that succeeded."""
+        for stage in stages:
+            self.kept_stages.get(run_id, {}).pop(stage, None)
+
     def stages(self, run_id: RunId) -> Sequence[StageRun]:
         """Give the stages that a run began, in the order of stages."""
         kept = self.kept_stages.get(run_id, {})

@@ -133,6 +133,8 @@ def test_build_at_amazon_then_the_image_is_a_placement_of_a_recorded_version(
     (image,) = [each for each in images if each["ImageId"] == placement["id"]]
     assert image["Name"].startswith("web-run-")
     assert cli.json("build", recipe)["is_unchanged"]
+    assert list((cli.home / "packer").iterdir()) == []
+    assert double.client("ec2").describe_images(ImageIds=[placement["id"]])["Images"]
     assert cli.json("image", "show", "web")["parent"]["asked"] == parent
     for words in (["image", "show"], ["image", "lineage"], ["image", "bill"], ["image", "report"]):
         shown = cli(*words, "web")

@@ -29,7 +29,7 @@ from imagebuilder.adapters.packer.outcome import Ending, outcome_of
 from imagebuilder.adapters.packer.template import Composition, LocalHardware, key_files, template_of
 from imagebuilder.adapters.packer.traces import Traces
 from imagebuilder.domain.errors import ImageBuilderError
-from imagebuilder.domain.packer import PackerSource, SourceUnknown
+from imagebuilder.domain.packer import SourceUnknown
 from imagebuilder.domain.units import MIB, size_text
 from imagebuilder.ports.clock import Clock
 from imagebuilder.ports.live_builds import (
@@ -37,7 +37,6 @@ from imagebuilder.ports.live_builds import (
     LiveBuildTimedOut,
     LiveOrder,
     LiveOutcome,
-    LivePlace,
     SourcePlaces,
     SourceRefused,
     Work,
@@ -92,21 +91,25 @@ class PackerBuilder:
         Raises: SourceUnknown; SourceRefused; LiveBuildFailed; LiveBuildTimedOut; BuilderUnfit;
         ProgramMissing; and what work raised, once Packer has put all away.
         """
-        with self._prepared(order) as build:
-            with self._with.traces.kept(order) as note:
-                ending = self._ended(build, work, _noting(on_line, note))
-            with self._placed(order, outcome_of(build.names, ending), on_line) as outcome:
-                yield outcome
+        traces = self._with.traces
+        with self._prepared(order) as build, traces.kept(order, on_line) as trace:
+            ending = self._ended(build, work, _noting(on_line, trace.note))
+            outcome = outcome_of(build.names, ending)
+            for product in outcome.products:
+                for place in product.places:
+                    trace.made(product.source, place)
+            yield self._placed(order, outcome)
 
     def looked_at(self, order: LiveOrder, work: Work, on_line: OnLine) -> None:
         """Start a machine for each source, let it be looked at and put it away; nothing is made.
 
         Raises: as `built`; LiveBuildFailed: a machine did not come up.
         """
-        with self._prepared(order) as build, self._with.traces.kept(order) as note:
+        traces = self._with.traces
+        with self._prepared(order) as build, traces.kept(order, on_line) as trace:
             # Packer has no word for that: it is told that the work failed, and puts all away.
             looked = replace(build, is_kept=False)
-            ending = self._ended(looked, work, _noting(on_line, note))
+            ending = self._ended(looked, work, _noting(on_line, trace.note))
             if ending.told.made:
                 raise LiveBuildFailed(ending.told.made[0].build, "something was made of a look")
 
@@ -135,44 +138,21 @@ class PackerBuilder:
             self._check(build)
             yield build
 
-    @contextmanager
-    def _placed(
-        self, order: LiveOrder, outcome: LiveOutcome, on_line: OnLine
-    ) -> Iterator[LiveOutcome]:
-        """Give an outcome whose places were seen; what is there goes when an error ends the block.
-
-        Raises: PlaceNotFound; PlacesUnavailable.
-        """
+    def _placed(self, order: LiveOrder, outcome: LiveOutcome) -> LiveOutcome:
+        """Give an outcome whose places were seen. Raises: PlaceNotFound; PlacesUnavailable."""
         sources = {source.name: source for source in order.sources}
-        made = [(sources[p.source], place) for p in outcome.products for place in p.places]
-        try:
-            products = tuple(
-                replace(
-                    product,
-                    places=tuple(
-                        replace(
-                            place,
-                            target=self._with.places.target_of(sources[product.source], place),
-                        )
-                        for place in product.places
-                    ),
-                )
-                for product in outcome.products
+        target_of = self._with.places.target_of
+        products = tuple(
+            replace(
+                product,
+                places=tuple(
+                    replace(place, target=target_of(sources[product.source], place))
+                    for place in product.places
+                ),
             )
-            yield replace(outcome, products=products)
-        except BaseException:
-            for source, place in made:
-                self._withdraw(source, place, on_line)
-            raise
-
-    def _withdraw(self, source: PackerSource, place: LivePlace, on_line: OnLine) -> None:
-        try:
-            lines = self._with.places.withdraw(source, place)
-        except ImageBuilderError as error:
-            # What ended the block is what is to be known; this is told beside it.
-            lines = [f"image {place.id} is still in {place.region}: {error.message}"]
-        for line in lines:
-            on_line(line)
+            for product in outcome.products
+        )
+        return replace(outcome, products=products)
 
     @cached_property
     def version(self) -> Version:

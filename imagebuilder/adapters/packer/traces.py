@@ -1,6 +1,7 @@
 """Traces: what is running for a build, written down so that it can be ended when we cannot.
 
-The file of a build is locked as long as its process lives; whoever can lock it may clear up.
+The file of a build is locked as long as its process lives; whoever can lock it may clear up. That
+of one whose images are elsewhere stays until they are a version's, or are taken away.
 """
 
 import fcntl
@@ -8,7 +9,7 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,8 @@ from imagebuilder.adapters.packer.folder import RUN_VARIABLE
 from imagebuilder.domain.errors import ImageBuilderError
 from imagebuilder.domain.ids import RunId
 from imagebuilder.domain.packer import PackerSource
-from imagebuilder.ports.live_builds import LiveOrder, SourcePlaces
+from imagebuilder.ports.live_builds import LiveOrder, LivePlace, RecordedImages, SourcePlaces
+from imagebuilder.ports.process import OnLine
 
 _LOOK_SECONDS = 0.1
 _PROCESSES = Path("/proc")
@@ -31,15 +33,49 @@ class Patience:
     looks: int = 20
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Left:
+    """What a trace tells. Shape: `made` are images, each with the name of its source."""
+
+    run: RunId
+    sources: Sequence[PackerSource] = ()
+    named: Sequence[str] = ()
+    made: Sequence[tuple[str, LivePlace]] = ()
+
+
+class Trace:
+    """That of a build of ours, to add to."""
+
+    def __init__(self, held: int) -> None:
+        """Add to the file that is held."""
+        self._held = held
+        self.is_elsewhere = False
+
+    def note(self, name: str) -> None:
+        """Keep a name of something that is known by nothing else."""
+        os.write(self._held, f"{name}\n".encode())
+        os.fsync(self._held)
+
+    def made(self, source: str, place: LivePlace) -> None:
+        """Keep that an image was made elsewhere."""
+        self.is_elsewhere = True
+        self.note(json.dumps([source, place.region, place.id]))
+
+
 class Traces:
     """Keeps them in a folder, and clears up after the dead."""
 
     def __init__(
-        self, folder: Path, places: SourcePlaces, patience: Patience | None = None
+        self,
+        folder: Path,
+        places: SourcePlaces,
+        recorded: RecordedImages,
+        patience: Patience | None = None,
     ) -> None:
-        """Keep them below folder; places clears up elsewhere."""
+        """Keep them below folder; places clears up elsewhere what was not recorded."""
         self._folder = folder
         self._places = places
+        self._recorded = recorded
         self._patience = patience or Patience()
 
     def path_of(self, run_id: RunId) -> Path:
@@ -47,35 +83,42 @@ class Traces:
         return self._folder / f"{run_id}.json"
 
     @contextmanager
-    def kept(self, order: LiveOrder) -> Iterator[Callable[[str], None]]:
-        """Keep what an order starts in the block; an error clears up what is left of it.
+    def kept(self, order: LiveOrder, on_line: OnLine) -> Iterator[Trace]:
+        """Keep what an order starts in the block; an error clears up what is left of it, and tells.
 
-        Give what keeps a name too, of something that is known by nothing else.
+        What an earlier build of the run made elsewhere is taken away first: it begins anew.
+
+        Raises: PlacesUnavailable; what keeps from knowing which images were recorded.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self.path_of(order.run_id)
         # Between its making and its locking nobody may take it for that of a dead process.
-        with self._door(), path.open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            held = os.dup(file.fileno())
-
-        def note(line: str) -> None:
-            os.write(held, f"{line}\n".encode())
-            os.fsync(held)
-
+        with self._door():
+            if path.exists():
+                for line in self._withdrawn(_read(path), self._recorded(order.run_id) or ()):
+                    on_line(line)
+            with path.open("w") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                held = os.dup(file.fileno())
+        trace = Trace(held)
         try:
-            note(json.dumps(_document(order)))
-            yield note
+            trace.note(json.dumps(_document(order)))
+            yield trace
         except BaseException:
-            self._cleared(path)
+            for line in self._cleared(path, is_over=True):
+                on_line(line)
             raise
         else:
-            path.unlink()
+            if not trace.is_elsewhere:
+                path.unlink()
         finally:
             os.close(held)
 
     def take_away(self) -> Sequence[str]:
-        """Clear up after builds whose process is gone, and tell what was done, a line each."""
+        """Clear up after builds whose process is gone, and tell what was done, a line each.
+
+        Images that were made stay while their run may still record them, and when it did.
+        """
         if not self._folder.is_dir():
             return []
         lines: list[str] = []
@@ -83,22 +126,38 @@ class Traces:
             for path in sorted(self._folder.glob("*.json")):
                 with suppress(FileNotFoundError), path.open() as file:
                     if _is_free(file):
-                        lines += self._cleared(path)
+                        lines += self._cleared(path, is_over=False)
         return lines
 
-    def _cleared(self, path: Path) -> list[str]:
+    def _cleared(self, path: Path, *, is_over: bool) -> list[str]:
         """Clear up after one; its trace stays when that cannot be done to the end now."""
-        run, sources, named = _read(path)
+        left = _read(path)
         if self._is_at_work(path):
-            return [f"packer still puts away what {run} started"]
+            return [f"packer still puts away what {left.run} started"]
         lines = _ended_processes(path)
         try:
-            for source in sources:
-                lines += self._places.clear(source, run, named)
+            if left.made:
+                recorded = self._recorded(left.run)
+                if recorded is None and not is_over:
+                    return lines
+                lines += self._withdrawn(left, recorded or ())
+            else:
+                for source in left.sources:
+                    lines += self._places.clear(source, left.run, left.named)
         except ImageBuilderError as error:
-            return [*lines, f"what {run} left is still there: {error.message} {error.context}"]
+            return [*lines, f"what {left.run} left is still there: {error.message} {error.context}"]
         path.unlink()
         return lines
+
+    def _withdrawn(self, left: _Left, recorded: Collection[str]) -> list[str]:
+        """Take away the images of a trace that were not recorded. Raises: PlacesUnavailable."""
+        sources = {source.name: source for source in left.sources}
+        return [
+            line
+            for name, place in left.made
+            if place.id not in recorded and name in sources
+            for line in self._places.withdraw(sources[name], place)
+        ]
 
     def _is_at_work(self, path: Path) -> bool:
         """Whether Packer itself is still there: it was told to end, and knows best what to do."""
@@ -123,15 +182,21 @@ def _document(order: LiveOrder) -> Mapping[str, Any]:
     return {"run": order.run_id, "sources": [source.document() for source in order.sources]}
 
 
-def _read(path: Path) -> tuple[RunId, list[PackerSource], list[str]]:
-    """Give the run, the sources and the names of a trace; of an unfinished one only its run."""
-    first, *named = path.read_text().splitlines() or [""]
+def _read(path: Path) -> _Left:
+    """Give what a trace tells; of one that was not written to its end, what there is."""
+    first, *more = path.read_text().splitlines() or [""]
     try:
         document = json.loads(first)
         sources = [PackerSource(**source) for source in document["sources"]]
-        return RunId(document["run"]), sources, named
+        run = RunId(document["run"])
     except (ValueError, KeyError, TypeError):
-        return RunId(path.stem), [], []
+        return _Left(run=RunId(path.stem))
+    made: list[tuple[str, LivePlace]] = []
+    for line in more:
+        with suppress(ValueError):
+            source, region, known_as = json.loads(line)
+            made.append((source, LivePlace(region=region, id=known_as)))
+    return _Left(run=run, sources=sources, named=more, made=made)
 
 
 def _is_free(file: IO[str]) -> bool:

@@ -2,7 +2,17 @@
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import ColumnElement, Connection, Select, Table, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    Table,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
 from imagebuilder.adapters.sql import mapping, run_rows, tables
@@ -148,6 +158,12 @@ class SqlRunStore:
             return self.save_stage(run_id, stage)
         log_stage(run_id, stage)
         return stage
+
+    def forget_stages(self, run_id: RunId, stages: Collection[RunStage]) -> None:
+        """See that some stages of a run count as never begun, also those that succeeded."""
+        those = (_g.run_id == run_id) & _g.stage.in_([stage.value for stage in stages])
+        with self._database.writing() as connection:
+            connection.execute(delete(tables.run_stages).where(those))
 
     def stages(self, run_id: RunId) -> Sequence[StageRun]:
         """Give the stages that a run began, in the order of stages."""

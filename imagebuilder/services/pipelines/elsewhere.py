@@ -1,20 +1,26 @@
 """Elsewhere: images that were made where they stay, as the plan of a version keeps them."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
 from imagebuilder.domain.distribution import PlacementState
 from imagebuilder.domain.errors import WrongState
+from imagebuilder.domain.ids import RunId
 from imagebuilder.domain.image import ImageVersion
 from imagebuilder.domain.packer import PackerSource, made_elsewhere
 from imagebuilder.domain.recipe import AmiParent, Recipe
+from imagebuilder.domain.run import RunState
+from imagebuilder.ports.catalogue import VersionStore
 from imagebuilder.ports.live_builds import LiveBuildFailed
 from imagebuilder.ports.placements import PlacementStore
+from imagebuilder.ports.runs import RunNotFound, RunStore
 from imagebuilder.services.placing import Placing
 
 _NO_AMI = "InvalidAMIID"
 """What the codes begin with by which EC2 says that an AMI is not there, or not seen."""
+
+_WITHOUT_VERSION = (RunState.FAILED, RunState.CANCELLED, RunState.INTERRUPTED)
 
 
 class ParentNotStarted(WrongState):
@@ -64,6 +70,24 @@ def started_from(
             settings = {**source.settings, "source_ami": placement.external_id}
             return replace(source, settings=settings)
     raise ParentNotStarted(parent, source.name, f"no placement in {region}")
+
+
+def recorded_images(
+    runs: RunStore, versions: VersionStore, run_id: RunId
+) -> Collection[str] | None:
+    """Give the ids of the images elsewhere that a run recorded: none when it ended without them.
+
+    None when it may still record some, and when nothing is known of it: the run of another
+    catalogue is not over because this one has no version of it.
+    """
+    version = versions.of_run(run_id)
+    if version is not None:
+        return {made.external_id for made in made_elsewhere(version.plan)}
+    try:
+        run = runs.get(run_id)
+    except RunNotFound:
+        return None
+    return () if run.id == run_id and run.state in _WITHOUT_VERSION and not run.version_id else None
 
 
 @contextmanager

@@ -149,11 +149,18 @@ class Packing:
         return Seen(reports=tuple(reports) or built.reports)
 
     def withdraw(self, built: Built) -> None:
-        """Take away what was made elsewhere of what will not be recorded, and tell it."""
+        """Take away what was made elsewhere of what will not be recorded, and tell it.
+
+        What cannot be taken away now is told too: the trace of its build is still there.
+        """
         sources = {source.name: source for source in self._job.prepared.plan.sources}
         for made in [] if built.draft is None else made_elsewhere(built.draft.plan):
             place = LivePlace(region=made.region, id=made.external_id, target=made.target)
-            for line in self._shop.places.withdraw(sources[made.source], place):
+            try:
+                lines = self._shop.places.withdraw(sources[made.source], place)
+            except ImageBuilderError as error:
+                lines = [f"image {place.id} is still in {place.region}: {error.message}"]
+            for line in lines:
                 self._progress.line(line)
 
     def _looked_at(self, source: PackerSource, made: Sequence[MadeThere]) -> list[TestReport]:

@@ -6,6 +6,7 @@ from typing import Any
 from imagebuilder.domain.digest import Canonical, Digest
 from imagebuilder.domain.errors import ImageBuilderError, Unavailable, WrongState
 from imagebuilder.domain.ids import RunId, VersionId
+from imagebuilder.domain.packer import made_elsewhere
 from imagebuilder.domain.pipeline import StartCondition
 from imagebuilder.domain.run import Run, RunOrder, RunStage
 from imagebuilder.ports.locks import InProgress
@@ -83,7 +84,13 @@ class Performing:
         digest = stages.build(run, request, watcher)
         built = stages.read(run, digest)
         known = built.before if built.is_unchanged else None
-        return {"built": str(digest), "is_unchanged": built.is_unchanged, "version_id": known}
+        return {
+            "built": str(digest),
+            "is_unchanged": built.is_unchanged,
+            "version_id": known,
+            # When the run ends without a version, such images are taken away.
+            "is_elsewhere": built.draft is not None and bool(made_elsewhere(built.draft.plan)),
+        }
 
     def _digest(self, run_id: RunId, stage: RunStage, name: str, asked: RunStage) -> Digest:
         return Digest.parse(self._left(run_id, stage, name, asked))

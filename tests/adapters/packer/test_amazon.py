@@ -112,6 +112,22 @@ def test_built_at_amazon_then_the_image_is_there_and_nothing_else(
     account = double.client("sts").get_caller_identity()["Account"]
     assert place.target == f"aws:{account}/{REGION}"
     assert left_of(double) == {"images": [place.id]}
+    assert bench.left == [str(bench.traces.path_of(RunId("run-1")))]
+
+
+@pytest.mark.parametrize("is_recorded", [True, False])
+def test_take_away_when_the_run_is_over_then_the_image_stays_exactly_when_it_was_recorded(
+    bench: Bench, double: Double, source: PackerSource, *, is_recorded: bool
+) -> None:
+    with bench.builder().built(an_order(source), no_work, bench.said.append) as outcome:
+        place = outcome.products[0].places[0]
+    assert bench.traces.take_away() == []
+    assert left_of(double) == {"images": [place.id]}
+    bench.recorded["run-1"] = {place.id} if is_recorded else ()
+
+    bench.traces.take_away()
+
+    assert left_of(double) == ({"images": [place.id]} if is_recorded else {})
     assert bench.left == []
 
 
@@ -167,7 +183,7 @@ def test_looked_at_then_a_machine_of_the_image_was_there_and_only_the_image_is_l
     found = double.client("ec2", region=REGION).describe_instances(InstanceIds=[instance_id])
     assert found["Reservations"][0]["Instances"][0]["ImageId"] == place.id
     assert left_of(double) == {"images": [place.id]}
-    assert bench.left == []
+    assert bench.left == [str(bench.traces.path_of(RunId("run-1")))]
 
 
 def _kill_packer(bench: Bench) -> None:
@@ -230,6 +246,41 @@ def test_built_at_amazon_when_all_of_us_is_killed_then_the_next_start_clears_up(
     taken = bench.traces.take_away()
 
     assert [line.split()[0] for line in taken] == ["instance", "security"]
+    assert left_of(double) == {}
+    assert list((bench.work / "traces").iterdir()) == []
+
+
+_MADE = """
+import json, sys, time
+from pathlib import Path
+from imagebuilder.adapters.aws.packer_sources import AmazonSources
+from imagebuilder.domain.packer import PackerSource
+from imagebuilder.settings import secret_of
+from tests.packers import Bench, an_order, no_work
+
+source, work = json.loads(sys.argv[1]), Path(sys.argv[2])
+bench = Bench(work, places=AmazonSources(secret_of))
+with bench.builder().built(an_order(PackerSource(**source)), no_work, print):
+    (work / "made").touch()
+    time.sleep(100)
+"""
+
+
+def test_built_at_amazon_when_we_are_killed_before_it_is_recorded_then_the_image_is_taken_away(
+    bench: Bench, double: Double, source: PackerSource
+) -> None:
+    told = json.dumps({"type": source.type, "name": source.name, "settings": source.settings})
+    argv = [sys.executable, "-c", _MADE, told, str(bench.work)]
+    with subprocess.Popen(argv, cwd=CHECKOUT, stdout=subprocess.DEVNULL) as ours:
+        wait_until((bench.work / "made").exists, "the image to be made")
+        assert bench.traces.take_away() == []
+        ours.kill()
+    assert set(left_of(double)) == {"images"}
+    bench.recorded["run-1"] = ()
+
+    taken = bench.traces.take_away()
+
+    assert [line.split()[0] for line in taken] == ["image", "snapshot"]
     assert left_of(double) == {}
     assert list((bench.work / "traces").iterdir()) == []
 

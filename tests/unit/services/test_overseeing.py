@@ -1,6 +1,6 @@
 """What people want of runs is kept whole, told, and refused where it makes no sense."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -16,7 +16,10 @@ from imagebuilder.domain.run import (
     Run,
     RunByHand,
     RunOver,
+    RunStage,
     RunState,
+    StageRun,
+    StepState,
     Verdict,
 )
 from imagebuilder.ports.runs import RunNotFound
@@ -208,6 +211,28 @@ def test_retry_then_the_run_is_queued_as_if_nobody_had_ended_it(
     assert after.queued_at == SOME_DAY + timedelta(seconds=60)
     assert office.actions == [(AuditAction.RUN_RETRIED, "eva", "disk is larger now")]
     assert office.teller.told == [(RUN, RunState.QUEUED)]
+
+
+@pytest.mark.parametrize(
+    ("is_elsewhere", "is_recorded", "done"),
+    [(True, False, ["resolve"]), (True, True, 4), (False, False, 3)],
+)
+def test_retry_when_the_image_is_elsewhere_and_no_versions_then_it_is_to_be_made_anew(
+    office: Office, *, is_elsewhere: bool, is_recorded: bool, done: list[str] | int
+) -> None:
+    office.has(RunState.FAILED, error_code="parent-unusable")
+    good = StageRun(stage=RunStage.RESOLVE, state=StepState.SUCCEEDED, started_at=SOME_DAY)
+    built = replace(good, stage=RunStage.BUILD, result={"is_elsewhere": is_elsewhere})
+    seen, failed = replace(good, stage=RunStage.VALIDATE), StepState.FAILED
+    state = StepState.SUCCEEDED if is_recorded else failed
+    for stage in (good, built, seen, replace(good, stage=RunStage.RECORD, state=state)):
+        office.runs.save_stage(RUN, stage)
+
+    office.of("eva").retry("run-1")
+
+    kept = office.runs.stages(RUN)
+    names = [stage.stage.value for stage in kept if stage.state is StepState.SUCCEEDED]
+    assert names == (done if isinstance(done, list) else list(RunStage)[:done])
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Images that Packer makes, through the whole journey over fakes."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,16 +8,18 @@ import pytest
 from imagebuilder.domain.digest import Digest
 from imagebuilder.domain.errors import ImageBuilderError
 from imagebuilder.domain.evidence import Outcome, Stage, ValidationFailed
-from imagebuilder.domain.ids import ImageName
+from imagebuilder.domain.ids import ImageName, RunId, VersionId
 from imagebuilder.domain.image import ImageVersion
 from imagebuilder.domain.packer import SourceUnknown, stand_in
 from imagebuilder.domain.recipe import ArtifactFormat
-from imagebuilder.domain.run import RunState
+from imagebuilder.domain.run import RunStage, RunState
 from imagebuilder.ports.live_builds import LiveBuildFailed, LivePlace, LiveProduct
-from imagebuilder.services.pipelines.elsewhere import ParentNotStarted
+from imagebuilder.services.pipelines.elsewhere import ParentNotStarted, recorded_images
 from imagebuilder.services.pipelines.parentage import ParentHasNoLayers
+from imagebuilder.services.pipelines.performing import Performing
+from imagebuilder.services.pipelines.shipping import Shipping
 from imagebuilder.services.provisioning.failing import ComponentFailed
-from tests.build import a_run
+from tests.build import a_run, an_order
 from tests.fakes.inspection import a_report
 from tests.fakes.machine import Answer
 from tests.fakes.progress import FakeProgress
@@ -353,6 +356,77 @@ def test_stages_when_the_image_is_elsewhere_then_its_tests_and_place_are_recorde
 
     assert version == again
     assert [p.external_id for p in house.live.placements.of([version.id])] == ["ami-1"]
+
+
+def test_stages_when_what_failed_cannot_be_taken_away_then_the_failure_is_what_is_raised(
+    house: House,
+) -> None:
+    house.documents.documents["/w/recipes/t/test_web.py"] = ""
+    house.tests.reports = {Stage.MACHINE: a_report(Stage.MACHINE, Outcome.PASSED)}
+    write(house, f"{AMAZON}tests: [t]\n")
+    house.live.builder.products["amazon-ebs"] = AMI
+    line = Line(house)
+    built = house.stages.build(line.run, line.request, FakeProgress())
+    house.tests.reports = {Stage.MACHINE: a_report(Stage.MACHINE, Outcome.FAILED)}
+    house.live.places.is_away = True
+
+    with pytest.raises(ValidationFailed):
+        house.stages.validate(line.run, line.request, built, FakeProgress())
+
+
+@pytest.mark.parametrize(("more", "is_elsewhere"), [(AMAZON, True), (QEMU, False)])
+def test_perform_when_the_build_is_done_then_its_result_says_whether_the_image_is_elsewhere(
+    house: House, more: str, *, is_elsewhere: bool
+) -> None:
+    write(house, more)
+    house.live.builder.products["amazon-ebs"] = AMI
+    order = replace(an_order(), recipe_path=CLOUD)
+    house.runs.save(a_run("run-7", image=ImageName("cloud"), order=order))
+
+    def shipping() -> Shipping:
+        raise AssertionError("nothing is shipped")
+
+    performing = Performing(house.runs, lambda: house.stages, lambda _r, _p: None, shipping)
+    result = performing.perform("run-7", RunStage.BUILD, FakeProgress())
+
+    assert isinstance(result, dict)
+    assert result["is_elsewhere"] is is_elsewhere
+
+
+def test_recorded_images_when_the_run_has_a_version_then_they_are_those_of_its_plan(
+    house: House,
+) -> None:
+    write(house, AMAZON)
+    house.live.builder.products["amazon-ebs"] = AMI
+    line = Line(house)
+    left = line.validated()
+    assert recorded_images(house.runs, house.versions, line.run.id) is None
+
+    line.record(*left)
+    house.runs.save(replace(line.run, state=RunState.FAILED))
+
+    assert recorded_images(house.runs, house.versions, line.run.id) == {"ami-1"}
+
+
+@pytest.mark.parametrize("state", list(RunState))
+def test_recorded_images_when_there_is_no_version_then_none_is_known_until_the_run_ended_badly(
+    house: House, state: RunState
+) -> None:
+    house.runs.save(a_run("run-7", state=state))
+    is_over = state in (RunState.FAILED, RunState.CANCELLED, RunState.INTERRUPTED)
+
+    found = recorded_images(house.runs, house.versions, RunId("run-7"))
+
+    assert found == (() if is_over else None)
+    assert recorded_images(house.runs, house.versions, RunId("run-")) is None
+    house.runs.save(a_run("run-7", state=state, version_id=VersionId("deleted-since")))
+    assert recorded_images(house.runs, house.versions, RunId("run-7")) is None
+
+
+def test_recorded_images_when_the_run_is_of_another_catalogue_then_nothing_is_known(
+    house: House,
+) -> None:
+    assert recorded_images(house.runs, house.versions, RunId("run-8")) is None
 
 
 def test_build_when_only_one_source_is_wanted_then_the_others_are_owed(house: House) -> None:

@@ -57,6 +57,14 @@ def test_sweep_when_no_run_is_to_be_mended_then_dead_work_is_taken_away_all_the_
     assert cleared == [True]
 
 
+def test_sweep_when_dead_work_is_taken_away_then_its_run_is_already_said_to_be_over() -> None:
+    runs, seen = FakeRunStore(), []
+    runs.save(a_run("lost"))
+    here = Here(place="here", clear=lambda: seen.append(runs.get("lost").state))
+    Sweeping(runs, FakeLocks(), FakeClock(), here).sweep()
+    assert seen == [RunState.INTERRUPTED]
+
+
 def test_sweep_when_a_run_is_of_another_place_then_it_is_left_to_those_who_see_its_locks() -> None:
     runs = FakeRunStore()
     for place in ("", "here", "there"):
