@@ -102,13 +102,14 @@ def test_place_when_a_pointer_is_refused_then_what_was_told_of_is_enough_to_with
     assert image.state == "disabled"
 
 
-def test_place_when_a_copy_is_never_available_then_it_was_told_of_all_the_same(
+def test_place_when_it_is_cut_off_while_a_copy_is_pending_then_that_was_told_of(
     double: Double, tmp_path: Path
 ) -> None:
     a_role_of(double, OTHER)
     route = a_route(double, tmp_path, OTHER)
     route.place(route.target(HOME_KEY))
     target, told = route.target(f"aws:{OTHER}/{REGION}"), list[Placed]()
+    double.world.images.pending_looks = 3
 
     def cut(placed: Placed) -> None:
         told.append(placed)
@@ -118,7 +119,7 @@ def test_place_when_a_copy_is_never_available_then_it_was_told_of_all_the_same(
         route.carrier.place(target, replace(route.shipment(target), on_made=cut), lambda _: None)
 
     (copy,) = told
-    assert copy.external_id in double.world.images.by_id
+    assert double.world.images.by_id[copy.external_id].state == "pending"
     assert copy.traits["tag:imagebuilder:version-id"] == route.version.id
 
 
