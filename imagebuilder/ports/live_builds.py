@@ -134,10 +134,13 @@ class SourcePlaces(Protocol):
         """Take an image away, and tell what was. Raises: PlacesUnavailable."""
         ...
 
-    def clear(self, source: PackerSource, run_id: RunId, named: Sequence[str]) -> Sequence[str]:
+    def clear(
+        self, source: PackerSource, run_id: RunId, named: Sequence[str], *, is_recorded: bool
+    ) -> Sequence[str]:
         """Take away what a run started or was making of a source, and tell what was.
 
-        `named` are names that only the build gave, such as those of groups and keys.
+        `named` are names that only the build gave, such as those of groups and keys. Of a run that
+        recorded a version the images stay.
         Raises: PlacesUnavailable.
         """
         ...

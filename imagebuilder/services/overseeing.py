@@ -23,6 +23,7 @@ from imagebuilder.domain.run import (
 )
 from imagebuilder.ports.audit import AuditLog
 from imagebuilder.ports.clock import Clock
+from imagebuilder.ports.live_builds import RecordedImages
 from imagebuilder.ports.notices import Teller
 from imagebuilder.ports.runs import RunStore
 from imagebuilder.ports.transactions import Transactions
@@ -33,9 +34,13 @@ _RETRYABLE = (RunState.FAILED, RunState.CANCELLED, RunState.INTERRUPTED)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watch:
-    """Where runs are kept, and who is told of what becomes of them."""
+    """Where runs are kept, and who is told of what becomes of them.
+
+    `recorded` gives the images elsewhere that a run recorded.
+    """
 
     runs: RunStore
+    recorded: RecordedImages
     teller: Teller
     audit: AuditLog
     transactions: Transactions
@@ -145,11 +150,13 @@ class Overseeing:
     def _has_lost_image(self, run: Run) -> bool:
         """Whether what a run made was taken away when it ended, or may be at any moment."""
         kept = {stage.stage: stage for stage in self._runs.stages(run.id)}
-        built, recorded = kept.get(RunStage.BUILD), kept.get(RunStage.RECORD)
-        if recorded is not None and recorded.state is StepState.SUCCEEDED:
-            return False
+        built, record = kept.get(RunStage.BUILD), kept.get(RunStage.RECORD)
         made = built.result if built is not None else None
-        return isinstance(made, Mapping) and bool(made.get("is_elsewhere"))
+        if not (isinstance(made, Mapping) and made.get("is_elsewhere")):
+            return False
+        # A process that was killed in its last stage may have recorded a version, and not said so.
+        is_recorded = record is not None and record.state is StepState.SUCCEEDED
+        return not is_recorded and not self._watch.recorded(run.id)
 
     def _of_pipeline(self, run_id: str, wanted: str) -> Run:
         run = self._runs.get(run_id)

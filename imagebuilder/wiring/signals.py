@@ -88,6 +88,7 @@ class SignalWiring(CatalogueWiring):
 
         watch = Watch(
             runs=self.runs,
+            recorded=self._recorded,
             teller=self.notifying,
             audit=self.audit,
             transactions=self._database,

@@ -101,6 +101,8 @@ class FakeSourcePlaces:
         self.withdrawn.append(place.id)
         return [f"image {place.id} was deregistered"]
 
-    def clear(self, source: PackerSource, run_id: RunId, named: Sequence[str]) -> Sequence[str]:
-        self.cleared.append(source.name)
+    def clear(
+        self, source: PackerSource, run_id: RunId, named: Sequence[str], *, is_recorded: bool
+    ) -> Sequence[str]:
+        self.cleared.append(f"{source.name} but images" if is_recorded else source.name)
         return [f"{source.name} of {run_id} was taken away"]

@@ -45,19 +45,21 @@ class AmazonSources:
             images = client.describe_images(Owners=["self"])["Images"]
             return _without_images(client, [i for i in images if i["ImageId"] == place.id])
 
-    def clear(self, source: PackerSource, run_id: RunId, named: Sequence[str]) -> Sequence[str]:
+    def clear(
+        self, source: PackerSource, run_id: RunId, named: Sequence[str], *, is_recorded: bool
+    ) -> Sequence[str]:
         """Take away what a run started of a source, and what it was making; tell each.
 
-        `named` are the names of groups and keys that Packer told.
+        `named` are the names of groups and keys that Packer told. Of a run that recorded a version
+        the images stay.
         """
         if not _is_amazons(source):
             return []
         with self._translated(source):
             client = self._client(source, None)
             lines = _without_instances(client, run_id)
-            for region in self._copied_to(source):
+            for region in () if is_recorded else (None, *self._copied_to(source)):
                 lines += _without_images_of(self._client(source, region), run_id)
-            lines += _without_images_of(client, run_id)
             lines += _without_volumes(client, run_id)
             for name in named:
                 lines += _without_group(client, name) + _without_key(client, name)

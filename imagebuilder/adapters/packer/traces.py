@@ -136,14 +136,16 @@ class Traces:
             return [f"packer still puts away what {left.run} started"]
         lines = _ended_processes(path)
         try:
+            recorded = self._recorded(left.run)
             if left.made:
-                recorded = self._recorded(left.run)
                 if recorded is None and not is_over:
                     return lines
                 lines += self._withdrawn(left, recorded or ())
             else:
                 for source in left.sources:
-                    lines += self._places.clear(source, left.run, left.named)
+                    lines += self._places.clear(
+                        source, left.run, left.named, is_recorded=bool(recorded)
+                    )
         except ImageBuilderError as error:
             return [*lines, f"what {left.run} left is still there: {error.message} {error.context}"]
         path.unlink()

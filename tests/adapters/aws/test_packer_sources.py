@@ -98,7 +98,10 @@ def test_clear_when_images_have_names_of_their_own_then_those_of_the_run_go_in_a
         type="amazon-ebs", name="web", settings={"region": REGION, "ami_regions": regions}
     )
 
-    told = AmazonSources({"env:FAR": FAR.encode()}.__getitem__).clear(source, RunId("run-7"), [])
+    sources = AmazonSources({"env:FAR": FAR.encode()}.__getitem__)
+
+    assert sources.clear(source, RunId("run-7"), [], is_recorded=True) == []
+    told = sources.clear(source, RunId("run-7"), [], is_recorded=False)
 
     assert [i["ImageId"] for i in here.describe_images(Owners=["self"])["Images"]] == [stays]
     assert there.describe_images(Owners=["self"])["Images"] == []

@@ -315,4 +315,4 @@ def test_clear_when_credentials_are_refused_then_names_the_source(
     double.faults.expire_credentials()
 
     with pytest.raises(PlacesUnavailable, match="source web"):
-        bench.places.clear(source, RunId("run-1"), [])
+        bench.places.clear(source, RunId("run-1"), [], is_recorded=False)

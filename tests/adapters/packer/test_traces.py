@@ -134,3 +134,15 @@ def test_kept_when_what_was_made_before_cannot_be_taken_away_then_nothing_is_beg
 
     places.is_away = False
     assert bench.traces.take_away() == ["image ami-1 was deregistered"]
+
+
+def test_kept_when_another_build_of_a_run_with_a_version_fails_then_no_image_is_taken_away(
+    bench: Bench, places: FakeSourcePlaces
+) -> None:
+    make(bench, HERE)
+    bench.recorded["run-1"] = {"ami-1"}
+
+    with pytest.raises(RunInterrupted), bench.traces.kept(an_order(WEB), bench.said.append):
+        raise RunInterrupted
+
+    assert (places.withdrawn, bench.cleared) == ([], ["web but images"])
