@@ -154,6 +154,11 @@ class WaiverQuery:
     expires_by: datetime | None = None
 
 
+def is_advisory_name(text: str) -> bool:
+    """Whether a text is named as CVEs and advisories are."""
+    return re.fullmatch(_ADVISORY_PATTERN, text) is not None
+
+
 def kind_of(finding: str, *, benchmark: str = "", stage: str = "", package: str = "") -> Accepted:
     """Give what is accepted, by how it is named and within what.
 
@@ -170,7 +175,7 @@ def kind_of(finding: str, *, benchmark: str = "", stage: str = "", package: str 
         raise WaiverUnclear(finding, f"It cannot be a {named[0]} and a {named[1]} at once.")
     if named:
         return Accepted(kind=named[0], id=finding, within=within[named[0]])
-    if re.fullmatch(_ADVISORY_PATTERN, finding):
+    if is_advisory_name(finding):
         return Accepted(kind=FindingKind.VULNERABILITY, id=finding)
     if "::" in finding:
         return Accepted(kind=FindingKind.TEST, id=finding)

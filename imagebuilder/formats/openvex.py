@@ -73,6 +73,13 @@ def image_purl(image: str, version: str) -> str:
     return f"pkg:generic/{quote(image, safe='')}@{quote(version, safe='')}"
 
 
+def image_of(purl: str) -> str:
+    """Give the name of the image that we named so; empty for what is none."""
+    if not purl.startswith("pkg:generic/"):
+        return ""
+    return unquote(purl.removeprefix("pkg:generic/").partition("@")[0])
+
+
 def source_purl(package: str, version: str, release: Release) -> str:
     """Give how the source of a package is named there; of no known distribution, by none."""
     at = f"@{quote(version, safe='')}" if version else ""

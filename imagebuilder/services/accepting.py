@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from fnmatch import fnmatchcase
 
 from imagebuilder.domain.audit import Act, AuditAction, AuditEntry, is_named
 from imagebuilder.domain.digest import Canonical
@@ -18,15 +19,25 @@ from imagebuilder.domain.waiver import (
     WaiverQuery,
     WaiverState,
     checked_waiver,
-    kind_of,
+    is_advisory_name,
 )
-from imagebuilder.formats.openvex import VexStatement, VexStatus, read_openvex, statements_of_waiver
+from imagebuilder.formats.openvex import (
+    VexStatement,
+    VexStatus,
+    image_of,
+    package_of,
+    read_openvex,
+    statements_of_waiver,
+)
 from imagebuilder.ports.audit import AuditLog
 from imagebuilder.ports.clock import Clock, IdSource
 from imagebuilder.ports.documents import DocumentSource
 from imagebuilder.ports.transactions import Transactions
 from imagebuilder.ports.waivers import WaiverStore
 from imagebuilder.services.gating import Gating
+
+_TOLD = 120
+"""So many letters of a name that others wrote are told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,26 +92,57 @@ class Taken:
 def wishes_of(statements: Sequence[VexStatement], common: WaiverWish) -> Taken:
     """Give the waivers that others' statements come to; what they do not say is as in `common`.
 
-    Only what does no harm is accepted. Raises: WaiverTooWide: one is of no single vulnerability.
+    Only what does no harm is accepted: of a single vulnerability, in Debian packages, or in all of
+    the image where nothing narrower is named. A package in `common` is the only one that is taken.
     """
     wishes, left = [], []
     for statement in statements:
-        name = statement.vulnerability
-        if statement.status is not VexStatus.NOT_AFFECTED:
-            left.append(f"{name} is {statement.status}")
+        why = _why_left(statement, common.image)
+        if why:
+            left.append(f"{statement.vulnerability[:_TOLD]} {why}")
             continue
-        justification = statement.justification
-        said = statement.impact or (justification or "").replace("_", " ") or common.reason
-        wishes += [
-            replace(
-                common,
-                accepted=kind_of(name, package=package or common.accepted.within),
-                reason=_credited(said, statement.author),
-                justification=justification,
-            )
-            for package in statement.packages or ("",)
+        only = common.accepted.within
+        packages = statement.packages or (only,)
+        left += [
+            f"{statement.vulnerability} is of {p[:_TOLD]}" for p in packages if only not in ("", p)
         ]
+        wishes += [_wish(statement, p, common) for p in packages if only in ("", p)]
     return Taken(wishes=tuple(wishes), left=tuple(left))
+
+
+def _why_left(statement: VexStatement, image: str) -> str:
+    """Say why nothing of a statement is taken, empty when something is."""
+    if statement.status is not VexStatus.NOT_AFFECTED:
+        return f"is {statement.status}"
+    if not is_advisory_name(statement.vulnerability):
+        return "is no CVE or advisory"
+    foreign = [
+        *(part for part in statement.subcomponents if not package_of(part)),
+        *(thing for thing in statement.products if not _is_whole(thing, image)),
+    ]
+    # What is said of a library of Python's, taken for the image, would be said of all that it has.
+    if foreign and not statement.packages:
+        return f"is of {foreign[0][:_TOLD]}, which is no Debian package"
+    return ""
+
+
+def _is_whole(product: str, image: str) -> bool:
+    """Whether a product can be the image itself: what is no package URL tells nothing else."""
+    return not product.casefold().startswith("pkg:") or fnmatchcase(image_of(product), image)
+
+
+def _wish(statement: VexStatement, package: str, common: WaiverWish) -> WaiverWish:
+    justification = statement.justification
+    said = statement.impact or (justification or "").replace("_", " ") or common.reason
+    return replace(
+        common,
+        # Built as what it is: by its name alone it could be taken for a test.
+        accepted=Accepted(
+            kind=FindingKind.VULNERABILITY, id=statement.vulnerability, within=package
+        ),
+        reason=_credited(said, statement.author),
+        justification=justification,
+    )
 
 
 def _credited(reason: str, author: str) -> str:
@@ -167,7 +209,7 @@ class Accepting:
     def read(self, path: str, common: WaiverWish) -> Taken:
         """Give the waivers that an OpenVEX document comes to.
 
-        Raises: DocumentUnreadable; VexMalformed; as `wishes_of`.
+        Raises: DocumentUnreadable; VexMalformed.
         """
         return wishes_of(read_openvex(self._desk.documents.text(path)), common)
 

@@ -212,7 +212,7 @@ def test_from_a_document_then_what_does_no_harm_is_accepted_and_exported_again(w
         (a_vex(), {}, "waiver-incomplete"),
         (a_vex(), {"ticket": "S", "owner": "bob"}, "waiver-self-approved"),
         (a_vex(), {"ticket": "S", "expires": "2020-01-01"}, "waiver-expired"),
-        (a_vex(vulnerability="*"), {"ticket": "S"}, "waiver-too-wide"),
+        (a_vex(), {"ticket": "S", "image": "*"}, "waiver-too-wide"),
         (
             a_vex(impact_statement="", justification=None),
             {"ticket": "S", "owner": "ann"},
