@@ -53,7 +53,8 @@ class Shipment:
     its placement at the target before. `token` is the same whenever this version is brought to
     this target by this distribution, and no other's; `scratch` a folder that stays until it is
     there, for journals. `on_made` is told of what was made as soon as somebody could use it, with
-    all that its withdrawal needs, and again before more is set there.
+    all that its withdrawal needs, and again before more is set there. `there` is what it is called
+    at the target when it was made there, so that only what goes with it is to be done.
     """
 
     version: ImageVersion
@@ -66,6 +67,7 @@ class Shipment:
     source: Placement | None = None
     forerunner: Forerunner | None = None
     on_made: OnMade = _nobody
+    there: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

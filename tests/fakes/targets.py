@@ -66,7 +66,7 @@ class FakeCarrier:
         self.shipments.append((target.key, shipment))
         _raise_first(self.troubles, target)
         on_bytes(1)
-        external_id = f"fake-{shipment.token}"
+        external_id = shipment.there or f"fake-{shipment.token}"
         if target.key in self.leaves and shipment.source is not None:
             external_id = shipment.source.external_id
         self.held[target.key, external_id] = shipment.version.id

@@ -128,6 +128,8 @@ class AwsCarrier:
             self._care.revoke(owner, placement.external_id, target.where["account"])
 
     def _made(self, order: Order, shipment: Shipment, on_bytes: OnBytes) -> Shown:
+        if shipment.there:
+            return self._making.taken(order, shipment.there)
         image = self._making.there(order)
         if image:
             return self._making.settled(order, image, "ec2:RegisterImage")

@@ -60,12 +60,13 @@ class _Outcome:
 class _Way:
     """How far a consignment came; `waiting` are the keys of what is to be begun.
 
-    Shape: `steps` maps a key to its step.
+    Shape: `steps` maps a key to its step, `there` one to what it is called where it was made.
     """
 
     steps: dict[str, DeliveryStep]
     waiting: set[str]
     flying: dict[Future[_Outcome], tuple[DeliveryStep, Shipment]] = field(default_factory=dict)
+    there: dict[str, str] = field(default_factory=dict)
     failures: int = 0
     is_refused: bool = False
 
@@ -134,6 +135,9 @@ class Delivering:
             there = books.placements.find(target, external_id)
             if target not in way.waiting or there is None or there.withdrawn is not None:
                 continue
+            if not consignment.targets[target].is_implied:
+                way.there[target] = external_id  # what points to it there is still to be set
+                continue
             now = self._desk.now()
             done = replace(
                 way.steps[target],
@@ -175,7 +179,11 @@ class Delivering:
         for step in begun:
             target = consignment.targets[step.target]
             on_made = partial(self._made, distribution, step.target)
-            shipment = replace(stock.shipment(target, step, so_far), on_made=on_made)
+            shipment = replace(
+                stock.shipment(target, step, so_far),
+                on_made=on_made,
+                there=way.there.get(step.target, ""),
+            )
             carrier = self._desk.carrier(target.spec)
             self._progress.changed(step)
             way.steps[step.target] = step

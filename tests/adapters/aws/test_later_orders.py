@@ -12,6 +12,7 @@ from imagebuilder.adapters.aws.carrier import AwsCarrier
 from imagebuilder.ports.targets import Forerunner, PlacingFailed, TargetRefused
 from tests.aws_double import Double
 from tests.aws_double.serving import HOME, REGION
+from tests.aws_double_tests.clouds import Cloud
 from tests.build import a_digest, a_version
 from tests.clouds import (
     QuickClock,
@@ -144,6 +145,28 @@ def test_place_when_it_is_to_be_deprecated_at_another_time_then_it_will_be(
     made_at = datetime.fromisoformat(shown["CreationDate"])
     until = datetime.fromisoformat(shown["DeprecationTime"])
     assert timedelta(days=2) <= until - made_at <= timedelta(days=2, minutes=1)
+
+
+def test_place_when_packer_made_it_there_then_it_is_tagged_and_pointed_to(
+    double: Double, tmp_path: Path
+) -> None:
+    route = a_route(double, tmp_path, parameter="/golden/web", tags={"team": "web"})
+    image, target = Cloud(double=double).image("packer 1"), route.target(HOME_KEY)
+
+    placed = route.carrier.place(
+        target, replace(route.shipment(target), there=image), lambda _: None
+    )
+
+    assert placed.external_id == image
+    assert list(double.world.images.by_id) == [image]
+    shown = double.client("ec2").describe_images(ImageIds=[image])["Images"][0]
+    tags = {tag["Key"]: tag["Value"] for tag in shown["Tags"]}
+    assert (tags["team"], tags["imagebuilder:version-id"]) == ("web", route.version.id)
+    # Blocks of our disk are not the changes of one that we never saw.
+    assert not any("disk-sha256" in name for name in (*tags, *placed.traits))
+    assert shown["Name"] == "packer 1"
+    parameter = double.client("ssm").get_parameter(Name="/golden/web")["Parameter"]
+    assert parameter["Value"] == image
 
 
 def test_place_when_the_disk_is_smaller_than_that_of_the_version_before_then_all_is_sent(

@@ -255,10 +255,27 @@ def test_distribute_when_a_target_comes_after_another_then_is_given_its_placemen
     )
 
 
-def test_distribute_when_it_was_made_at_a_target_then_goes_on_from_what_is_there(
+def test_distribute_when_it_was_made_where_it_is_wanted_then_only_what_goes_with_it_is_done(
     port: Port,
 ) -> None:
     port.carrier.regions = CHAIN
+    version = port.record(plan={"there": [["fake:home", "ami-1"]]})
+    port.placements.add(a_placement(version.id, target="fake:home"))
+
+    port.distribute()
+
+    there = {key: shipment.there for key, shipment in port.carrier.shipments}
+    assert there == {"fake:home": "ami-1", "fake:far": ""}
+    assert port.states() == {"fake:home": DONE, "fake:far": DONE}
+    assert port.step("fake:home").external_id == "ami-1"
+    (kept,) = (each for each in port.standing(version) if each.target == "fake:home")
+    assert kept.distribution_id == port.last.id
+
+
+def test_distribute_when_it_was_made_where_nobody_asks_for_it_then_goes_on_from_there(
+    port: Port,
+) -> None:
+    port.carrier.regions, port.carrier.implied = CHAIN, {"fakes": {"fake:home"}}
     version = port.record(plan={"there": [["fake:home", "ami-1"]]})
     made = a_placement(version.id, target="fake:home")
     port.placements.add(made)

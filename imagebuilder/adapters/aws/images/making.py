@@ -107,6 +107,13 @@ class ImageMaking:
                 self.remove(order.entrance, failed)
             raise
 
+    def taken(self, order: Order, image: str) -> Shown:
+        """Give an AMI that Packer made of the version, now with the tags that are ordered.
+
+        Its name stays. Raises: PlacingFailed; CallRefused; TargetUnavailable.
+        """
+        return self._tagged(order, image, "ec2:CreateTags")
+
     def settled(
         self, order: Order, image: str, call: str, asked: Mapping[str, Boto] | None = None
     ) -> Shown:
@@ -115,14 +122,18 @@ class ImageMaking:
         Whoever ordered it is told of it first, for it may take hours, or never be.
         Raises: PlacingFailed; CallRefused; TargetUnavailable; as `made` of the order.
         """
-        order.made(image)
-        shown = self._sight.available(order.entrance, image, call)
-        if not order.tags.items() <= tags_of(shown).items():
-            # The document says others now, or somebody changed them.
-            self._tag(order, shown)
-            shown = self._sight.available(order.entrance, image, call)
+        shown = self._tagged(order, image, call)
         _check(order, shown, asked or {})
         return shown
+
+    def _tagged(self, order: Order, image: str, call: str) -> Shown:
+        order.made(image)
+        shown = self._sight.available(order.entrance, image, call)
+        if order.tags.items() <= tags_of(shown).items():
+            return shown
+        # It is not ours yet, the document says others now, or somebody changed them.
+        self._tag(order, shown)
+        return self._sight.available(order.entrance, image, call)
 
     def _copy(self, order: Order, image: str, region: str, token: str) -> str:
         now = self._calls.clock.monotonic()

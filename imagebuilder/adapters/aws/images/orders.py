@@ -72,8 +72,9 @@ def order_of(target: Target, shipment: Shipment) -> Order:
         VERSION_ID: version.id,
         IMAGE: version.image,
         VERSION: str(version.version),
-        DISK: str(version.disk_digest),
     }
+    if not shipment.there:  # what Packer made there is of a disk that we never saw
+        ours[DISK] = str(version.disk_digest)
     order = Order(
         target=target.key,
         entrance=entrance,
