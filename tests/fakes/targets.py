@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from imagebuilder.domain.distribution import Placement
 from imagebuilder.domain.errors import ImageBuilderError
@@ -28,7 +29,7 @@ class FakeCarrier:
     regions: Mapping[str, str | None] = field(default_factory=lambda: {"fake:one": None})
     held: dict[tuple[str, str], VersionId] = field(default_factory=dict)
     troubles: dict[str, list[ImageBuilderError]] = field(default_factory=dict)
-    late: dict[str, list[ImageBuilderError]] = field(default_factory=dict)
+    late: dict[str, list[BaseException]] = field(default_factory=dict)
     objections: dict[str, Objection] = field(default_factory=dict)
     changed: dict[str, Drift] = field(default_factory=dict)
     used: dict[str, Usage] = field(default_factory=dict)
@@ -99,6 +100,9 @@ class FakeCarrier:
             self.deleted.append(target.key)
 
 
-def _raise_first(errors: Mapping[str, list[ImageBuilderError]], target: Target) -> None:
+_ErrorT = TypeVar("_ErrorT", bound=BaseException)
+
+
+def _raise_first(errors: Mapping[str, list[_ErrorT]], target: Target) -> None:
     if errors.get(target.key):
         raise errors[target.key].pop(0)

@@ -36,7 +36,7 @@ INSERT INTO cves VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET
   title = CASE title WHEN '' THEN excluded.title ELSE title END,
   severity = CASE WHEN {_IS_WORSE} THEN excluded.severity ELSE severity END
 WHERE {_IS_WORSE} OR (title = '' AND excluded.title <> '')
-"""  # noqa: S608 - our own words
+"""  # noqa: S608 - made of the words of an enumeration, and of nothing that is read
 _EXPLOITED = "INSERT OR IGNORE INTO exploited VALUES (?, ?, ?, ?)"
 _SCORE = "INSERT OR IGNORE INTO scores VALUES (?, ?, ?)"
 _UNKNOWN = "files of a kind that is not known"

@@ -193,12 +193,15 @@ def _read(path: Path) -> _Left:
         run = RunId(document["run"])
     except (ValueError, KeyError, TypeError):
         return _Left(run=RunId(path.stem))
-    made: list[tuple[str, LivePlace]] = []
+    named, made = list[str](), list[tuple[str, LivePlace]]()
     for line in more:
-        with suppress(ValueError):
+        try:
             source, region, known_as = json.loads(line)
+        except (ValueError, TypeError):
+            named.append(line)
+        else:
             made.append((source, LivePlace(region=region, id=known_as)))
-    return _Left(run=run, sources=sources, named=more, made=made)
+    return _Left(run=run, sources=sources, named=named, made=made)
 
 
 def _is_free(file: IO[str]) -> bool:

@@ -24,6 +24,9 @@ from imagebuilder.services.distributing.inspecting import Carried, Inspecting, a
 
 _ALL = 2**31 - 1
 
+_Root: TypeAlias = tuple[VersionId, str | None, str]
+"""A version at a target, and what it is called there."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reach:
@@ -183,10 +186,6 @@ class Withdrawing:
         for placement in books.placements.of(references):
             if placement.withdrawn is None:
                 yield references[placement.version_id], placement
-
-
-_Root: TypeAlias = tuple[VersionId, str | None, str]
-"""A version at a target, and what it is called there."""
 
 
 def _root(placement: Placement) -> _Root:

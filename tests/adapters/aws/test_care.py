@@ -50,6 +50,16 @@ def a_group(double: Double, **launched_by: Any) -> None:
     )
 
 
+def an_older_version(double: Double, image: str) -> dict[str, str]:
+    """Give the name of a version of a template that says an image, though the newest does not."""
+    a_template(double, "theirs")
+    for data in ({"ImageId": image}, {"InstanceType": "m5.large"}):
+        double.client("ec2").create_launch_template_version(
+            LaunchTemplateName="theirs", LaunchTemplateData=data
+        )
+    return {"LaunchTemplateName": "theirs", "Version": "2"}
+
+
 def drifts_at(route: Route, key: str = HOME_KEY) -> list[tuple[str, str, str]]:
     takers = [target for target in route.targets if target.after == key]
     found = route.carrier.drifts(route.target(key), route.placed[key], takers)
@@ -124,13 +134,9 @@ def test_usages_when_things_use_it_then_each_is_named(double: Double, tmp_path: 
 def test_usages_when_a_group_starts_it_by_an_older_version_of_its_template_then_it_is_named(
     double: Double, tmp_path: Path, *, is_mixed: bool
 ) -> None:
-    a_template(double, "theirs")
     route = a_route(double, tmp_path, HOME)
     (image,) = route.place_all().values()
-    ec2 = double.client("ec2")
-    for data in ({"ImageId": image}, {"InstanceType": "m5.large"}):
-        ec2.create_launch_template_version(LaunchTemplateName="theirs", LaunchTemplateData=data)
-    named = {"LaunchTemplateName": "theirs", "Version": "2"}
+    named = an_older_version(double, image)
     mixed = {"LaunchTemplate": {"LaunchTemplateSpecification": named}}
     a_group(double, **({"MixedInstancesPolicy": mixed} if is_mixed else {"LaunchTemplate": named}))
     used = route.carrier.usages(route.target(HOME_KEY), route.placed[HOME_KEY])
@@ -140,14 +146,10 @@ def test_usages_when_a_group_starts_it_by_an_older_version_of_its_template_then_
 def test_usages_when_the_template_of_a_group_is_gone_then_it_starts_nothing(
     double: Double, tmp_path: Path
 ) -> None:
-    a_template(double, "theirs")
     route = a_route(double, tmp_path, HOME)
     (image,) = route.place_all().values()
-    ec2 = double.client("ec2")
-    for data in ({"ImageId": image}, {"InstanceType": "m5.large"}):
-        ec2.create_launch_template_version(LaunchTemplateName="theirs", LaunchTemplateData=data)
-    a_group(double, LaunchTemplate={"LaunchTemplateName": "theirs", "Version": "2"})
-    ec2.delete_launch_template(LaunchTemplateName="theirs")
+    a_group(double, LaunchTemplate=an_older_version(double, image))
+    double.client("ec2").delete_launch_template(LaunchTemplateName="theirs")
     assert route.carrier.usages(route.target(HOME_KEY), route.placed[HOME_KEY]) == []
 
 

@@ -11,7 +11,6 @@ from imagebuilder.domain.distribution import (
     DistributionIncomplete,
     PlacementState,
 )
-from imagebuilder.domain.errors import ImageBuilderError
 from imagebuilder.ports.targets import PlacingFailed
 from imagebuilder.services.distributing.inspecting import Inspecting
 from tests.carried import Port
@@ -25,7 +24,7 @@ def port(tmp_path: Path) -> Port:
     return Port(tmp_path)
 
 
-def failing(times: int = 1) -> dict[str, list[ImageBuilderError]]:
+def failing(times: int = 1) -> dict[str, list[BaseException]]:
     return {"fake:one": [PlacingFailed("fake:one", "PutParameter", "It is denied.")] * times}
 
 
@@ -90,7 +89,7 @@ def test_distribute_when_the_process_is_killed_once_it_was_made_then_it_is_on_re
     port: Port,
 ) -> None:
     version = port.record()
-    port.carrier.late = {"fake:one": [KeyboardInterrupt()]}  # type: ignore[list-item]  # more than errors
+    port.carrier.late = {"fake:one": [KeyboardInterrupt()]}
 
     with pytest.raises(KeyboardInterrupt):
         port.distribute()

@@ -69,7 +69,7 @@ def test_overdue_when_it_was_cut_off_half_done_then_it_is_withdrawn_like_any(
 ) -> None:
     port.carrier.regions = {"fake:one": None}
     version = port.record()
-    port.carrier.late = {"fake:one": [cut_off]}  # type: ignore[list-item]  # more than errors
+    port.carrier.late = {"fake:one": [cut_off]}
     with pytest.raises((DistributionIncomplete, KeyboardInterrupt)):
         port.distribute()
     port.standings.revoke(a_revocation(version.id))
