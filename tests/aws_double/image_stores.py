@@ -7,6 +7,7 @@ from tests.aws_double.operations import Answer, Asked, operation
 from tests.aws_double.refusals import Refusal
 
 _RUNNING: Final = "InProgress"
+_UNSEEN: Final = "unseen"
 
 
 @operation("ec2", "CreateStoreImageTask")
@@ -19,7 +20,8 @@ def create_store_image_task(asked: Asked) -> Answer:
     if bucket not in asked.moto("s3").buckets:
         raise Refusal("InvalidBucket.NotFound", f"The bucket {bucket} does not exist.")
     tasks = asked.world.store_tasks
-    if any(task["Bucket"] == bucket and task["AmiId"] == image.id for task in tasks):
+    there = [t for t in tasks if t["Bucket"] == bucket and t["AmiId"] == image.id]
+    if any(task["StoreTaskState"] != "Failed" for task in there):
         said = f"The object {image.id}.bin is in {bucket} already."
         raise Refusal("InvalidObject.AlreadyExists", said)
     key = f"{image.id}.bin"
@@ -31,6 +33,7 @@ def create_store_image_task(asked: Asked) -> Answer:
             "StoreTaskState": _RUNNING,
             "ProgressPercentage": 0,
             "TaskStartTime": asked.world.clock.now(),
+            _UNSEEN: True,
         }
     )
     return {"ObjectKey": key}
@@ -38,10 +41,13 @@ def create_store_image_task(asked: Asked) -> Answer:
 
 @operation("ec2", "DescribeStoreImageTasks")
 def describe_store_image_tasks(asked: Asked) -> Answer:
-    """Tell how far images are stored; each is done when it was looked at once."""
+    """Tell how far images are stored; each is seen at the second look, and done at the third."""
     wanted = [owned(asked, image_id).id for image_id in asked.get("ImageIds") or []]
     listed = [task for task in asked.world.store_tasks if task["AmiId"] in wanted]
-    said = [dict(task) for task in listed]
-    for task in listed:
+    seen = [task for task in listed if not task.pop(_UNSEEN, False)]
+    said = [dict(task) for task in seen]
+    for task in seen:
+        if task["StoreTaskState"] == "Failed":
+            continue
         task["StoreTaskState"], task["ProgressPercentage"] = "Completed", 100
     return {"StoreImageTaskResults": said}

@@ -2,6 +2,7 @@
 
 from contextlib import nullcontext
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -314,6 +315,22 @@ def test_place_when_there_is_a_bucket_to_export_to_then_the_home_is_stored_there
     assert route.placed[HOME_KEY].traits["export"] == f"s3://images/{image}.bin"
     route.place_all()
     assert double.log.count("CreateStoreImageTask") == 1
+
+
+def test_place_when_an_export_failed_before_then_the_new_one_is_waited_for(
+    double: Double, tmp_path: Path
+) -> None:
+    where = {"LocationConstraint": REGION}
+    double.client("s3").create_bucket(Bucket="images", CreateBucketConfiguration=where)
+    plain = a_route(double, tmp_path, regions=(FAR,))
+    image = plain.place_all()[HOME_KEY]
+    failed = {"AmiId": image, "Bucket": "images", "StoreTaskState": "Failed"}
+    started = double.world.clock.now() - timedelta(days=1)
+    double.world.store_tasks.append({**failed, "TaskStartTime": started})
+    route = replace(plain, places=replace(plain.places, export_bucket="images"))
+    route.place_all()
+    assert route.placed[HOME_KEY].traits["export"] == f"s3://images/{image}.bin"
+    assert double.world.store_tasks[-1]["StoreTaskState"] == "Completed"
 
 
 def test_place_when_the_bucket_is_not_there_then_says_which_call_was_refused(
